@@ -1,0 +1,36 @@
+# Each target makes .venv by itself: with uv where it is installed, else with venv and pip.
+IN ?= src/enhance_cli/samples/dog.webp
+OUT ?= out.png
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: upscale test check bench clean
+
+upscale: .venv/.installed
+	$(BIN)/enhance upscale "$(IN)" -o "$(OUT)"
+
+test: .venv/.installed-dev
+	$(BIN)/python -m pytest
+
+check: .venv/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+.venv/bin/python:
+	@if command -v uv >/dev/null; then uv venv --quiet --seed --python "$(PYTHON)" .venv; else "$(PYTHON)" -m venv .venv; fi
+
+.venv/.installed: pyproject.toml | .venv/bin/python
+	@$(call install,-e .)
+	@touch $@
+
+.venv/.installed-dev: pyproject.toml | .venv/bin/python
+	@$(call install,-e '.[dev]')
+	@touch $@ .venv/.installed
+
+clean:
+	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache
+
+define install
+if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python $(1); else $(BIN)/python -m pip install --quiet $(1); fi
+endef

@@ -1,0 +1,40 @@
+"""The `enhance` command: one file per subcommand, imported when it is used."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+import enhance_cli
+from enhance_cli.errors import EnhanceError
+
+COMMANDS = ("upscale", "train", "evaluate")
+
+
+class _Commands(click.Group):
+    """Loads a subcommand's module on demand and shows expected errors as one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
+        if name not in COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"enhance_cli.cli.{name}"), name)
+        return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except EnhanceError as error:
+            line = " ".join(str(error).split())
+            click.echo(f"enhance: {line}", err=True)
+            sys.exit(1)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(enhance_cli.__version__, prog_name="enhance")
+def main() -> None:
+    """Enlarge photographs four times; train and measure the networks that do it."""

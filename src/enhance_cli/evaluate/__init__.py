@@ -1,0 +1,1 @@
+"""Measuring: metrics under named protocols."""

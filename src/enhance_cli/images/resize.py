@@ -1,0 +1,44 @@
+"""Antialiased bicubic resampling that computes what MATLAB's `imresize` does."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+
+def resize(image: Tensor, height: int, width: int) -> Tensor:
+    """Resample (N, C, H, W) to (N, C, height, width) with MATLAB's bicubic.
+
+    The kernel (a = -0.5) is widened when reducing, pixels are centred at half coordinates and the
+    border is mirrored. The result is neither clamped nor rounded. Differentiable.
+    """
+    rows = _weights(image.shape[2], height).to(image.device, image.dtype)
+    columns = _weights(image.shape[3], width).to(image.device, image.dtype)
+    return rows @ image @ columns.T
+
+
+@lru_cache(maxsize=32)
+def _weights(size: int, target: int) -> Tensor:
+    """Return the matrix (target, size) that resamples one axis, in float64."""
+    scale = target / size
+    stretch = min(scale, 1.0)
+    taps = math.ceil(4 / stretch) + 2
+    centres = (torch.arange(target, dtype=torch.float64) + 0.5) / scale - 0.5
+    first = torch.floor(centres - 2 / stretch).long()
+    positions = first[:, None] + torch.arange(taps)  # (target, taps)
+    weights = stretch * _cubic(stretch * (centres[:, None] - positions))
+    weights /= weights.sum(dim=1, keepdim=True)
+    mirrored = positions.remainder(2 * size)
+    mirrored = torch.where(mirrored < size, mirrored, 2 * size - 1 - mirrored)
+    return torch.zeros(target, size, dtype=torch.float64).scatter_add_(1, mirrored, weights)
+
+
+def _cubic(x: Tensor) -> Tensor:
+    """Keys' cubic convolution kernel with a = -0.5."""
+    x = x.abs()
+    near = 1.5 * x**3 - 2.5 * x**2 + 1
+    far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+    return torch.where(x <= 1, near, torch.where(x <= 2, far, torch.zeros_like(x)))

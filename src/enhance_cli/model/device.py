@@ -1,0 +1,86 @@
+"""Where a network runs, and in which precision."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from dataclasses import dataclass
+
+import torch
+
+from enhance_cli.errors import EnhanceError
+
+_PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
+_KEEP = 1 << 30  # bytes
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A device and the type that convolutions are computed in there."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+    def __str__(self) -> str:
+        name = next(name for name, dtype in _PRECISIONS.items() if dtype == self.dtype)
+        return f"{self.device}, {name}"
+
+
+def pick_backend(device: str = "auto", precision: str = "auto") -> Backend:
+    """Choose the device and the precision.
+
+    "auto" takes CUDA, then MPS, then the CPU. In "auto" precision a CPU computes in bf16 only
+    where it multiplies bf16 natively (AMX, AVX512-BF16), a GPU in bf16 where it does so, else
+    fp16. Raises EnhanceError for a device that is not there.
+    """
+    chosen = _pick_device(device)
+    if chosen.type == "cpu":
+        keep_freed_memory()
+    dtype = _best_dtype(chosen) if precision == "auto" else _PRECISIONS[precision]
+    return Backend(chosen, dtype)
+
+
+def available_devices() -> list[str]:
+    """Name the devices that this machine and this build of PyTorch offer, best first."""
+    cuda = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    mps = ["mps"] if torch.backends.mps.is_available() else []
+    return [*cuda, *mps, "cpu"]
+
+
+def _pick_device(name: str) -> torch.device:
+    there = available_devices()
+    if name == "auto":
+        return torch.device(there[0])
+    wanted = "cuda:0" if name == "cuda" else name
+    if wanted not in there:
+        raise EnhanceError(f"no device {name!r} here; there is: {', '.join(there)}")
+    return torch.device(wanted)
+
+
+def _best_dtype(device: torch.device) -> torch.dtype:
+    if device.type == "cpu":
+        return torch.bfloat16 if cpu_multiplies_bf16() else torch.float32
+    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16
+    return torch.float16
+
+
+def cpu_multiplies_bf16() -> bool:
+    """Whether the CPU has bf16 products in hardware: emulated ones are slower than fp32."""
+    has = torch.cpu.get_capabilities()
+    return bool(has.get("amx_bf16") or has.get("avx512_bf16"))
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep freed memory for the next layer instead of returning it to the kernel.
+
+    Large activations are otherwise mapped and page-faulted anew in every layer, which is half of
+    the time of a bf16 network. Does nothing where the C library is another one.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _KEEP)
+        mallopt(_M_TRIM_THRESHOLD, _KEEP)

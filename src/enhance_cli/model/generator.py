@@ -1,0 +1,126 @@
+"""EnhanceNet's generator: a small residual network that adds detail to a bicubic enlargement."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from enhance_cli.config import Dimensions
+
+MEAN = (0.47614917, 0.45001204, 0.40904046)  # RGB, of the authors' training photographs
+BICUBIC_REACH = 2  # input pixels that a bicubic sample looks at on each side
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions whose result is added to their input, with no activation after the sum."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(features, features, 3, padding=1)
+        self.second = nn.Conv2d(features, features, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Keep the shape (N, features, H, W)."""
+        change: Tensor = self.second(F.relu(self.first(x), inplace=True))
+        return x + change
+
+
+class Generator(nn.Module):
+    """Enlarge (N, 3, H, W) RGB in [0, 1] to (N, 3, scale*H, scale*W).
+
+    The result is the bicubic enlargement plus a learned residual. It is not clamped: values a
+    little outside [0, 1] are meant for the end of the pipeline. With the default dimensions this
+    is the published network: 25 convolutions and 852,867 parameters.
+
+    The weights may be in any floating type; the input and the result are in the input's type.
+
+    Source: EnhanceNet (arXiv 1612.07919), section 4.1 and table 1.
+    """
+
+    def __init__(self, dimensions: Dimensions | None = None) -> None:
+        super().__init__()
+        self.dimensions = dimensions or Dimensions()
+        features, scale = self.dimensions.features, self.dimensions.scale
+        assert scale in (2, 4, 8), scale
+        self.first = nn.Conv2d(3, features, 3, padding=1)
+        self.body = nn.Sequential(*(ResidualBlock(features) for _ in range(self.dimensions.blocks)))
+        self.upsample = nn.ModuleList(
+            nn.Conv2d(features, features, 3, padding=1) for _ in range(int(math.log2(scale)))
+        )
+        self.refine = nn.Conv2d(features, features, 3, padding=1)
+        self.last = nn.Conv2d(features, 3, 3, padding=1)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Start close to plain bicubic, so that the first steps are stable.
+
+        He initialisation halved, and a last layer ten times smaller still; measured in pilots.
+        """
+        for layer in self._convolutions():
+            nn.init.kaiming_normal_(layer.weight)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+            with torch.no_grad():
+                layer.weight.mul_(0.5)
+        with torch.no_grad():
+            self.last.weight.mul_(0.1)
+
+    def _convolutions(self) -> Iterator[nn.Conv2d]:
+        return (layer for layer in self.modules() if isinstance(layer, nn.Conv2d))
+
+    @property
+    def scale(self) -> int:
+        """Output pixels per input pixel, each way."""
+        return self.dimensions.scale
+
+    @property
+    def halo(self) -> int:
+        """How many input pixels, in each direction, one output pixel depends on at most.
+
+        Followed backwards through the layers, from the output pixel of every phase: a 3×3
+        convolution reaches one further on each side, a nearest enlargement halves coordinates.
+        23 for the published shape.
+        """
+        return self.reach(1 + 2 * len(self.body))
+
+    @property
+    def head_halo(self) -> int:
+        """The same from the features of `describe` on: what lies behind the enlargement."""
+        return self.reach(0)
+
+    def reach(self, low_convolutions: int) -> int:
+        """Return the reach in input pixels with so many convolutions at low resolution."""
+        reaches = [BICUBIC_REACH]
+        for phase in range(self.scale):
+            low, high = phase - 2, phase + 2  # last and refine
+            for _ in self.upsample:
+                low, high = (low - 1) // 2, (high + 1) // 2
+            reaches += [low_convolutions - low, high + low_convolutions]
+        return max(reaches)
+
+    def describe(self, x: Tensor) -> Tensor:
+        """Return the features (N, features, H, W) of the image, at its own resolution."""
+        mean = torch.tensor(MEAN, dtype=x.dtype, device=x.device).view(1, 3, 1, 1)
+        described: Tensor = self.body(
+            F.relu(self.first((x - mean).to(self.first.weight.dtype)), inplace=True)
+        )
+        return described
+
+    def add_detail(self, x: Tensor, described: Tensor) -> Tensor:
+        """Enlarge the image `x` bicubically and add the residual that its features give."""
+        for layer in self.upsample:
+            described = F.interpolate(described, scale_factor=2.0, mode="nearest")
+            described = F.relu(layer(described), inplace=True)  # (N, features, 2H, 2W), ...
+        residual: Tensor = self.last(F.relu(self.refine(described), inplace=True))
+        bicubic = F.interpolate(
+            x, scale_factor=float(self.scale), mode="bicubic", align_corners=False
+        )
+        return bicubic + residual.to(x.dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the estimate of the original, (N, 3, scale*H, scale*W)."""
+        return self.add_detail(x, self.describe(x))

@@ -1,0 +1,112 @@
+"""Weights as files: safetensors that carry their dimensions and where they come from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+import enhance_cli
+from enhance_cli.atomic import replacing
+from enhance_cli.config import Dimensions
+from enhance_cli.errors import EnhanceError
+from enhance_cli.model.generator import Generator
+
+_PREFIX = "enet-"
+
+
+def weights_folder() -> Path:
+    """Return the folder of the shipped weights, in an installed wheel or in a checkout."""
+    package = Path(enhance_cli.__file__).parent
+    installed = package / "weights"
+    return installed if installed.is_dir() else package.parents[1] / "weights"
+
+
+def shipped_models() -> dict[str, Path]:
+    """Return the models that come with the tool, by the name that `--model` takes."""
+    files = sorted(weights_folder().glob(f"{_PREFIX}*.safetensors"))
+    return {file.stem.removeprefix(_PREFIX): file for file in files}
+
+
+def find_weights(model: str) -> Path:
+    """Return the file that `--model` means: a shipped name in any case, or a path.
+
+    Raises EnhanceError, with the names there are, if it is neither.
+    """
+    shipped = shipped_models()
+    name = model.lower().removeprefix(_PREFIX)
+    if name in shipped:
+        return shipped[name]
+    if Path(model).is_file():
+        return Path(model)
+    names = ", ".join(shipped) or "none"
+    raise EnhanceError(f"no model {model!r}: neither a file nor one of those shipped ({names})")
+
+
+def save_generator(generator: Generator, path: Path, provenance: dict[str, Any]) -> None:
+    """Write the weights in fp32, with dimensions and provenance, in one atomic step.
+
+    `provenance` is anything JSON can hold: letters of the losses, data, steps, seed, commit,
+    scores. Loaded equals saved: `load_generator` returns the same weights, bit for bit.
+    """
+    metadata = {
+        "dimensions": json.dumps(asdict(generator.dimensions)),
+        "provenance": json.dumps(provenance, sort_keys=True),
+    }
+    tensors = {
+        name: value.detach().float().cpu().contiguous()
+        for name, value in generator.state_dict().items()
+    }
+    with replacing(path) as file:
+        file.write(save(tensors, metadata))
+
+
+def load_generator(path: Path) -> tuple[Generator, dict[str, Any]]:
+    """Return the generator in a file, in eval mode, and its provenance. Nothing is unpickled.
+
+    Raises EnhanceError if the file is damaged, not safetensors, or not a generator.
+    """
+    tensors, metadata = read_tensors(path)
+    try:
+        dimensions = Dimensions(**json.loads(metadata["dimensions"]))
+        provenance: dict[str, Any] = json.loads(metadata.get("provenance", "{}"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise EnhanceError(f"{path} does not hold an enhance generator: no dimensions") from error
+    _check_dimensions(path, dimensions)
+    generator = Generator(dimensions)
+    expected = {name: tuple(value.shape) for name, value in generator.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in tensors.items()}
+    wrong = sorted(name for name in expected | found if expected.get(name) != found.get(name))
+    if wrong:
+        name = wrong[0]
+        raise EnhanceError(
+            f"{path} holds another network: {name} is {found.get(name, 'missing')}, "
+            f"expected {expected.get(name, 'nothing of that name')}"
+        )
+    generator.load_state_dict(tensors)
+    return generator.eval().requires_grad_(False), provenance
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors of a safetensors file, and its metadata. Raises EnhanceError."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118  safe_open is no dict
+    except SafetensorError as error:
+        raise EnhanceError(f"{path} is damaged or not a safetensors file ({error})") from error
+    except OSError as error:
+        raise EnhanceError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _check_dimensions(path: Path, dimensions: Dimensions) -> None:
+    """Refuse absurd sizes before memory is taken for them."""
+    limits = {"features": range(1, 1025), "blocks": range(257), "scale": (2, 4, 8)}
+    for name, allowed in limits.items():
+        value = getattr(dimensions, name)
+        if not isinstance(value, int) or value not in allowed:
+            raise EnhanceError(f"{path} does not hold an enhance generator: {name} is {value!r}")

@@ -1,0 +1,1 @@
+"""Enlarging: exact tiles, the engine that runs them, files and folders."""

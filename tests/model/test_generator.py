@@ -1,0 +1,71 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from enhance_cli.config import Dimensions
+from enhance_cli.model.generator import Generator
+
+
+def test_published_shape_has_852867_parameters_in_25_convolutions():
+    generator = Generator()
+    assert sum(p.numel() for p in generator.parameters()) == 852_867
+    assert sum(isinstance(m, nn.Conv2d) for m in generator.modules()) == 25
+
+
+def test_convolutions_are_declared_in_forward_order():
+    generator, called = Generator(Dimensions(features=4, blocks=2)), []
+    convolutions = [m for m in generator.modules() if isinstance(m, nn.Conv2d)]
+    for layer in convolutions:
+        layer.register_forward_hook(lambda layer, *_: called.append(layer))
+    generator(torch.rand(1, 3, 5, 5))
+    assert [id(m) for m in called] == [id(m) for m in convolutions]
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_output_is_scale_times_the_input(scale):
+    generator = Generator(Dimensions(features=4, blocks=1, scale=scale))
+    assert generator(torch.rand(2, 3, 7, 5)).shape == (2, 3, 7 * scale, 5 * scale)
+
+
+def test_halo_of_the_published_shape_is_23():
+    assert Generator().halo == 23
+
+
+@pytest.mark.parametrize(("blocks", "scale"), [(10, 4), (0, 4), (1, 2), (2, 8), (3, 2)])
+def test_halo_is_the_reach_of_the_gradient(blocks, scale):
+    generator = Generator(Dimensions(features=4, blocks=blocks, scale=scale)).double()
+    with torch.no_grad():
+        for parameter in generator.parameters():  # no ReLU is ever off
+            parameter.abs_().add_(0.01)
+    size = 2 * generator.halo + 9
+    middle = size // 2
+    x = torch.rand(1, 3, size, size, dtype=torch.float64) + 1
+    x.requires_grad_()
+    reach = 0
+    for phase in range(scale):
+        point = scale * middle + phase
+        (gradient,) = torch.autograd.grad(generator(x)[0, :, point, point].sum(), x)
+        rows, columns = gradient[0].abs().sum(0).nonzero(as_tuple=True)
+        reach = max(reach, *((r - middle).abs().max().item() for r in (rows, columns)))
+    assert reach == generator.halo
+
+
+def test_an_untrained_generator_is_nearly_bicubic():
+    x = torch.rand(1, 3, 16, 16)
+    bicubic = F.interpolate(x, scale_factor=4.0, mode="bicubic")
+    assert (Generator()(x) - bicubic).abs().mean() < 0.02
+
+
+def test_a_few_steps_lower_the_loss():
+    generator = Generator(Dimensions(features=8, blocks=2))
+    x, target = torch.rand(4, 3, 8, 8), torch.rand(4, 3, 32, 32)
+    optimizer = torch.optim.Adam(generator.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(20):
+        loss = F.mse_loss(generator(x), target)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]

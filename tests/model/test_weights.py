@@ -1,0 +1,75 @@
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from enhance_cli.config import Dimensions
+from enhance_cli.errors import EnhanceError
+from enhance_cli.model.generator import Generator
+from enhance_cli.model.weights import find_weights, load_generator, save_generator, shipped_models
+
+SMALL = Dimensions(features=4, blocks=1, scale=2)
+
+
+def test_loaded_equals_saved(tmp_path):
+    generator, path = Generator(SMALL), tmp_path / "w.safetensors"
+    save_generator(generator, path, {"losses": "E", "steps": 3})
+    loaded, provenance = load_generator(path)
+    assert loaded.dimensions == SMALL
+    assert provenance == {"losses": "E", "steps": 3}
+    for name, value in generator.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value)
+
+
+def test_truncated_weights_are_one_clear_error(tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_generator(Generator(SMALL), path, {})
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(EnhanceError, match=r"w.safetensors is damaged or not a safetensors file"):
+        load_generator(path)
+
+
+def test_a_pickle_is_refused(tmp_path):
+    path = tmp_path / "w.pth"
+    torch.save(Generator(SMALL).state_dict(), path)
+    with pytest.raises(EnhanceError, match="damaged or not a safetensors file"):
+        load_generator(path)
+
+
+def test_weights_of_another_program_are_refused(tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(EnhanceError, match="does not hold an enhance generator: no dimensions"):
+        load_generator(path)
+
+
+def test_weights_of_another_shape_name_the_tensor(tmp_path):
+    path = tmp_path / "w.safetensors"
+    generator = Generator(SMALL)
+    generator.last = torch.nn.Conv2d(4, 1, 3)
+    save_generator(generator, path, {})
+    with pytest.raises(EnhanceError, match=r"another network: last\.bias is \(1,\), expected \(3,"):
+        load_generator(path)
+
+
+def test_absurd_dimensions_are_refused_before_memory_is_taken(tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_file({"a": torch.zeros(1)}, path, {"dimensions": '{"features": 1000000000}'})
+    with pytest.raises(EnhanceError, match="features is 1000000000"):
+        load_generator(path)
+
+
+def test_an_unknown_model_lists_those_there_are():
+    with pytest.raises(EnhanceError, match=r"no model 'nope'.*shipped \(.*e"):
+        find_weights("nope")
+
+
+def test_shipped_names_are_found_in_any_case():
+    assert find_weights("E") == find_weights("enet-e") == shipped_models()["e"]
+
+
+@pytest.mark.parametrize("name", shipped_models())
+def test_every_shipped_model_has_its_provenance_and_card(name):
+    path = shipped_models()[name]
+    _, provenance = load_generator(path)
+    assert {"losses", "data", "steps", "seed", "commit", "scores", "licence"} <= set(provenance)
+    assert path.with_suffix(".md").is_file()

@@ -1,0 +1,86 @@
+import pytest
+import torch
+
+from enhance_cli import Upscaler
+from enhance_cli.config import Dimensions
+from enhance_cli.errors import EnhanceError
+from enhance_cli.images.files import read_pixels
+from enhance_cli.model.device import Backend, cpu_multiplies_bf16
+from enhance_cli.model.generator import Generator
+from enhance_cli.model.weights import find_weights, load_generator
+from enhance_cli.upscale.engine import Engine
+
+FP32 = Backend(torch.device("cpu"), torch.float32)
+BF16 = Backend(torch.device("cpu"), torch.bfloat16)
+
+
+def levels_apart(one, other):
+    return (one.int() - other.int()).abs().max().item()
+
+
+@pytest.mark.parametrize(("tile", "size"), [(16, (50, 61)), (32, (64, 64)), (40, (97, 33))])
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_tiled_equals_whole(tile, size, scale):
+    generator = Generator(Dimensions(features=8, blocks=3, scale=scale))
+    pixels = torch.randint(0, 256, (3, *size), dtype=torch.uint8)
+    whole = Engine(generator, FP32, 0).enlarge(pixels)
+    assert levels_apart(Engine(generator, FP32, tile).enlarge(pixels), whole) <= 1
+
+
+@pytest.mark.parametrize("backend", [FP32, BF16], ids=["fp32", "bf16"])
+def test_tiled_equals_whole_with_the_shipped_weights(sample, backend):
+    if backend is BF16 and not cpu_multiplies_bf16():
+        pytest.skip("this CPU has no bf16 products")
+    generator, _ = load_generator(find_weights("e"))
+    pixels = read_pixels(sample)[:, :150, :170]
+    whole = Engine(generator, backend, 0).enlarge(pixels)
+    assert levels_apart(Engine(generator, backend, 64).enlarge(pixels), whole) <= 1
+
+
+def test_tiled_equals_whole_to_float_rounding_in_fp32():
+    """The engine's way through a tile, without the rounding to 8 bits."""
+    generator = Generator().eval()
+    x = torch.rand(1, 3, 80, 80)
+    halo, core = generator.halo, slice(30, 50)
+    with torch.inference_mode():
+        whole = generator(x)[:, :, 120:200, 120:200]
+        window = slice(core.start - halo, core.stop + halo)
+        tiled = generator(x[:, :, window, window])[:, :, 4 * halo : -4 * halo, 4 * halo : -4 * halo]
+    torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-5)
+
+
+def test_a_halo_one_pixel_short_is_not_exact():
+    """The test above can fail: the halo is tight."""
+    generator = Generator(Dimensions(features=4, blocks=1)).double()
+    with torch.no_grad():
+        for parameter in generator.parameters():
+            parameter.abs_()
+    x = torch.rand(1, 3, 40, 40, dtype=torch.float64) + 1
+    halo = generator.halo - 1
+    window = slice(15 - halo, 25 + halo)
+    whole = generator(x)[:, :, 60:100, 60:100]
+    tiled = generator(x[:, :, window, window])[:, :, 4 * halo : -4 * halo, 4 * halo : -4 * halo]
+    assert (whole - tiled).abs().max() > 1e-9
+
+
+def test_one_pixel_can_be_enlarged():
+    engine = Engine(Generator(Dimensions(features=4, blocks=1)), FP32)
+    assert engine.enlarge(torch.zeros(3, 1, 1, dtype=torch.uint8)).shape == (3, 4, 4)
+
+
+def test_out_of_memory_is_advice(monkeypatch):
+    def exhausted(_):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+
+    engine = Engine(Generator(Dimensions(features=4, blocks=1)), FP32)
+    monkeypatch.setattr(engine.generator, "describe", exhausted)
+    with pytest.raises(EnhanceError, match="not enough memory for a tile of 5×4 pixels"):
+        engine.enlarge(torch.zeros(3, 4, 5, dtype=torch.uint8))
+
+
+def test_python_api_enlarges_a_pillow_image(sample):
+    from PIL import Image
+
+    with Image.open(sample) as image:
+        result = Upscaler("e", device="cpu")(image.crop((0, 0, 20, 10)))
+    assert (result.size, result.mode) == ((80, 40), "RGB")
