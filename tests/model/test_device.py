@@ -19,7 +19,7 @@ def test_cuda_comes_before_mps_before_the_cpu(monkeypatch):
 
 def test_an_absent_device_lists_what_is_there(monkeypatch):
     monkeypatch.setattr(device, "available_devices", lambda: ["cpu"])
-    with pytest.raises(EnhanceError, match="^no device 'cuda:7' here; there is: cpu$"):
+    with pytest.raises(EnhanceError, match=r"^no device 'cuda:7' here; there is: cpu$"):
         pick_backend("cuda:7")
 
 

@@ -61,9 +61,7 @@ def evaluate(as_json: bool, **values: Any) -> None:
         for done in protocol.score(pairs, engine, metrics):
             scores.append(done)
             status.update(f"measuring {len(scores)} of {len(pairs)}")
-    described = protocol.describe_protocol(
-        engine.scale, low_res_given=pairs[0].low_res is not None
-    )
+    described = protocol.describe_protocol(engine.scale, low_res_given=pairs[0].low_res is not None)
     if as_json:
         click.echo(json.dumps(_as_json(scores, metrics, options.model, described)))
     else:

@@ -15,7 +15,7 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.metrics import psnr_y, ssim_y
 from enhance_cli.images.colour import quantise
 from enhance_cli.images.files import find_images, read_pixels
-from enhance_cli.images.resize import resize
+from enhance_cli.images.resize import reduce, resize
 from enhance_cli.upscale.engine import Engine
 
 METRICS = {"psnr": psnr_y, "ssim": ssim_y}
@@ -96,7 +96,7 @@ def load_pair(pair: Pair, scale: int) -> tuple[Tensor, Tensor]:
         raise EnhanceError(f"{pair.high_res} is too small to measure: {width}×{height}")
     original = pixels[None, :, :height, :width].float().div(255)
     if pair.low_res is None:
-        return original, reduce(original, scale)
+        return original, reduce(original.double(), scale)[0].mul(255).round().to(torch.uint8)
     low = read_pixels(pair.low_res)
     if low.shape[1:] != (height // scale, width // scale):
         raise EnhanceError(
@@ -104,13 +104,6 @@ def load_pair(pair: Pair, scale: int) -> tuple[Tensor, Tensor]:
             f"{width // scale}×{height // scale} for {pair.high_res}"
         )
     return original, low
-
-
-def reduce(original: Tensor, scale: int) -> Tensor:
-    """Reduce (1, 3, H, W) in [0, 1] as MATLAB does, to (3, H/scale, W/scale) uint8."""
-    height, width = original.shape[2:]
-    reduced = resize(original.double(), height // scale, width // scale)
-    return reduced[0].mul(255).round().clamp(0, 255).to(torch.uint8)
 
 
 def mean(scores: list[dict[str, float]], metric: str) -> float:

@@ -106,6 +106,18 @@ def read_pixels(path: Path) -> Tensor:
     return read_photo(path).pixels
 
 
+def read_size(path: Path) -> tuple[int, int]:
+    """Return (width, height) from a file's header. Raises EnhanceError if it has none."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                width, height = image.size
+                return width, height
+    except DECODER_ERRORS as error:
+        raise EnhanceError(f"{path} is not an image: {error}") from error
+
+
 def check_pillow(image: Image.Image, name: object) -> None:
     """Raise EnhanceError if an image has more bits a channel than could be kept."""
     if image.mode in _DEEP_MODES:

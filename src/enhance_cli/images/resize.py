@@ -8,16 +8,31 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from enhance_cli.images.colour import quantise
+
 
 def resize(image: Tensor, height: int, width: int) -> Tensor:
     """Resample (N, C, H, W) to (N, C, height, width) with MATLAB's bicubic.
 
     The kernel (a = -0.5) is widened when reducing, pixels are centred at half coordinates and the
-    border is mirrored. The result is neither clamped nor rounded. Differentiable.
+    border is repeated. The result is neither clamped nor rounded. Differentiable.
     """
-    rows = _weights(image.shape[2], height).to(image.device, image.dtype)
-    columns = _weights(image.shape[3], width).to(image.device, image.dtype)
-    return rows @ image @ columns.T
+    if height != image.shape[2]:
+        image = _weights(image.shape[2], height).to(image.device, image.dtype) @ image
+    if width != image.shape[3]:
+        image = image @ _weights(image.shape[3], width).to(image.device, image.dtype).T
+    return image
+
+
+def reduce(image: Tensor, scale: int) -> Tensor:
+    """Reduce (N, C, H, W) in [0, 1] to (N, C, H/scale, W/scale) with 8 bits, as MATLAB does.
+
+    MATLAB rounds an 8-bit image after its rows and again after its columns. In float64 this gives
+    the published low-resolution images of Set5 and Set14 to the bit.
+    """
+    height, width = image.shape[2:]
+    rows = quantise(resize(image, height // scale, width))
+    return quantise(resize(rows, height // scale, width // scale))
 
 
 @lru_cache(maxsize=32)
@@ -31,9 +46,8 @@ def _weights(size: int, target: int) -> Tensor:
     positions = first[:, None] + torch.arange(taps)  # (target, taps)
     weights = stretch * _cubic(stretch * (centres[:, None] - positions))
     weights /= weights.sum(dim=1, keepdim=True)
-    mirrored = positions.remainder(2 * size)
-    mirrored = torch.where(mirrored < size, mirrored, 2 * size - 1 - mirrored)
-    return torch.zeros(target, size, dtype=torch.float64).scatter_add_(1, mirrored, weights)
+    inside = positions.clamp(0, size - 1)
+    return torch.zeros(target, size, dtype=torch.float64).scatter_add_(1, inside, weights)
 
 
 def _cubic(x: Tensor) -> Tensor:

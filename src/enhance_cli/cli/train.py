@@ -1,0 +1,207 @@
+"""`enhance train`: photographs in, weights out."""
+
+from __future__ import annotations
+
+import math
+import re
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from enhance_cli.cli.options import backend_options
+from enhance_cli.config import TrainOptions
+from enhance_cli.errors import EnhanceError
+
+if TYPE_CHECKING:
+    from enhance_cli.train.loop import Report
+
+_DEFAULTS = TrainOptions(data="")
+_Command = Callable[..., None]
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+class _Losses(click.ParamType[str]):
+    """A set of loss letters; only E so far."""
+
+    name = "letters"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value.upper() != "E":
+            self.fail(f"{value!r}: the one loss there is so far is E, the pixel loss.", param, ctx)
+        return "E"
+
+
+class _Duration(click.ParamType[float]):
+    """A time such as 90m, 2h or 45s, in seconds."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", str(value))
+        if not match or float(match[1]) == 0:
+            self.fail(f"{value!r} is not a time such as 45s, 90m or 2h.", param, ctx)
+        return float(match[1]) * _UNITS[match[2]]
+
+
+def _option(name: str, text: str, **settings: Any) -> Callable[[_Command], _Command]:
+    """Make an option whose default is the one in config."""
+    default = getattr(_DEFAULTS, name.replace("-", "_"))
+    settings.setdefault("type", click.IntRange(min=1) if type(default) is int else None)
+    shown = default is not None
+    return click.option(f"--{name}", default=default, show_default=shown, help=text, **settings)
+
+
+@click.command()
+@click.argument("data", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="RUN", help="New folder of the run."
+)
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Go on with a run; options given here replace its own.",
+)
+@_option("losses", "Letters of the losses: E, the pixel loss.", type=_Losses())
+@_option("pixel", "What E measures: mse as in the paper, or l1.", type=click.Choice(["mse", "l1"]))
+@_option(
+    "optimizer", "muon for the hidden layers, or adam for all.", type=click.Choice(["muon", "adam"])
+)
+@_option("steps", "Length of the run and of its cosine decay.")
+@_option("time", "End the run after this time (90m, 2h) if that is sooner.", type=_Duration())
+@_option("batch", "Crops in a step.")
+@_option("crop", "Side of a crop of the original, in pixels.", type=click.IntRange(min=32))
+@_option("candidates", "Crops drawn for each one kept, the most detailed.")
+@_option("lr", "Adam's learning rate after warm-up.", type=click.FloatRange(min=0, min_open=True))
+@_option("warmup", "Steps of linear warm-up.", type=click.IntRange(min=0))
+@_option("ema", "Decay of the averaged weights.", type=click.FloatRange(0, 1, max_open=True))
+@_option("seed", "Seed of weights and crops.", type=click.IntRange(min=0))
+@_option("init", "Weights to start from: a shipped name or a file.")
+@_option("val", "Folder to measure during training.")
+@_option("val-every", "Steps between two measurements.")
+@_option("save-every", "Seconds between two checkpoints.")
+@_option("workers", "Threads that decode; 0 decodes in the loop.", type=click.IntRange(min=0))
+@_option("features", "Channels of the hidden layers.")
+@_option("blocks", "Residual blocks.")
+@_option("scale", "Enlargement.", type=click.Choice([2, 4, 8]))
+@backend_options
+@click.pass_context
+def train(
+    ctx: click.Context,
+    /,
+    data: Path | None,
+    output: Path | None,
+    resume: Path | None,
+    **values: Any,
+) -> None:
+    """Train a network on the photographs below the folder DATA.
+
+    RUN receives generator.safetensors (the averaged weights), a checkpoint and the metrics.
+    Ctrl-C ends a run with a checkpoint.
+    """
+    from enhance_cli.model.device import pick_backend
+    from enhance_cli.train.checkpoint import Checkpoint
+    from enhance_cli.train.loop import Run
+
+    if (resume is None) == (output is None):
+        raise click.UsageError("Give either -o RUN for a new run or --resume RUN.")
+    if resume is None and data is None:
+        raise click.UsageError("Missing argument 'DATA'.")
+    checkpoint = Checkpoint(resume) if resume else None
+    if checkpoint is None:
+        options = TrainOptions(data=str(data), **values)
+    else:
+        given = {
+            n: v
+            for n, v in values.items()
+            if ctx.get_parameter_source(n) is not ParameterSource.DEFAULT
+        }
+        moved: dict[str, Any] = {"data": str(data)} if data else {}
+        options = replace(checkpoint.options, **given, **moved)
+    folder = resume or output
+    assert folder is not None
+    run = Run(folder, options, pick_backend(options.device, options.precision))
+    if checkpoint is None:
+        _create(folder)
+    else:
+        run.restore(checkpoint)
+    _train(run)
+
+
+def _create(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError as error:
+        raise EnhanceError(
+            f"{folder} exists; go on with it by --resume, or choose another"
+        ) from error
+    except OSError as error:
+        raise EnhanceError(f"cannot create {folder}: {error.strerror or error}") from error
+
+
+def _train(run: Any) -> None:
+    console = Console(stderr=True)
+    found = run.scan
+    console.print(
+        f"{len(found.files)} images, {found.unreadable} unreadable and {found.too_small} too small "
+        f"skipped; on {run.backend}",
+        highlight=False,
+    )
+    stopped = _stop_on_signals()
+    columns = (TextColumn("{task.description}"), BarColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("starting", total=1.0)
+        seen: dict[str, float] = {}
+
+        def on_report(report: Report) -> None:
+            seen.update(report.values)
+            line = _line(report, seen)
+            progress.update(task, completed=report.progress, description=line)
+            if "validation_psnr_y" in report.values and not console.is_terminal:
+                console.print(line, highlight=False, soft_wrap=True)
+
+        run.train(on_report, lambda: bool(stopped))
+    click.echo(run.folder / "generator.safetensors")
+    if stopped:
+        console.print(
+            f"stopped at step {run.step}; go on with --resume {run.folder}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        sys.exit(128 + stopped[0])
+
+
+def _line(report: Report, seen: dict[str, float]) -> str:
+    left = f"{report.seconds_left / 60:.0f} min left" if math.isfinite(report.seconds_left) else ""
+    parts = [
+        f"step {report.step}",
+        f"{seen.get('images_per_second', 0):.0f} images/s",
+        left,
+        f"loss {seen.get('loss', math.nan):.5f}",
+    ]
+    if "validation_psnr_y" in seen:
+        parts.append(f"validation {seen['validation_psnr_y']:.3f} dB")
+    return " · ".join(part for part in parts if part)
+
+
+def _stop_on_signals() -> list[int]:
+    """Collect the first SIGINT or SIGTERM, so that a step is never cut in two; a second kills."""
+    received: list[int] = []
+
+    def on_signal(number: int, _: Any) -> None:
+        received.append(number)
+        signal.signal(number, signal.SIG_DFL)
+
+    signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGTERM, on_signal)
+    return received

@@ -1,0 +1,79 @@
+"""Checkpoints: everything from which a run goes on bit for bit, in one safetensors file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from enhance_cli.atomic import replacing
+from enhance_cli.config import TrainOptions
+from enhance_cli.errors import EnhanceError
+from enhance_cli.model.weights import read_tensors
+
+NAME = "checkpoint.safetensors"
+
+
+def save_checkpoint(
+    run: Path,
+    options: TrainOptions,
+    counters: dict[str, float],
+    modules: dict[str, nn.Module],
+    optimizers: dict[str, torch.optim.Optimizer],
+) -> None:
+    """Write the state of a run atomically; the one before stays until then."""
+    tensors: dict[str, Tensor] = {}
+    for owner, module in modules.items():
+        tensors |= {f"{owner}/{name}": value for name, value in module.state_dict().items()}
+    for owner, optimizer in optimizers.items():
+        for index, state in optimizer.state_dict()["state"].items():
+            tensors |= {f"{owner}/{index}/{name}": value for name, value in state.items()}
+    contiguous = {name: value.cpu().contiguous() for name, value in tensors.items()}
+    metadata = {"options": json.dumps(asdict(options)), "counters": json.dumps(counters)}
+    with replacing(run / NAME) as file:
+        file.write(save(contiguous, metadata))
+
+
+class Checkpoint:
+    """A checkpoint that was read; nothing in it is executed. Raises EnhanceError if damaged."""
+
+    def __init__(self, run: Path) -> None:
+        path = run / NAME
+        if not path.is_file():
+            raise EnhanceError(f"nothing to resume: {path} does not exist")
+        self._tensors, metadata = read_tensors(path)
+        try:
+            self.options = TrainOptions(**json.loads(metadata["options"]))
+            self.counters: dict[str, Any] = json.loads(metadata["counters"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise EnhanceError(f"{path} is not a checkpoint of enhance train") from error
+
+    def restore_module(self, owner: str, module: nn.Module) -> None:
+        """Give a network the weights that it had."""
+        module.load_state_dict(self._of(owner))
+
+    def restore_optimizer(self, owner: str, optimizer: torch.optim.Optimizer) -> None:
+        """Give an optimizer the memory that it had; settings such as the rate stay its own."""
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in self._of(owner).items():
+            index, key = name.split("/")
+            state.setdefault(int(index), {})[key] = value
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": state, "param_groups": groups})
+        for parameter, memory in optimizer.state.items():
+            for key, value in memory.items():
+                if value.shape == parameter.shape:  # a fused optimizer wants the same strides
+                    memory[key] = torch.empty_like(parameter).copy_(value)
+
+    def _of(self, owner: str) -> dict[str, Tensor]:
+        prefix = f"{owner}/"
+        return {
+            name.removeprefix(prefix): value
+            for name, value in self._tensors.items()
+            if name.startswith(prefix)
+        }

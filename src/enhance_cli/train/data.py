@@ -1,0 +1,142 @@
+"""Training crops: batch k is a pure function of (seed, k), so that a run can be continued."""
+
+from __future__ import annotations
+
+import random
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+import torch
+from torch import Tensor
+
+from enhance_cli.errors import EnhanceError
+from enhance_cli.images.files import find_images, read_pixels, read_size
+
+_TRIES = 1000  # unreadable files in a row after which the data counts as empty
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The usable files of a folder, and how many were left out."""
+
+    files: list[Path]
+    unreadable: int
+    too_small: int
+
+
+def scan(folder: Path, crop: int) -> Scan:
+    """Find the images that hold at least one crop, by their headers.
+
+    Raises EnhanceError if there is none.
+    """
+    usable, unreadable, too_small = [], 0, 0
+    for path in find_images(folder):
+        try:
+            size = read_size(path)
+        except EnhanceError:
+            unreadable += 1
+            continue
+        if min(size) < crop:
+            too_small += 1
+        else:
+            usable.append(path)
+    if not usable:
+        raise EnhanceError(
+            f"no usable image in {folder}: {unreadable} unreadable, "
+            f"{too_small} smaller than the crop of {crop} pixels"
+        )
+    return Scan(usable, unreadable, too_small)
+
+
+class Crops:
+    """Draws batches of random crops; keeps decoded photographs up to `cache` bytes."""
+
+    def __init__(
+        self, files: list[Path], *, batch: int, crop: int, candidates: int, seed: int, cache: int
+    ) -> None:
+        self.files = files
+        self.batch_size, self.crop, self.candidates, self.seed = batch, crop, candidates, seed
+        self.unreadable: set[Path] = set()
+        self._cache: OrderedDict[Path, Tensor] = OrderedDict()
+        self._free = cache
+        self._lock = Lock()
+
+    def batch(self, index: int) -> Tensor:
+        """Return batch `index`, (N, 3, crop, crop) uint8.
+
+        Raises EnhanceError if no file can be decoded any more.
+        """
+        draw = random.Random(f"{self.seed}/{index}")  # noqa: S311  not for secrets
+        return torch.stack([self._draw_crop(draw) for _ in range(self.batch_size)])
+
+    def _draw_crop(self, draw: random.Random) -> Tensor:
+        """Return one flipped and rotated crop: of several candidates the most detailed.
+
+        Sky and blur are most of a photograph, and teach nothing.
+        """
+        image = self._draw_image(draw)
+        crops = []
+        for _ in range(self.candidates):
+            top = draw.randrange(image.shape[1] - self.crop + 1)
+            left = draw.randrange(image.shape[2] - self.crop + 1)
+            crops.append(image[:, top : top + self.crop, left : left + self.crop])
+        chosen = crops[0] if len(crops) == 1 else max(crops, key=detail)
+        if draw.random() < 0.5:
+            chosen = chosen.flip(2)
+        return torch.rot90(chosen, draw.randrange(4), (1, 2))
+
+    def _draw_image(self, draw: random.Random) -> Tensor:
+        for _ in range(_TRIES):
+            path = draw.choice(self.files)
+            try:
+                image = self._read(path)
+            except EnhanceError:
+                self.unreadable.add(path)
+                continue
+            if min(image.shape[1:]) >= self.crop:
+                return image
+        raise EnhanceError("no training image can be read any more")
+
+    def _read(self, path: Path) -> Tensor:
+        with self._lock:
+            if path in self._cache:
+                self._cache.move_to_end(path)
+                return self._cache[path]
+        image = read_pixels(path)
+        with self._lock:
+            if path not in self._cache:
+                self._cache[path] = image
+                self._free -= image.numel()
+            while self._free < 0:
+                _, dropped = self._cache.popitem(last=False)
+                self._free += dropped.numel()
+        return image
+
+
+def detail(crop: Tensor) -> float:
+    """Return the mean difference between near pixels of (3, H, W) uint8, in levels."""
+    green = crop[1, ::2, ::2].float()
+    return (green.diff(dim=0).abs().mean() + green.diff(dim=1).abs().mean()).item()
+
+
+def batches(crops: Crops, start: int, workers: int) -> Iterator[Tensor]:
+    """Yield the batches from `start` on, in order, decoded ahead by so many threads."""
+    if workers == 0:
+        while True:
+            yield crops.batch(start)
+            start += 1
+    with ThreadPoolExecutor(workers) as pool:
+        ahead: deque[Future[Tensor]] = deque()
+        try:
+            while True:
+                while len(ahead) < 2 * workers:
+                    ahead.append(pool.submit(crops.batch, start))
+                    start += 1
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()

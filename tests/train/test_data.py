@@ -1,0 +1,60 @@
+from itertools import islice
+
+import pytest
+import torch
+from PIL import Image
+
+from enhance_cli.errors import EnhanceError
+from enhance_cli.train.data import Crops, batches, detail, scan
+
+
+def make_crops(files, seed=5, candidates=1, cache=1 << 20):
+    return Crops(files, batch=3, crop=32, candidates=candidates, seed=seed, cache=cache)
+
+
+def test_unreadable_and_too_small_images_are_skipped_and_counted(photographs):
+    found = scan(photographs, 32)
+    assert (len(found.files), found.unreadable, found.too_small) == (3, 1, 1)
+
+
+def test_a_folder_without_a_usable_image_is_an_error(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    with pytest.raises(EnhanceError, match="0 unreadable, 1 smaller than the crop of 32 pixels"):
+        scan(tmp_path, 32)
+
+
+def test_batch_k_depends_on_seed_and_k_only(photographs):
+    files = scan(photographs, 32).files
+    one, other = make_crops(files), make_crops(files, cache=0)
+    one.batch(0)
+    assert torch.equal(one.batch(7), other.batch(7))
+
+
+def test_another_seed_gives_another_batch(photographs):
+    files = scan(photographs, 32).files
+    assert not torch.equal(make_crops(files).batch(0), make_crops(files, seed=6).batch(0))
+
+
+def test_threads_yield_the_same_batches_in_order(photographs):
+    files = scan(photographs, 32).files
+    direct = [make_crops(files).batch(k) for k in range(4, 9)]
+    source = batches(make_crops(files), 4, workers=3)
+    for batch, expected in zip(islice(source, 5), direct, strict=True):
+        assert torch.equal(batch, expected)
+    source.close()
+
+
+def test_a_file_that_breaks_later_is_counted_and_replaced(photographs):
+    files = scan(photographs, 32).files
+    files[0].write_bytes(files[0].read_bytes()[:60])
+    crops = make_crops(files)
+    for k in range(5):
+        assert crops.batch(k).shape == (3, 3, 32, 32)
+    assert crops.unreadable == {files[0]}
+
+
+def test_of_several_candidates_the_most_detailed_is_kept(photographs):
+    files = scan(photographs, 32).files
+    plain = sum(detail(crop) for k in range(9) for crop in make_crops(files).batch(k))
+    chosen = sum(detail(c) for k in range(9) for c in make_crops(files, candidates=6).batch(k))
+    assert chosen > plain
