@@ -15,7 +15,7 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.metrics import psnr_y, ssim_y
 from enhance_cli.images.colour import quantise
 from enhance_cli.images.files import find_images, read_pixels
-from enhance_cli.images.resize import reduce, resize
+from enhance_cli.images.resize import reduce_levels, resize
 from enhance_cli.upscale.engine import Engine
 
 METRICS = {"psnr": psnr_y, "ssim": ssim_y}
@@ -94,9 +94,10 @@ def load_pair(pair: Pair, scale: int) -> tuple[Tensor, Tensor]:
     height, width = (side // scale * scale for side in pixels.shape[1:])
     if min(height, width) < SMALLEST_SIDE:
         raise EnhanceError(f"{pair.high_res} is too small to measure: {width}×{height}")
-    original = pixels[None, :, :height, :width].float().div(255)
+    pixels = pixels[:, :height, :width]
+    original = pixels[None].float().div(255)
     if pair.low_res is None:
-        return original, reduce(original.double(), scale)[0].mul(255).round().to(torch.uint8)
+        return original, reduce_levels(pixels[None].double(), scale)[0].to(torch.uint8)
     low = read_pixels(pair.low_res)
     if low.shape[1:] != (height // scale, width // scale):
         raise EnhanceError(

@@ -18,5 +18,5 @@ def luma_studio(image: Tensor) -> Tensor:
 
 
 def quantise(image: Tensor) -> Tensor:
-    """Round [0, 1] to the 256 levels of an 8-bit file, halves upwards, and clamp."""
-    return image.mul(255).add(0.5).floor().clamp(0, 255).div(255)
+    """Round [0, 1] to the 256 levels of an 8-bit file, and clamp."""
+    return image.mul(255).round().clamp(0, 255).div(255)

@@ -8,8 +8,6 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from enhance_cli.images.colour import quantise
-
 
 def resize(image: Tensor, height: int, width: int) -> Tensor:
     """Resample (N, C, H, W) to (N, C, height, width) with MATLAB's bicubic.
@@ -24,15 +22,16 @@ def resize(image: Tensor, height: int, width: int) -> Tensor:
     return image
 
 
-def reduce(image: Tensor, scale: int) -> Tensor:
-    """Reduce (N, C, H, W) in [0, 1] to (N, C, H/scale, W/scale) with 8 bits, as MATLAB does.
+def reduce_levels(levels: Tensor, scale: int) -> Tensor:
+    """Reduce whole levels of 0 to 255, (N, C, H, W) floats, to (N, C, H/scale, W/scale) levels.
 
-    MATLAB rounds an 8-bit image after its rows and again after its columns. In float64 this gives
-    the published low-resolution images of Set5 and Set14 to the bit.
+    MATLAB rounds an 8-bit image after its rows and again after its columns, halves upwards. So
+    does this: it gives the published low-resolution images of Set5 and Set14 to the bit. Levels
+    instead of [0, 1] because there the sums are exact, and halves occur often.
     """
-    height, width = image.shape[2:]
-    rows = quantise(resize(image, height // scale, width))
-    return quantise(resize(rows, height // scale, width // scale))
+    height, width = levels.shape[2:]
+    rows = resize(levels, height // scale, width).add(0.5).floor().clamp(0, 255)
+    return resize(rows, height // scale, width // scale).add(0.5).floor().clamp(0, 255)
 
 
 @lru_cache(maxsize=32)

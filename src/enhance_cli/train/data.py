@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,7 +123,7 @@ def detail(crop: Tensor) -> float:
     return (green.diff(dim=0).abs().mean() + green.diff(dim=1).abs().mean()).item()
 
 
-def batches(crops: Crops, start: int, workers: int) -> Iterator[Tensor]:
+def batches(crops: Crops, start: int, workers: int) -> Generator[Tensor, None, None]:
     """Yield the batches from `start` on, in order, decoded ahead by so many threads."""
     if workers == 0:
         while True:

@@ -6,7 +6,8 @@ import copy
 import math
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from enhance_cli.config import Dimensions, TrainOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate import protocol
-from enhance_cli.images.resize import reduce
+from enhance_cli.images.resize import reduce_levels
 from enhance_cli.model.device import Backend
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.weights import find_weights, load_generator, save_generator
@@ -41,6 +42,23 @@ class Report:
     progress: float  # 0 to 1
     seconds_left: float
     values: dict[str, float]
+
+
+class _Meter:
+    """Means over the steps since it was made."""
+
+    def __init__(self, step: int) -> None:
+        self.first, self.started = step, time.monotonic()
+        self.loss = self.waited = 0.0
+
+    def read(self, step: int, batch: int) -> dict[str, float]:
+        """Return loss, images per second, and the share of time spent waiting for the loader."""
+        seconds, steps = time.monotonic() - self.started, step - self.first
+        return {
+            "loss": self.loss / steps,
+            "images_per_second": steps * batch / seconds,
+            "loader_share": self.waited / seconds,
+        }
 
 
 class Run:
@@ -116,50 +134,56 @@ class Run:
             seed=options.seed,
             cache=options.cache,
         )
-        log = Log(self.folder, self.step)
         source = batches(crops, self.step, options.workers)
+        with closing(source), closing(Log(self.folder, self.step)) as log:
+            self._train_until_stopped(source, log, crops, on_report, should_stop)
+        self.save()
+
+    def _train_until_stopped(
+        self,
+        source: Iterator[Tensor],
+        log: Log,
+        crops: Crops,
+        on_report: Callable[[Report], None],
+        should_stop: Callable[[], bool],
+    ) -> None:
+        options = self.options
         saved = clock = time.monotonic()
-        waited, logged, loss_sum = 0.0, self.step, 0.0
-        log_started = clock
+        meter = _Meter(self.step)
         while self.progress < 1 and not should_stop():
             asked = time.monotonic()
             batch = next(source)
-            waited += time.monotonic() - asked
+            meter.waited += time.monotonic() - asked
             loss, norm = self._train_step(batch)
-            loss_sum += loss
+            meter.loss += loss
             now = time.monotonic()
             self.elapsed, clock = self.elapsed + now - clock, now
-            if self.step % _LOG_EVERY == 0 or self.progress == 1:
-                seconds, steps = now - log_started, self.step - logged
-                values = {
-                    "loss": loss_sum / steps,
+            is_last = self.progress == 1
+            if self.step % _LOG_EVERY == 0 or is_last:
+                values = meter.read(self.step, options.batch) | {
                     "rate": self._rate(),
                     "gradient_norm": norm,
-                    "images_per_second": steps * options.batch / seconds,
-                    "loader_share": waited / seconds,
                     "unreadable": float(len(crops.unreadable)),
                 }
                 log.write(self.step, values)
                 on_report(self._report(values))
-                waited, logged, loss_sum, log_started = 0.0, self.step, 0.0, now
-            if self.pairs and (self.step % options.val_every == 0 or self.progress == 1):
+                meter = _Meter(self.step)
+            if self.pairs and (self.step % options.val_every == 0 or is_last):
                 psnr = self.validate()
                 self.best = max(self.best, psnr)
                 log.write(self.step, {"validation_psnr_y": psnr})
                 on_report(self._report({"validation_psnr_y": psnr}))
-                clock = log_started = time.monotonic()
+                meter, clock = _Meter(self.step), time.monotonic()
             if time.monotonic() - saved >= options.save_every:
                 self.save()
-                saved = clock = log_started = time.monotonic()
-        source.close()  # type: ignore[attr-defined]  # it is a generator
-        log.close()
-        self.save()
+                saved = clock = time.monotonic()
 
     def _train_step(self, batch: Tensor) -> tuple[float, float]:
         """Take one step on (N, 3, crop, crop) uint8; return the loss and the gradient's norm."""
         device = self.backend.device
-        high_res = batch.to(device, non_blocking=True).float().div(255)
-        low_res = reduce(high_res, self.generator.scale)
+        levels = batch.to(device, non_blocking=True).float()
+        low_res = reduce_levels(levels, self.generator.scale).div(255)
+        high_res = levels.div(255)
         mixed = self.backend.dtype == torch.bfloat16
         with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
             estimate = self.generator(low_res.contiguous(memory_format=torch.channels_last))
