@@ -1,0 +1,81 @@
+import subprocess
+import sys
+import time
+
+import pytest
+from PIL import Image
+
+SMALL = ("--features", 4, "--blocks", 1, "--crop", 32, "--batch", 2, "--workers", 0)
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    Image.radial_gradient("L").convert("RGB").save(folder / "a.png")
+    (folder / "b.png").write_bytes(b"broken")
+    return folder
+
+
+def test_a_run_writes_weights_that_upscale_takes(enhance, photographs, tmp_path):
+    run = tmp_path / "run"
+    result = enhance("train", "--losses", "E", photographs, "-o", run, "--steps", 4, *SMALL)
+    assert result.exit_code == 0, result.output
+    assert "1 images, 1 unreadable and 0 too small skipped" in result.stderr
+    weights, photo = run / "generator.safetensors", photographs / "a.png"
+    assert result.stdout == f"{weights}\n"
+    done = enhance("upscale", photo, "-o", tmp_path / "out.png", "--model", weights)
+    assert done.exit_code == 0, done.output
+
+
+def test_resume_takes_new_settings(enhance, photographs, tmp_path):
+    run = tmp_path / "run"
+    enhance("train", photographs, "-o", run, "--steps", 4, *SMALL)
+    result = enhance("train", "--resume", run, "--steps", 6)
+    assert result.exit_code == 0, result.output
+    assert '"step": 6' in (run / "metrics.jsonl").read_text().splitlines()[-1]
+
+
+def test_an_existing_run_is_not_overwritten(enhance, fails, photographs, tmp_path):
+    run = tmp_path / "run"
+    enhance("train", photographs, "-o", run, "--steps", 2, *SMALL)
+    assert fails("train", photographs, "-o", run, *SMALL) == (
+        f"{run} exists; go on with it by --resume, or choose another"
+    )
+
+
+def test_data_without_images_is_one_line(fails, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert fails("train", tmp_path / "empty", "-o", tmp_path / "run").startswith("no images in ")
+    assert not (tmp_path / "run").exists()
+
+
+def test_resuming_what_is_no_run_is_one_line(fails, tmp_path):
+    assert fails("train", "--resume", tmp_path) == (
+        f"nothing to resume: {tmp_path / 'checkpoint.safetensors'} does not exist"
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong", [[], ["--losses", "XYZ"], ["--time", "soon"], ["--lr", "0"], ["--steps", "0"]]
+)
+def test_a_wrong_call_is_exit_2(enhance, photographs, tmp_path, wrong):
+    output = ["-o", tmp_path / "run"] if wrong else []
+    assert enhance("train", photographs, *output, *wrong).exit_code == 2
+
+
+def test_ctrl_c_leaves_a_checkpoint(photographs, tmp_path):
+    run = tmp_path / "run"
+    arguments = ["train", photographs, "-o", run, "--steps", 10**6, *SMALL]
+    command = [sys.executable, "-m", "enhance_cli", *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    metrics = run / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < deadline:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    process.send_signal(2)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert b"go on with --resume" in errors
+    assert (run / "checkpoint.safetensors").exists()

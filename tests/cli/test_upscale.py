@@ -1,0 +1,259 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from PIL import Image, ImageCms
+
+from enhance_cli.config import Dimensions
+from enhance_cli.model.generator import Generator
+from enhance_cli.model.weights import save_generator
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A small network: what is tested here is everything around it."""
+    path = tmp_path / "small.safetensors"
+    save_generator(Generator(Dimensions(features=4, blocks=1)), path, {})
+    return path
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "photo.png"
+    Image.linear_gradient("L").convert("RGB").resize((20, 12)).save(path)
+    return path
+
+
+@pytest.fixture
+def upscale(enhance, model):
+    return lambda *arguments: enhance("upscale", "--model", model, *arguments)
+
+
+@pytest.fixture
+def upscale_fails(fails, model):
+    return lambda *arguments: fails("upscale", "--model", model, *arguments)
+
+
+def opened(path):
+    with Image.open(path) as image:
+        image.load()
+        return image
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp"])
+def test_every_format_goes_in_and_out(upscale, tmp_path, photo, suffix):
+    source, target = tmp_path / f"in.{suffix}", tmp_path / f"out.{suffix}"
+    opened(photo).save(source)
+    assert upscale(source, "-o", target).exit_code == 0
+    assert opened(target).size == (80, 48)
+
+
+def test_stdout_names_the_file_written(upscale, photo, tmp_path):
+    result = upscale(photo, "-o", tmp_path / "out.png")
+    assert result.stdout == f"{tmp_path / 'out.png'}\n"
+
+
+def test_the_shipped_model_is_the_default(enhance, photo, tmp_path):
+    assert enhance("upscale", photo, "-o", tmp_path / "out.png").exit_code == 0
+    assert opened(tmp_path / "out.png").size == (80, 48)
+
+
+def test_tile_never_changes_the_picture(upscale, photo, tmp_path):
+    upscale(photo, "-o", tmp_path / "a.png", "--tile", 0, "--precision", "fp32")
+    upscale(photo, "-o", tmp_path / "b.png", "--tile", 16, "--precision", "fp32")
+    pairs = zip(
+        opened(tmp_path / "a.png").tobytes(), opened(tmp_path / "b.png").tobytes(), strict=True
+    )
+    assert max(abs(a - b) for a, b in pairs) <= 1
+
+
+def test_orientation_is_applied_and_its_tag_removed(upscale, tmp_path, photo):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "maker"
+    opened(photo).save(tmp_path / "in.jpg", exif=exif)
+    upscale(tmp_path / "in.jpg", "-o", tmp_path / "out.jpg")
+    result = opened(tmp_path / "out.jpg")
+    assert result.size == (48, 80)
+    assert result.getexif().get(0x0112) in (None, 1)
+    assert result.getexif()[0x010F] == "maker"
+
+
+def test_profile_is_kept(upscale, tmp_path, photo):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    opened(photo).save(tmp_path / "in.png", icc_profile=profile)
+    upscale(tmp_path / "in.png", "-o", tmp_path / "out.webp")
+    assert opened(tmp_path / "out.webp").info["icc_profile"] == profile
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"), [("RGBA", "RGBA"), ("LA", "LA"), ("L", "L"), ("P", "RGB")]
+)
+def test_alpha_and_grey_are_kept(upscale, tmp_path, photo, mode, expected):
+    opened(photo).convert(mode).save(tmp_path / "in.png")
+    upscale(tmp_path / "in.png", "-o", tmp_path / "out.png")
+    assert opened(tmp_path / "out.png").mode == expected
+
+
+def test_alpha_that_jpeg_cannot_hold_is_refused(upscale_fails, tmp_path, photo):
+    opened(photo).convert("RGBA").save(tmp_path / "in.png")
+    target = tmp_path / "out.jpg"
+    assert upscale_fails(tmp_path / "in.png", "-o", target) == (
+        f"{target}: JPEG cannot hold transparency; use .png, .webp or .tiff"
+    )
+    assert not target.exists()
+
+
+def test_16_bits_are_refused_and_not_cut(upscale_fails, tmp_path):
+    Image.new("I;16", (8, 8)).save(tmp_path / "in.png")
+    assert "more than 8 bits a channel" in upscale_fails(
+        tmp_path / "in.png", "-o", tmp_path / "o.png"
+    )
+
+
+def test_a_folders_tree_is_mirrored(upscale, tmp_path, photo):
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    (tmp_path / "out").mkdir()
+    for name in ("a.png", "sub/ü b.png"):
+        opened(photo).save(tmp_path / "in" / name)
+    assert upscale(tmp_path / "in", "-o", tmp_path / "out").exit_code == 0
+    assert opened(tmp_path / "out" / "sub" / "ü b.png").size == (80, 48)
+
+
+def test_one_bad_file_does_not_end_the_rest(upscale, tmp_path, photo):
+    bad, out = tmp_path / "bad.png", tmp_path / "out"
+    out.mkdir()
+    bad.write_bytes(photo.read_bytes()[:50])
+    result = upscale(bad, photo, "-o", out)
+    assert result.exit_code == 1
+    assert f"{bad} cannot be decoded" in result.stderr
+    assert [path.name for path in out.iterdir()] == ["photo.png"]
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (None, "no such file: {}"),
+        (b"", "{} is empty: not an image"),
+        (b"hello", "{} is not an image: no known format"),
+    ],
+)
+def test_what_is_no_image_is_one_line(upscale_fails, tmp_path, content, line):
+    source = tmp_path / "in.png"
+    if content is not None:
+        source.write_bytes(content)
+    assert upscale_fails(source, "-o", tmp_path / "out.png") == line.format(source)
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_a_truncated_photograph_is_one_line(upscale_fails, tmp_path, sample):
+    source = tmp_path / "in.webp"
+    source.write_bytes(sample.read_bytes()[:9000])
+    line = upscale_fails(source, "-o", tmp_path / "out.png")
+    assert line.startswith(f"{source} ")
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_a_folder_without_images_is_one_line(upscale_fails, tmp_path):
+    (tmp_path / "empty").mkdir()
+    line = upscale_fails(tmp_path / "empty", "-o", tmp_path)
+    assert line.startswith(f"no images in {tmp_path / 'empty'}: looked for .bmp, ")
+
+
+def test_an_existing_output_is_refused(upscale, upscale_fails, tmp_path, photo):
+    target = tmp_path / "out.png"
+    target.write_text("precious")
+    assert upscale_fails(photo, "-o", target) == f"{target} exists; use --overwrite to replace it"
+    assert target.read_text() == "precious"
+    assert upscale(photo, "-o", target, "--overwrite").exit_code == 0
+    assert opened(target).size == (80, 48)
+
+
+def test_input_as_output_is_refused_even_with_overwrite(upscale_fails, photo):
+    before = photo.read_bytes()
+    assert upscale_fails(photo, "-o", photo, "--overwrite") == (
+        f"{photo} is both input and output; choose another output"
+    )
+    assert photo.read_bytes() == before
+
+
+def test_a_missing_output_folder_is_refused(upscale_fails, tmp_path, photo):
+    assert upscale_fails(photo, "-o", tmp_path / "no" / "out.png") == (
+        f"no such folder: {tmp_path / 'no'}; create it first"
+    )
+
+
+def test_several_inputs_need_a_folder(upscale_fails, tmp_path, photo):
+    assert upscale_fails(photo, photo, "-o", tmp_path / "out.png") == (
+        f"{tmp_path / 'out.png'} is not an existing folder, which several results need; "
+        "create it first"
+    )
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_an_unwritable_folder_is_refused(upscale_fails, tmp_path, photo):
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o555)
+    assert upscale_fails(photo, "-o", folder) == f"the folder {folder} is not writable"
+
+
+def test_two_inputs_for_one_output_are_refused(upscale_fails, tmp_path, photo):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "out").mkdir()
+    other = tmp_path / "sub" / "photo.png"
+    opened(photo).save(other)
+    assert upscale_fails(photo, other, "-o", tmp_path / "out") == (
+        f"{other} and {photo} would both be written to {tmp_path / 'out' / 'photo.png'}"
+    )
+
+
+def test_an_unknown_extension_is_refused(upscale_fails, tmp_path, photo):
+    assert "unknown extension '.xyz'" in upscale_fails(photo, "-o", tmp_path / "out.xyz")
+
+
+def test_an_unknown_model_lists_those_there_are(fails, tmp_path, photo):
+    line = fails("upscale", "--model", "zzz", photo, "-o", tmp_path / "out.png")
+    assert line.startswith("no model 'zzz': neither a file nor one of those shipped (e")
+
+
+def test_damaged_weights_are_one_line(fails, model, tmp_path, photo):
+    model.write_bytes(model.read_bytes()[:500])
+    line = fails("upscale", "--model", model, photo, "-o", tmp_path / "out.png")
+    assert line.startswith(f"{model} is damaged or not a safetensors file (")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--tile", "-1"],
+        ["--tile", "3"],
+        ["--tile", "x"],
+        ["--device", "gpu"],
+        ["--precision", "fp8"],
+    ],
+)
+def test_a_wrong_option_value_is_exit_2(upscale, tmp_path, photo, wrong):
+    assert upscale(photo, "-o", tmp_path / "out.png", *wrong).exit_code == 2
+
+
+def test_an_absent_device_is_one_line(upscale_fails, tmp_path, photo):
+    line = upscale_fails(photo, "-o", tmp_path / "out.png", "--device", "cuda:63")
+    assert line.startswith("no device 'cuda:63' here; there is: ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_half_written(tmp_path, sample, number):
+    """Killed while it works or writes, no file stands under the final name."""
+    target = tmp_path / "out.png"
+    command = [sys.executable, "-m", "enhance_cli", "upscale", sample, "-o", target]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob(".out.png.*.part")) and time.monotonic() < deadline:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.001)
+    process.send_signal(number)
+    process.communicate()
+    assert process.returncode != 0
+    assert not target.exists()

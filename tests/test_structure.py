@@ -1,0 +1,59 @@
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import enhance_cli
+
+PACKAGE = Path(enhance_cli.__file__).parent
+ORDER = ["cli", "train", "export", "evaluate", "upscale", "images", "model", "config", "errors"]
+ANYWHERE = {"atomic": "errors"}  # a module that stands beside another in the order
+
+
+def imports_of(file):
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def rank(room):
+    return ORDER.index(ANYWHERE.get(room, room))
+
+
+@pytest.mark.parametrize("room", [room for room in ORDER if (PACKAGE / room).is_dir()])
+def test_a_room_imports_only_from_itself_or_from_below(room):
+    for file in (PACKAGE / room).glob("*.py"):
+        for module in imports_of(file):
+            if module.startswith("enhance_cli."):
+                assert rank(module.split(".")[1]) >= rank(room), f"{file.name} imports {module}"
+
+
+def test_only_the_command_line_knows_click_and_rich():
+    for file in PACKAGE.rglob("*.py"):
+        if file.parent.name != "cli":
+            assert not {m.split(".")[0] for m in imports_of(file)} & {"click", "rich"}, file
+
+
+def loaded_after(code):
+    script = f"import sys\n{code}\nprint(*sys.modules)"
+    asked = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    return set(asked.stdout.split())
+
+
+def test_help_does_not_import_torch():
+    code = (
+        "from click.testing import CliRunner\nfrom enhance_cli.cli.main import main\n"
+        "for name in ('upscale', 'train', 'evaluate'):\n"
+        "    assert CliRunner().invoke(main, [name, '--help']).exit_code == 0"
+    )
+    assert "torch" not in loaded_after(code)
+
+
+def test_upscale_does_not_import_torchvision():
+    assert "torchvision" not in loaded_after("import enhance_cli.upscale.batch")
