@@ -13,7 +13,6 @@ from torch import Tensor
 import enhance_cli
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.metrics import psnr_y, ssim_y
-from enhance_cli.images.colour import quantise
 from enhance_cli.images.files import find_images, read_pixels
 from enhance_cli.images.resize import reduce_levels, resize
 from enhance_cli.upscale.engine import Engine
@@ -76,7 +75,7 @@ def score(pairs: list[Pair], engine: Engine, metrics: tuple[str, ...]) -> Iterat
         original, low = load_pair(pair, engine.scale)
         height, width = original.shape[2:]
         estimate = engine.enlarge(low).float().div(255)[None]
-        bicubic = quantise(resize(low.double().div(255)[None], height, width))
+        bicubic = enlarge_bicubic(low, height, width).float().div(255)[None]
         yield Score(
             pair.high_res.name,
             {name: METRICS[name](estimate, original, engine.scale) for name in metrics},
@@ -105,6 +104,12 @@ def load_pair(pair: Pair, scale: int) -> tuple[Tensor, Tensor]:
             f"{width // scale}×{height // scale} for {pair.high_res}"
         )
     return original, low
+
+
+def enlarge_bicubic(low: Tensor, height: int, width: int) -> Tensor:
+    """Enlarge (3, H, W) uint8 to (3, height, width) uint8: what every network is compared with."""
+    enlarged = resize(low.double()[None], height, width)[0]
+    return enlarged.round().clamp(0, 255).to(torch.uint8)
 
 
 def mean(scores: list[dict[str, float]], metric: str) -> float:

@@ -15,8 +15,3 @@ def luma_studio(image: Tensor) -> Tensor:
     """
     weights = torch.tensor(_BT601_STUDIO, dtype=image.dtype, device=image.device)
     return (image * weights.view(1, 3, 1, 1)).sum(dim=1, keepdim=True) + 16
-
-
-def quantise(image: Tensor) -> Tensor:
-    """Round [0, 1] to the 256 levels of an 8-bit file, and clamp."""
-    return image.mul(255).round().clamp(0, 255).div(255)

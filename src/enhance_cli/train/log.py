@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +44,20 @@ def _lines_until(path: Path, step: int) -> list[str]:
     """Return the whole lines up to a step: a killed run is often ahead of its checkpoint."""
     lines = path.read_text().splitlines(keepends=True)
     return [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+
+
+class Meter:
+    """Means over the steps since it was made."""
+
+    def __init__(self, step: int) -> None:
+        self.first, self.started = step, time.monotonic()
+        self.loss = self.waited = 0.0
+
+    def read(self, step: int, batch: int) -> dict[str, float]:
+        """Return loss, images per second, and the share of time spent waiting for the loader."""
+        seconds, steps = time.monotonic() - self.started, step - self.first
+        return {
+            "loss": self.loss / steps,
+            "images_per_second": steps * batch / seconds,
+            "loader_share": self.waited / seconds,
+        }

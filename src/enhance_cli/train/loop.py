@@ -25,7 +25,7 @@ from enhance_cli.model.generator import Generator
 from enhance_cli.model.weights import find_weights, load_generator, save_generator
 from enhance_cli.train.checkpoint import Checkpoint, save_checkpoint
 from enhance_cli.train.data import Crops, batches, scan
-from enhance_cli.train.log import Log
+from enhance_cli.train.log import Log, Meter
 from enhance_cli.train.muon import Muon
 from enhance_cli.upscale.engine import Engine
 
@@ -42,23 +42,6 @@ class Report:
     progress: float  # 0 to 1
     seconds_left: float
     values: dict[str, float]
-
-
-class _Meter:
-    """Means over the steps since it was made."""
-
-    def __init__(self, step: int) -> None:
-        self.first, self.started = step, time.monotonic()
-        self.loss = self.waited = 0.0
-
-    def read(self, step: int, batch: int) -> dict[str, float]:
-        """Return loss, images per second, and the share of time spent waiting for the loader."""
-        seconds, steps = time.monotonic() - self.started, step - self.first
-        return {
-            "loss": self.loss / steps,
-            "images_per_second": steps * batch / seconds,
-            "loader_share": self.waited / seconds,
-        }
 
 
 class Run:
@@ -149,7 +132,7 @@ class Run:
     ) -> None:
         options = self.options
         saved = clock = time.monotonic()
-        meter = _Meter(self.step)
+        meter = Meter(self.step)
         while self.progress < 1 and not should_stop():
             asked = time.monotonic()
             batch = next(source)
@@ -167,13 +150,13 @@ class Run:
                 }
                 log.write(self.step, values)
                 on_report(self._report(values))
-                meter = _Meter(self.step)
+                meter = Meter(self.step)
             if self.pairs and (self.step % options.val_every == 0 or is_last):
                 psnr = self.validate()
                 self.best = max(self.best, psnr)
                 log.write(self.step, {"validation_psnr_y": psnr})
                 on_report(self._report({"validation_psnr_y": psnr}))
-                meter, clock = _Meter(self.step), time.monotonic()
+                meter, clock = Meter(self.step), time.monotonic()
             if time.monotonic() - saved >= options.save_every:
                 self.save()
                 saved = clock = time.monotonic()

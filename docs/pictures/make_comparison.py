@@ -1,0 +1,42 @@
+"""Make comparison.png: crops of bundled photographs, reduced by four and enlarged again."""
+
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from enhance_cli import Upscaler
+from enhance_cli.evaluate.protocol import bundled_photographs, enlarge_bicubic
+from enhance_cli.images.files import Photo, read_pixels, to_pillow
+from enhance_cli.images.resize import reduce_levels
+
+CROPS = [("dog", 150, 120), ("city", 300, 250)]  # name, left, top: pixels of the original
+SIDE, SHOWN = 144, 288  # pixels
+
+
+def columns(name: str) -> dict[str, torch.Tensor]:
+    """Return the columns of a row, each (3, H, W) uint8."""
+    original = read_pixels(bundled_photographs() / f"{name}.webp")
+    low = reduce_levels(original[None].double(), 4)[0].to(torch.uint8)
+    return {
+        "bicubic": enlarge_bicubic(low, *original.shape[1:]),
+        "enhance": Upscaler("e").engine.enlarge(low),
+        "original": original,
+    }
+
+
+def main() -> None:
+    """Write the picture beside this script."""
+    sheet = Image.new("RGB", (3 * SHOWN + 16, len(CROPS) * (SHOWN + 8) + 18), "white")
+    font = ImageFont.load_default(14)
+    for row, (name, left, top) in enumerate(CROPS):
+        for column, (title, pixels) in enumerate(columns(name).items()):
+            crop = to_pillow(Photo(pixels[:, top : top + SIDE, left : left + SIDE]))
+            place = (column * (SHOWN + 8), row * (SHOWN + 8) + 22)
+            sheet.paste(crop.resize((SHOWN, SHOWN), Image.Resampling.NEAREST), place)
+            ImageDraw.Draw(sheet).text((place[0] + 4, 3), title, "black", font)
+    sheet.save(Path(__file__).with_name("comparison.png"), optimize=True)
+
+
+if __name__ == "__main__":
+    main()
