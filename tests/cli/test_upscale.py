@@ -243,11 +243,43 @@ def test_an_absent_device_is_one_line(upscale_fails, tmp_path, photo):
     assert line.startswith("no device 'cuda:63' here; there is: ")
 
 
+def test_what_webp_cannot_hold_is_refused_before_work(upscale_fails, tmp_path):
+    Image.new("L", (4096, 1)).save(tmp_path / "wide.png")
+    target = tmp_path / "out.webp"
+    assert upscale_fails(tmp_path / "wide.png", "-o", target) == (
+        f"{target}: WEBP cannot hold 16384×4, only 16383 pixels a side; use .png or .tiff"
+    )
+
+
+def test_metadata_that_a_format_cannot_hold_is_one_line(upscale_fails, tmp_path, photo):
+    exif = Image.Exif()
+    exif[0x010E] = "x" * 70_000
+    opened(photo).save(tmp_path / "in.png", exif=exif)
+    target = tmp_path / "out.jpg"
+    assert upscale_fails(tmp_path / "in.png", "-o", target) == (
+        f"cannot encode {target}: EXIF data is too long"
+    )
+    assert list(tmp_path.glob("*out.jpg*")) == []
+
+
+SLOW = """
+import sys, time
+from PIL import Image
+from enhance_cli.cli.main import main
+save = Image.Image.save
+def slow(*arguments, **settings):
+    save(*arguments, **settings)
+    time.sleep(60)
+Image.Image.save = slow
+main(sys.argv[1:])
+"""
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_nothing_half_written(tmp_path, sample, number):
-    """Killed while it works or writes, no file stands under the final name."""
+def test_nothing_half_written(tmp_path, photo, number):
+    """Killed while the temporary file is being written, nothing has the final name."""
     target = tmp_path / "out.png"
-    command = [sys.executable, "-m", "enhance_cli", "upscale", sample, "-o", target]
+    command = [sys.executable, "-c", SLOW, "upscale", photo, "-o", target]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob(".out.png.*.part")) and time.monotonic() < deadline:

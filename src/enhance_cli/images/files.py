@@ -37,6 +37,10 @@ _FORMATS = {
     ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP",
 }  # fmt: skip
 _NO_ALPHA = ("JPEG", "BMP")
+_LONGEST = {"JPEG": 65_500, "WEBP": 16_383}  # pixels on a side
+_TIFF_STRUCTURE = {254, 255, *range(256, 260), 262, 266, 273, *range(277, 280), 284, 317, 320,
+                   *range(322, 326), 330, 338, 339, 347, 700, 34675}  # fmt: skip
+"""Tags of a TIFF that tell how its pixels lie, and so are not the photograph's EXIF."""
 _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 _SETTINGS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
@@ -129,10 +133,10 @@ def check_pillow(image: Image.Image, name: object) -> None:
 
 def from_pillow(image: Image.Image) -> Photo:
     """Take over a Pillow image, upright, with all it has. Its mode must have passed the check."""
-    icc_profile, dpi = image.info.get("icc_profile"), image.info.get("dpi")
+    icc_profile = image.info.get("icc_profile")
     image.load()
     upright = ImageOps.exif_transpose(image)
-    exif = upright.getexif().tobytes() if upright.getexif() else None
+    exif, dpi = _exif_of(upright), _dpi_of(image)
     is_grey = upright.mode in ("1", "L", "LA", "La")
     alpha = None
     if upright.has_transparency_data:
@@ -140,6 +144,19 @@ def from_pillow(image: Image.Image) -> Photo:
     if upright.mode == "CMYK":
         upright, icc_profile = _from_cmyk(upright, icc_profile), None
     return Photo(_to_tensor(upright.convert("RGB")), alpha, is_grey, icc_profile, exif, dpi)
+
+
+def _exif_of(image: Image.Image) -> bytes | None:
+    exif = image.getexif()
+    for tag in _TIFF_STRUCTURE.intersection(exif):
+        del exif[tag]
+    return exif.tobytes() if exif else None
+
+
+def _dpi_of(image: Image.Image) -> tuple[float, float] | None:
+    """Return the resolution, unless it is one of the absurd ones that files hold."""
+    x, y = map(float, image.info.get("dpi", (0, 0)))
+    return (x, y) if 0 < x < 65_536 and 0 < y < 65_536 else None
 
 
 def _from_cmyk(image: Image.Image, profile: bytes | None) -> Image.Image:
@@ -150,7 +167,7 @@ def _from_cmyk(image: Image.Image, profile: bytes | None) -> Image.Image:
         converted = ImageCms.profileToProfile(
             image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
         )
-    except ImageCms.PyCMSError:
+    except (ImageCms.PyCMSError, OSError):  # a damaged profile
         return image.convert("RGB")
     assert converted is not None
     return converted
@@ -172,8 +189,15 @@ def format_of(path: Path) -> str:
     return _FORMATS[path.suffix.lower()]
 
 
-def check_holds(photo: Photo, path: Path) -> None:
-    """Raise EnhanceError if the format of `path` would silently drop part of the photograph."""
+def check_holds(photo: Photo, path: Path, scale: int = 1) -> None:
+    """Raise EnhanceError if the format of `path` cannot hold the photograph enlarged."""
+    width, height = (scale * side for side in (photo.pixels.shape[2], photo.pixels.shape[1]))
+    longest = _LONGEST.get(format_of(path))
+    if longest and max(width, height) > longest:
+        raise EnhanceError(
+            f"{path}: {format_of(path)} cannot hold {width}×{height}, only {longest} pixels "
+            "a side; use .png or .tiff"
+        )
     if photo.alpha is not None and format_of(path) in _NO_ALPHA:
         raise EnhanceError(
             f"{path}: {format_of(path)} cannot hold transparency; use .png, .webp or .tiff"
@@ -196,7 +220,10 @@ def write_photo(photo: Photo, path: Path) -> None:
         settings["dpi"] = photo.dpi
     image = to_pillow(photo)
     with replacing(path) as file:
-        image.save(file, format=kind, **settings)
+        try:
+            image.save(file, format=kind, **settings)
+        except (ValueError, OverflowError, struct.error) as error:  # metadata it cannot hold
+            raise EnhanceError(f"cannot encode {path}: {error}") from error
 
 
 def to_pillow(photo: Photo) -> Image.Image:

@@ -100,7 +100,7 @@ def run(
 
 def _run_one(job: Job, engine: Engine, on_tiles: Callable[[Job, int, int], None]) -> Outcome:
     photo = read_photo(job.source)
-    check_holds(photo, job.target)
+    check_holds(photo, job.target, engine.scale)
     _, height, width = photo.pixels.shape
     total, done = engine.count_tiles(height, width), 0
     on_tiles(job, done, total)
