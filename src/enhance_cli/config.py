@@ -53,7 +53,7 @@ class TrainOptions:
     data: str
     losses: str = "E"
     pixel: str = "mse"  # what the letter E measures: "mse" as in the paper, or "l1"
-    optimizer: str = "muon"  # for the hidden layers; "adam" for all, as in the paper
+    optimizer: str = "adam"  # as in the paper; "muon" for the hidden layers, decision 0001
     steps: int = 30_000
     time: float | None = None  # seconds; the schedule ends at whichever of steps and time is first
     batch: int = 16  # crops

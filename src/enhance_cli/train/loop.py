@@ -30,7 +30,7 @@ from enhance_cli.train.muon import Muon
 from enhance_cli.upscale.engine import Engine
 
 _LOG_EVERY = 50  # steps
-_MUON_RATE = 4  # times Adam's rate, docs/decisions/0001
+_MUON_RATE = 4  # times Adam's rate, docs/decisions/0001-optimizer.md
 PIXEL_LOSSES = {"mse": F.mse_loss, "l1": F.l1_loss}
 
 
