@@ -105,3 +105,20 @@ def test_a_run_cannot_change_its_dimensions(tmp_path, options):
     run = Run(tmp_path / "run", replace(options, blocks=2), CPU)
     with pytest.raises(EnhanceError, match="cannot change the dimensions"):
         run.restore(Checkpoint(tmp_path / "run"))
+
+
+def test_a_run_cannot_change_its_optimizer(tmp_path, options):
+    start(tmp_path / "run", options).train(print, never)
+    run = Run(tmp_path / "run", replace(options, optimizer="muon"), CPU)
+    with pytest.raises(EnhanceError, match="cannot change its optimizer when resumed"):
+        run.restore(Checkpoint(tmp_path / "run"))
+
+
+def test_a_crop_that_the_scale_does_not_divide_is_refused(tmp_path, options):
+    with pytest.raises(EnhanceError, match="a crop of 34 is no multiple of the scale 4"):
+        Run(tmp_path, replace(options, crop=34), CPU)
+
+
+def test_a_run_without_git_has_no_commit(tmp_path, options, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert start(tmp_path / "run", options).provenance()["commit"] is None

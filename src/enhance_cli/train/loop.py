@@ -53,6 +53,10 @@ class Run:
     """
 
     def __init__(self, folder: Path, options: TrainOptions, backend: Backend) -> None:
+        if options.crop % options.scale:
+            raise EnhanceError(
+                f"a crop of {options.crop} is no multiple of the scale {options.scale}"
+            )
         self.folder, self.options, self.backend = folder, options, backend
         torch.manual_seed(options.seed)
         self.generator = _initial_generator(options).to(backend.device).train()
@@ -67,6 +71,10 @@ class Run:
         """Continue where a checkpoint stands."""
         if self.generator.dimensions != _dimensions(checkpoint.options):
             raise EnhanceError("a run cannot change the dimensions of its network when resumed")
+        if self.options.optimizer != checkpoint.options.optimizer:
+            raise EnhanceError(
+                "a run cannot change its optimizer when resumed; start one by --init"
+            )
         checkpoint.restore_module("generator", self.generator)
         checkpoint.restore_module("average", self.average)
         for name, optimizer in self.optimizers.items():
@@ -251,8 +259,9 @@ def _initial_generator(options: TrainOptions) -> Generator:
 def _commit() -> str | None:
     """Return the commit of the source tree, if it is one."""
     folder = Path(__file__).parent
-    asked = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        cwd=folder, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    command = ["git", "describe", "--always", "--dirty"]
+    try:
+        asked = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    except OSError:  # git is not installed
+        return None
     return asked.stdout.strip() or None
