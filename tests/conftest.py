@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
+from torch import Tensor
 
 import enhance_cli
 
@@ -26,3 +28,22 @@ def sample() -> Path:
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def vgg_state() -> dict[str, Tensor]:
+    """Random weights with VGG-19's names and shapes, up to conv3.1."""
+    shapes = {0: (64, 3), 2: (64, 64), 5: (128, 64), 7: (128, 128), 10: (256, 128)}
+    state = {}
+    for index, (width, channels) in shapes.items():
+        deviation = (2 / (9 * channels)) ** 0.5
+        state[f"features.{index}.weight"] = deviation * torch.randn(width, channels, 3, 3)
+        state[f"features.{index}.bias"] = 0.1 * torch.randn(width)
+    return state
+
+
+@pytest.fixture
+def vgg_file(tmp_path: Path, vgg_state: dict[str, Tensor]) -> Path:
+    path = tmp_path / "vgg.safetensors"
+    save_file(vgg_state, path)
+    return path

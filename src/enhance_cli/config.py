@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 DEFAULT_MODEL = "e"
@@ -13,6 +13,26 @@ IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 DEVICES = "auto, cpu, cuda, cuda:N, mps"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 METRICS = ("psnr", "ssim")
+
+
+VGG_LAYERS = (
+    "conv1.1", "conv1.2", "pool1", "conv2.1", "conv2.2", "pool2",
+    "conv3.1", "conv3.2", "conv3.3", "conv3.4", "pool3",
+    "conv4.1", "conv4.2", "conv4.3", "conv4.4", "pool4",
+    "conv5.1", "conv5.2", "conv5.3", "conv5.4", "pool5",
+)  # fmt: skip
+"""The layers of VGG-19 in the paper's names, from the input on."""
+
+LETTERS = {"E": "pixels", "P": "perceptual", "A": "adversarial", "T": "texture"}
+"""The losses, in the order in which the paper names its networks."""
+
+NETWORKS = ("E", "P", "EA", "PA", "EAT", "PAT")
+"""The six networks of the paper."""
+
+PERCEPTUAL_LAYERS = {"pool2": 2e-1, "pool5": 2e-2}
+TEXTURE_LAYERS = {"conv1.1": 3e-7, "conv2.1": 1e-6, "conv3.1": 1e-6}
+ADVERSARIAL_WEIGHTS = {"EA": 1e-3, "PA": 1.0, "EAT": 1e-3, "PAT": 2.0}
+"""Table 2 of the paper's supplement. EA and EAT are not legible there: docs/decisions/0003."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +67,33 @@ class EvaluateOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LossWeights:
+    """What each term of the loss counts; 0 or absent means that it is not computed."""
+
+    pixel: float = 0.0
+    perceptual: dict[str, float] = field(default_factory=dict)  # by layer of VGG-19
+    texture: dict[str, float] = field(default_factory=dict)  # by layer of VGG-19
+    adversarial: float = 0.0
+
+    @property
+    def layers(self) -> set[str]:
+        """The layers of VGG-19 that have to be computed."""
+        return {*self.perceptual, *self.texture}
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainOptions:
     """A training run. Whatever decides its result is here, and is stored in its checkpoint."""
 
     data: str
-    losses: str = "E"
+    losses: str = "E"  # letters, in the order of LETTERS
+    weight: dict[str, float] = field(default_factory=dict)  # factors on terms, by letter
+    perceptual_layers: dict[str, float] = field(default_factory=lambda: dict(PERCEPTUAL_LAYERS))
+    texture_layers: dict[str, float] = field(default_factory=lambda: dict(TEXTURE_LAYERS))
+    vgg: str | None = None  # weights of VGG-19; None is torchvision's download
+    pooling: str = "average"  # inside VGG-19; "max" as it was trained
+    d_threshold: float = 0.8  # share judged right, of either class, below which it learns on
+    d_warmup: int = 400  # steps in which the discriminator learns alone
     pixel: str = "mse"  # what the letter E measures: "mse" as in the paper, or "l1"
     optimizer: str = "adam"  # as in the paper; "muon" for the hidden layers, decision 0001
     steps: int = 30_000
@@ -59,12 +101,12 @@ class TrainOptions:
     batch: int = 16  # crops
     crop: int = 128  # pixels of the original
     candidates: int = 1  # crops drawn for each one kept, the most detailed of them
-    lr: float = 5e-4
+    lr: float | None = None  # None: 5e-4 for the pixel loss alone, 1e-4 with others
     warmup: int = 200  # steps
     clip: float = 0.5  # norm of the gradient
     ema: float = 0.998  # decay per step of the averaged weights
     seed: int = 0
-    init: str | None = None  # weights to start from
+    init: str | None = None  # weights; None: "scratch" for the pixel loss alone, else ENet-E
     val: str | None = None  # folder measured during training
     val_every: int = 500  # steps
     save_every: int = 300  # seconds
@@ -75,3 +117,33 @@ class TrainOptions:
     features: int = 64
     blocks: int = 10
     scale: int = 4
+
+    @property
+    def loss_weights(self) -> LossWeights:
+        """The weights of the paper for these letters, times the factors given."""
+        factors = {x: self.weight.get(x, 1.0) if x in self.losses else 0.0 for x in LETTERS}
+        return LossWeights(
+            pixel=factors["E"],
+            perceptual=_scaled(self.perceptual_layers, factors["P"]),
+            texture=_scaled(self.texture_layers, factors["T"]),
+            adversarial=factors["A"] * ADVERSARIAL_WEIGHTS.get(self.losses, 1.0),
+        )
+
+    @property
+    def peak_rate(self) -> float:
+        """Adam's learning rate after warm-up."""
+        return self.lr or (5e-4 if self.losses == "E" else 1e-4)
+
+    @property
+    def start(self) -> str:
+        """The weights that the run starts from, or "scratch"."""
+        return self.init or ("scratch" if self.losses == "E" else "e")
+
+
+def name_of_losses(letters: str) -> str:
+    """Return the letters in the order of the paper's names: EAT and PAT, not ETA and TAP."""
+    return "".join(letter for letter in LETTERS if letter in letters)
+
+
+def _scaled(weights: dict[str, float], factor: float) -> dict[str, float]:
+    return {name: factor * weight for name, weight in weights.items() if factor}

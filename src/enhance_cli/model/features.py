@@ -1,0 +1,124 @@
+"""VGG-19's features: what images are compared by when pixels are the wrong measure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from enhance_cli.config import VGG_LAYERS
+from enhance_cli.errors import EnhanceError
+from enhance_cli.model.weights import read_tensors
+
+_WIDTHS = (64, 128, 256, 512, 512)  # channels of the convolutions of each block
+_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_POOLINGS: dict[str, Callable[[Tensor, int], Tensor]] = {
+    "average": F.avg_pool2d,
+    "max": F.max_pool2d,
+}
+
+
+class Features(nn.Module):
+    """Frozen VGG-19 of RGB in [0, 1], as deep as the layers asked for and no deeper.
+
+    A layer's features are taken after its ReLU and divided by one number, its mean activation on
+    photographs (`calibrate`), so that their mean becomes one. One number for a layer, not one for
+    an image, keeps absolute colour visible. Average pooling, Gatys' choice, keeps a fine mesh out
+    of what is trained with the features; VGG was trained with max pooling.
+
+    `state` has torchvision's names (`features.0.weight`, ...). Raises KeyError with the name of a
+    layer that it does not hold.
+
+    Source: Simonyan and Zisserman (arXiv 1409.1556); Gatys et al. (arXiv 1505.07376).
+    """
+
+    def __init__(
+        self, layers: Iterable[str], state: Mapping[str, Tensor], pooling: str = "average"
+    ) -> None:
+        super().__init__()
+        self.layers = sorted(set(layers), key=VGG_LAYERS.index)
+        self.means = dict.fromkeys(self.layers, 1.0)
+        self._pool = _POOLINGS[pooling]
+        self._steps = VGG_LAYERS[: VGG_LAYERS.index(self.layers[-1]) + 1]
+        self.convolutions = nn.ModuleList()
+        channels, index = 3, 0  # index in torchvision's list: a convolution is followed by a ReLU
+        for name in self._steps:
+            if name.startswith("pool"):
+                index += 1
+                continue
+            width = _WIDTHS[int(name[4]) - 1]
+            self.convolutions.append(_convolution(state, name, index, channels, width))
+            channels, index = width, index + 2
+        self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Return {layer: (N, C, H', W') in fp32} of (N, 3, H, W) RGB in [0, 1]."""
+        mean, std = (image.new_tensor(v).view(1, 3, 1, 1) for v in (_IMAGENET_MEAN, _IMAGENET_STD))
+        x = ((image - mean) / std).contiguous(memory_format=torch.channels_last)
+        convolutions = iter(self.convolutions)
+        found = {}
+        for name in self._steps:
+            x = self._pool(x, 2) if name.startswith("pool") else F.relu(next(convolutions)(x))
+            if name in self.means:
+                found[name] = x.float() / self.means[name]
+        return found
+
+    @torch.no_grad()
+    def calibrate(self, photographs: Tensor) -> None:
+        """Measure the mean activation of each layer on (N, 3, H, W) crops."""
+        self.means = dict.fromkeys(self.layers, 1.0)
+        self.means = {name: value.mean().item() for name, value in self(photographs).items()}
+
+    def restore_means(self, means: Mapping[str, float]) -> None:
+        """Take the means that were measured before. Raises EnhanceError if a layer has none."""
+        missing = [name for name in self.layers if name not in means]
+        if missing:
+            raise EnhanceError(f"no mean activation of {', '.join(missing)} was measured")
+        self.means = {name: means[name] for name in self.layers}
+
+
+def load_features(
+    layers: Iterable[str], file: Path | None = None, pooling: str = "average"
+) -> Features:
+    """Return the features, with the weights in a safetensors file or torchvision's.
+
+    A file may stop after the deepest layer that is asked for. Torchvision downloads on first use,
+    shows its progress and checks the hash. Raises EnhanceError if neither is to be had.
+    """
+    if file is None:
+        return Features(layers, _download(), pooling)
+    try:
+        return Features(layers, read_tensors(file)[0], pooling)
+    except KeyError as error:
+        layer = error.args[0]
+        raise EnhanceError(f"{file} does not hold the layer {layer} of VGG-19") from error
+
+
+def _convolution(
+    state: Mapping[str, Tensor], name: str, index: int, channels: int, width: int
+) -> nn.Conv2d:
+    weight, bias = (state.get(f"features.{index}.{kind}") for kind in ("weight", "bias"))
+    if weight is None or bias is None or weight.shape != (width, channels, 3, 3):
+        raise KeyError(name)
+    layer = nn.Conv2d(channels, width, 3, padding=1)
+    layer.load_state_dict({"weight": weight, "bias": bias})
+    return layer
+
+
+def _download() -> Mapping[str, Tensor]:
+    from torchvision.models import (  # type: ignore[import-untyped]  # slow, and seldom needed
+        VGG19_Weights,
+    )
+
+    weights = VGG19_Weights.IMAGENET1K_V1
+    try:
+        state: Mapping[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True)
+    except (OSError, RuntimeError) as error:  # no network or disk; a wrong hash
+        raise EnhanceError(
+            f"cannot download VGG-19 from {weights.url} ({error}): connect this machine to the "
+            "network, or give the weights by --vgg FILE (safetensors, torchvision's names)"
+        ) from error
+    return state

@@ -1,0 +1,133 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from enhance_cli.config import NETWORKS, LossWeights, TrainOptions
+from enhance_cli.model.discriminator import Discriminator
+from enhance_cli.model.features import Features
+from enhance_cli.model.losses import (
+    CombinedLoss,
+    adversarial_loss,
+    discriminator_loss,
+    gradient_norms,
+    gram_matrices,
+    perceptual_loss,
+    texture_loss,
+)
+
+ALL = LossWeights(
+    pixel=1, perceptual={"pool2": 0.2}, texture={"conv1.1": 3e-7, "conv2.1": 1e-6}, adversarial=2
+)
+
+
+@pytest.fixture
+def loss(vgg_state):
+    features = Features(ALL.layers, vgg_state)
+    return CombinedLoss(ALL, "mse", features, Discriminator(32).requires_grad_(False))
+
+
+def literal_gram(features, top, left):
+    """FᵀF of one patch of (C, H, W), written as the sum over its pixels."""
+    channels, height, width = features.shape
+    gram = [[0.0] * channels for _ in range(channels)]
+    for y in range(top, min(top + 16, height)):
+        for x in range(left, min(left + 16, width)):
+            vector = features[:, y, x].tolist()
+            for i in range(channels):
+                for j in range(channels):
+                    gram[i][j] += vector[i] * vector[j]
+    return gram
+
+
+@pytest.mark.parametrize("size", [(32, 16), (20, 37), (5, 9)])
+def test_texture_loss_is_the_papers_formula_at_any_size(size):
+    one, other = torch.rand(2, 3, *size, dtype=torch.float64), torch.rand(2, 3, *size).double()
+    squares = []
+    for x, y in zip(one, other, strict=True):
+        for top in range(0, size[0], 16):
+            for left in range(0, size[1], 16):
+                a, b = literal_gram(x, top, left), literal_gram(y, top, left)
+                squares += [(a[i][j] - b[i][j]) ** 2 for i in range(3) for j in range(3)]
+    expected = math.fsum(squares) / len(squares)
+    assert texture_loss(one, other).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_perceptual_loss_is_the_papers_formula():
+    one, other = torch.rand(2, 2, 3, 4, dtype=torch.float64), torch.rand(2, 2, 3, 4).double()
+    pairs = zip(one.flatten().tolist(), other.flatten().tolist(), strict=True)
+    expected = math.fsum((a - b) ** 2 for a, b in pairs) / one.numel()
+    assert perceptual_loss(one, other).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_adversarial_losses_are_the_papers_formulas():
+    fake, real = [-1.5, 0.3, 2.0], [0.7, -0.2, 3.0]
+    probability = lambda logit: 1 / (1 + math.exp(-logit))  # noqa: E731
+    of_generator = -sum(math.log(probability(x)) for x in fake) / 3
+    of_discriminator = -sum(math.log(probability(x)) for x in real) / 3
+    of_discriminator -= sum(math.log(1 - probability(x)) for x in fake) / 3
+    fake, real = torch.tensor([fake, real], dtype=torch.float64)
+    assert adversarial_loss(fake).item() == pytest.approx(of_generator, rel=1e-12)
+    assert discriminator_loss(fake, real).item() == pytest.approx(of_discriminator, rel=1e-12)
+
+
+def test_gram_matrices_are_symmetric():
+    gram = gram_matrices(torch.rand(2, 5, 20, 20))
+    assert gram.shape == (8, 5, 5)
+    assert torch.equal(gram, gram.mT)
+
+
+def test_gram_matrices_are_summed_in_fp32_in_mixed_precision():
+    features = torch.rand(1, 4, 16, 16)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(gram_matrices(features), gram_matrices(features).float())
+        mixed = gram_matrices(features)
+    torch.testing.assert_close(mixed, gram_matrices(features))
+
+
+def test_identical_images_have_no_loss(loss):
+    image = torch.rand(1, 3, 32, 32)
+    terms = loss(image, image)
+    assert set(terms) == {"E", "P pool2", "T conv1.1", "T conv2.1", "A"}
+    assert all(value == 0 for name, value in terms.items() if name != "A")
+
+
+def test_terms_carry_their_weights(loss):
+    estimate, original = torch.rand(2, 1, 3, 32, 32)
+    terms = loss(estimate, original)
+    twice = replace(
+        ALL, pixel=2, perceptual={"pool2": 0.4}, texture={"conv1.1": 6e-7}, adversarial=4
+    )
+    loss.weights = twice
+    for name, value in loss(estimate, original).items():
+        torch.testing.assert_close(value, 2 * terms[name])
+
+
+def test_every_term_has_a_gradient_at_the_estimate(loss):
+    estimate, original = torch.rand(1, 3, 32, 32, requires_grad=True), torch.rand(1, 3, 32, 32)
+    norms = gradient_norms(loss(estimate, original), estimate)
+    assert set(norms) == {"E", "P pool2", "T conv1.1", "T conv2.1", "A"}
+    assert all(norm > 0 for norm in norms.values())
+
+
+def test_no_gradient_reaches_vgg_the_discriminator_or_the_original(loss):
+    estimate, original = (torch.rand(1, 3, 32, 32, requires_grad=True) for _ in range(2))
+    terms = loss(estimate, original.detach().requires_grad_())
+    torch.stack([terms["P pool2"], terms["T conv1.1"], terms["A"]]).sum().backward()
+    assert estimate.grad is not None
+    assert original.grad is None
+    frozen = [*loss._features.parameters(), *loss._discriminator.parameters()]
+    assert all(parameter.grad is None for parameter in frozen)
+
+
+def test_networks_have_the_weights_of_the_paper():
+    perceptual = {"pool2": 2e-1, "pool5": 2e-2}
+    texture = {"conv1.1": 3e-7, "conv2.1": 1e-6, "conv3.1": 1e-6}
+    found = {name: TrainOptions(data="", losses=name).loss_weights for name in NETWORKS}
+    assert found["E"] == LossWeights(pixel=1)
+    assert found["P"] == LossWeights(perceptual=perceptual)
+    assert found["PA"] == LossWeights(perceptual=perceptual, adversarial=1)
+    assert found["PAT"] == LossWeights(perceptual=perceptual, texture=texture, adversarial=2)
+    assert (found["EAT"].pixel, found["EAT"].texture) == (1, texture)
+    assert (found["EA"].pixel, found["EA"].layers) == (1, set())
