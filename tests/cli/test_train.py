@@ -57,11 +57,52 @@ def test_resuming_what_is_no_run_is_one_line(fails, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [[], ["--losses", "XYZ"], ["--time", "soon"], ["--lr", "0"], ["--steps", "0"]]
+    "wrong",
+    [
+        ["--time", "soon"],
+        ["--lr", "0"],
+        ["--steps", "0"],
+        ["--precision", "fp16"],
+        ["--weight", "T=1"],
+        ["--weight", "E"],
+        ["--weight", "E=-1"],
+        ["--perceptual-layers", "pool6"],
+        ["--texture-layers", "conv4.1"],
+        ["--resume", "run"],
+    ],
 )
 def test_a_wrong_call_is_exit_2(enhance, photographs, tmp_path, wrong):
-    output = ["-o", tmp_path / "run"] if wrong else []
-    assert enhance("train", photographs, *output, *wrong).exit_code == 2
+    assert enhance("train", photographs, "-o", tmp_path / "run", *wrong).exit_code == 2
+
+
+@pytest.mark.parametrize("letters", ["XYZ", "", "PP", "PATX"])
+def test_letters_that_are_no_losses_are_exit_2_with_those_there_are(enhance, photographs, letters):
+    result = enhance("train", photographs, "--losses", letters)
+    assert result.exit_code == 2
+    assert "E (pixels), P (perceptual), A (adversarial), T (texture)" in " ".join(
+        result.stderr.split()
+    )
+
+
+def test_letters_may_come_in_any_order_and_a_run_has_a_default_folder(
+    enhance, photographs, tmp_path, vgg_file, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    options = ["--losses", "tap", "--perceptual-layers", "pool2=0.1", "--weight", "T=0.5"]
+    options += ["--vgg", vgg_file, "--init", "scratch", "--d-warmup", 1, "--steps", 3]
+    result = enhance("train", photographs, *options, *SMALL)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "runs/pat/generator.safetensors\n"
+
+
+def test_a_layer_that_vgg_does_not_hold_is_one_line_before_training(
+    fails, photographs, tmp_path, vgg_file
+):
+    options = ["--losses", "P", "--vgg", vgg_file, "--init", "scratch", "-o", tmp_path / "run"]
+    assert fails("train", photographs, *options, *SMALL) == (
+        f"{vgg_file} does not hold the layer conv3.2 of VGG-19"
+    )
+    assert not (tmp_path / "run").exists()
 
 
 def test_ctrl_c_leaves_a_checkpoint(photographs, tmp_path):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from PIL import Image
@@ -27,4 +29,13 @@ def options(photographs):
     return TrainOptions(
         data=str(photographs), steps=12, batch=2, crop=32, features=4, blocks=1, warmup=2,
         workers=0, device="cpu", precision="fp32",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def pat_options(options, vgg_file):
+    """All of P, A and T, as deep as the random VGG goes."""
+    return replace(
+        options, losses="PAT", perceptual_layers={"pool2": 0.2}, vgg=str(vgg_file), init="scratch",
+        d_warmup=2, steps=8,
     )  # fmt: skip

@@ -37,17 +37,29 @@ def weights(folder):
     return load_generator(folder / "generator.safetensors")[0].state_dict()
 
 
+def assert_resumed_equals_uninterrupted(folder, options, stop):
+    start(folder / "whole", options).train(print, never)
+    run = start(folder / "parts", options)
+    run.train(print, stop_at(run, stop))
+    run = resume(folder / "parts")
+    assert run.step == stop
+    run.train(print, never)
+    whole, parts = Checkpoint(folder / "whole"), Checkpoint(folder / "parts")
+    assert set(whole._tensors) == set(parts._tensors)
+    for name, value in whole._tensors.items():
+        assert torch.equal(parts._tensors[name], value), name
+    for name, value in weights(folder / "whole").items():
+        assert torch.equal(weights(folder / "parts")[name], value), name
+
+
 @pytest.mark.parametrize("optimizer", ["muon", "adam"])
 def test_resumed_equals_uninterrupted(tmp_path, options, optimizer):
-    options = replace(options, optimizer=optimizer)
-    start(tmp_path / "whole", options).train(print, never)
-    run = start(tmp_path / "parts", options)
-    run.train(print, stop_at(run, 5))
-    run = resume(tmp_path / "parts")
-    assert run.step == 5
-    run.train(print, never)
-    for name, value in weights(tmp_path / "whole").items():
-        assert torch.equal(weights(tmp_path / "parts")[name], value), name
+    assert_resumed_equals_uninterrupted(tmp_path, replace(options, optimizer=optimizer), 5)
+
+
+@pytest.mark.parametrize("stop", [1, 2, 5])
+def test_resumed_equals_uninterrupted_with_an_adversary(tmp_path, pat_options, stop):
+    assert_resumed_equals_uninterrupted(tmp_path, pat_options, stop)
 
 
 def test_training_lowers_the_loss(tmp_path, options):
@@ -58,9 +70,10 @@ def test_training_lowers_the_loss(tmp_path, options):
 
 def test_every_parameter_is_trained_by_exactly_one_optimizer(tmp_path, options):
     run = start(tmp_path / "run", options)
-    trained = [p for o in run.optimizers.values() for g in o.param_groups for p in g["params"]]
+    optimizers = run.learner.optimizers.values()
+    trained = [p for o in optimizers for g in o.param_groups for p in g["params"]]
     assert len(trained) == len({id(p) for p in trained})
-    assert {id(p) for p in trained} == {id(p) for p in run.generator.parameters()}
+    assert {id(p) for p in trained} == {id(p) for p in run.learner.generator.parameters()}
 
 
 def test_metrics_are_json_lines_with_the_validation(tmp_path, options, photographs):
@@ -79,10 +92,74 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path, opti
     before = (tmp_path / "run" / "checkpoint.safetensors").read_bytes()
     run = resume(tmp_path / "run")
     with torch.no_grad():
-        run.generator.last.bias.fill_(float("nan"))
-    with pytest.raises(EnhanceError, match="not finite at step 4; the last checkpoint is intact"):
+        run.learner.generator.last.bias.fill_(float("nan"))
+    message = "loss E or its gradient is not finite at step 4; the last checkpoint is intact"
+    with pytest.raises(EnhanceError, match=message):
         run.train(print, never)
     assert (tmp_path / "run" / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_of_several_losses_the_one_that_is_not_finite_is_named(tmp_path, pat_options):
+    run = start(tmp_path / "run", pat_options)
+    run.learner.loss.weights.texture["conv2.1"] = float("inf")
+    with pytest.raises(EnhanceError, match=r"the loss T conv2.1 or its gradient .* at step 3"):
+        run.train(print, never)
+
+
+def test_a_discriminator_that_breaks_is_named(tmp_path, pat_options):
+    run = start(tmp_path / "run", pat_options)
+    with torch.no_grad():
+        run.learner.adversary.discriminator.logit.bias.fill_(float("nan"))
+    with pytest.raises(EnhanceError, match=r"the loss of the discriminator or its .* at step 1"):
+        run.train(print, never)
+
+
+def test_a_stopped_run_goes_on_with_other_weights_of_the_losses(tmp_path, pat_options):
+    run = start(tmp_path / "run", pat_options)
+    run.train(print, stop_at(run, 3))
+    run = Run(tmp_path / "run", replace(pat_options, weight={"A": 0.1}, lr=1e-5), CPU)
+    run.restore(Checkpoint(tmp_path / "run"))
+    run.train(print, never)
+    assert run.step == 8
+
+
+def test_each_term_and_its_share_of_the_gradient_are_logged(tmp_path, pat_options):
+    run = start(tmp_path / "run", replace(pat_options, steps=50))
+    run.train(print, never)
+    line = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    terms = ("P pool2", "T conv1.1", "T conv2.1", "T conv3.1", "A")
+    assert all(line[f"loss/{term}"] > 0 for term in terms)
+    assert sum(line[f"gradient_share/{term}"] for term in terms) == pytest.approx(1)
+    assert 0 <= line["discriminator/share_of_steps"] <= 1
+
+
+def test_the_generator_is_frozen_while_the_discriminator_warms_up(tmp_path, pat_options):
+    run = start(tmp_path / "run", pat_options)
+    before = {name: value.clone() for name, value in run.learner.generator.state_dict().items()}
+    run.train(print, stop_at(run, 2))
+    for name, value in run.learner.generator.state_dict().items():
+        assert torch.equal(before[name], value)
+
+
+@pytest.mark.parametrize("losses", ["P", "T", "EA", "PA", "EAT", "EPAT"])
+def test_every_set_of_letters_trains(tmp_path, pat_options, losses):
+    run = start(tmp_path / "run", replace(pat_options, losses=losses, steps=4))
+    run.train(print, never)
+    letters = {name.split()[0] for name in run.learner.loss(*torch.rand(2, 1, 3, 32, 32))}
+    assert letters == set(losses)
+
+
+def test_with_features_the_validation_measures_their_distances(tmp_path, pat_options, photographs):
+    run = start(tmp_path / "run", replace(pat_options, val=str(photographs / "deeper")))
+    run.train(print, never)
+    line = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert line["distance/gram conv2.1"] > 0
+    assert line["distance/features pool2"] > 0
+
+
+def test_losses_that_all_weigh_nothing_are_refused(tmp_path, options):
+    with pytest.raises(EnhanceError, match="every loss has the weight 0"):
+        start(tmp_path / "run", replace(options, weight={"E": 0.0}))
 
 
 def test_a_time_ends_the_schedule(tmp_path, options):
@@ -97,13 +174,13 @@ def test_init_starts_from_given_weights(tmp_path, options):
     file = tmp_path / "first" / "generator.safetensors"
     second = start(tmp_path / "second", replace(options, init=str(file)))
     for name, value in weights(tmp_path / "first").items():
-        assert torch.equal(second.generator.state_dict()[name], value)
+        assert torch.equal(second.learner.generator.state_dict()[name], value)
 
 
 def test_a_run_cannot_change_its_dimensions(tmp_path, options):
     start(tmp_path / "run", options).train(print, never)
     run = Run(tmp_path / "run", replace(options, blocks=2), CPU)
-    with pytest.raises(EnhanceError, match="cannot change the dimensions"):
+    with pytest.raises(EnhanceError, match="cannot change its blocks"):
         run.restore(Checkpoint(tmp_path / "run"))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import signal
 import sys
 from collections.abc import Callable
@@ -17,7 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from enhance_cli.cli.options import backend_options
-from enhance_cli.config import TrainOptions
+from enhance_cli.cli.values import Duration, Factor, Layers, LossLetters
+from enhance_cli.config import PERCEPTUAL_LAYERS, TEXTURE_LAYERS, TrainOptions
 from enhance_cli.errors import EnhanceError
 
 if TYPE_CHECKING:
@@ -25,32 +25,6 @@ if TYPE_CHECKING:
 
 _DEFAULTS = TrainOptions(data="")
 _Command = Callable[..., None]
-_UNITS = {"s": 1, "m": 60, "h": 3600}
-
-
-class _Losses(click.ParamType[str]):
-    """A set of loss letters; only E so far."""
-
-    name = "letters"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if value.upper() != "E":
-            self.fail(f"{value!r}: the one loss there is so far is E, the pixel loss.", param, ctx)
-        return "E"
-
-
-class _Duration(click.ParamType[float]):
-    """A time such as 90m, 2h or 45s, in seconds."""
-
-    name = "time"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", str(value))
-        if not match or float(match[1]) == 0:
-            self.fail(f"{value!r} is not a time such as 45s, 90m or 2h.", param, ctx)
-        return float(match[1]) * _UNITS[match[2]]
 
 
 def _option(name: str, text: str, **settings: Any) -> Callable[[_Command], _Command]:
@@ -64,7 +38,11 @@ def _option(name: str, text: str, **settings: Any) -> Callable[[_Command], _Comm
 @click.command()
 @click.argument("data", required=False, type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="RUN", help="New folder of the run."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="New folder of the run.  [default: runs/LOSSES]",
 )
 @click.option(
     "--resume",
@@ -72,21 +50,60 @@ def _option(name: str, text: str, **settings: Any) -> Callable[[_Command], _Comm
     metavar="RUN",
     help="Go on with a run; options given here replace its own.",
 )
-@_option("losses", "Letters of the losses: E, the pixel loss.", type=_Losses())
+@_option(
+    "losses",
+    "Any of the letters E (pixels), P (perceptual), T (texture), A (adversarial), as in PAT.",
+    type=LossLetters(),
+)
+@click.option(
+    "--weight",
+    type=Factor(),
+    multiple=True,
+    metavar="LETTER=FACTOR",
+    help="Factor on the paper's weight of a loss: T=0.5. May be repeated.",
+)
+@_option(
+    "perceptual-layers",
+    "Layers of P.",
+    type=Layers(PERCEPTUAL_LAYERS),
+    metavar="LAYER[=WEIGHT],...",
+)
+@_option(
+    "texture-layers", "Layers of T.", type=Layers(TEXTURE_LAYERS), metavar="LAYER[=WEIGHT],..."
+)
+@_option("vgg", "VGG-19 as safetensors, instead of torchvision's download.", metavar="FILE")
+@_option(
+    "pooling",
+    "Inside VGG-19; average leaves no mesh in the result.",
+    type=click.Choice(["average", "max"]),
+)
+@_option(
+    "d-threshold",
+    "The discriminator rests while it judges this share of both classes right.",
+    type=click.FloatRange(0, 1),
+)
+@_option("d-warmup", "Steps in which it learns alone, at first.", type=click.IntRange(min=0))
 @_option("pixel", "What E measures: mse as in the paper, or l1.", type=click.Choice(["mse", "l1"]))
 @_option(
     "optimizer", "muon for the hidden layers, or adam for all.", type=click.Choice(["muon", "adam"])
 )
 @_option("steps", "Length of the run and of its cosine decay.")
-@_option("time", "End the run after this time (90m, 2h) if that is sooner.", type=_Duration())
+@_option("time", "End the run after this time (90m, 2h) if that is sooner.", type=Duration())
 @_option("batch", "Crops in a step.")
 @_option("crop", "Side of a crop of the original, in pixels.", type=click.IntRange(min=32))
 @_option("candidates", "Crops drawn for each one kept, the most detailed.")
-@_option("lr", "Adam's learning rate after warm-up.", type=click.FloatRange(min=0, min_open=True))
+@_option(
+    "lr",
+    "Adam's learning rate after warm-up.  [default: 5e-4 for E alone, else 1e-4]",
+    type=click.FloatRange(min=0, min_open=True),
+)
 @_option("warmup", "Steps of linear warm-up.", type=click.IntRange(min=0))
 @_option("ema", "Decay of the averaged weights.", type=click.FloatRange(0, 1, max_open=True))
 @_option("seed", "Seed of weights and crops.", type=click.IntRange(min=0))
-@_option("init", "Weights to start from: a shipped name or a file.")
+@_option(
+    "init",
+    "A shipped name or a file to start from.  [default: scratch for E alone, else e]",
+)
 @_option("val", "Folder to measure during training.")
 @_option("val-every", "Steps between two measurements.")
 @_option("save-every", "Seconds between two checkpoints.")
@@ -113,10 +130,13 @@ def train(
     from enhance_cli.train.checkpoint import Checkpoint
     from enhance_cli.train.loop import Run
 
-    if (resume is None) == (output is None):
+    if resume and output:
         raise click.UsageError("Give either -o RUN for a new run or --resume RUN.")
     if resume is None and data is None:
         raise click.UsageError("Missing argument 'DATA'.")
+    if values["precision"] == "fp16":
+        raise click.UsageError("Training computes in fp32 or bf16; fp16 would need a scaled loss.")
+    values["weight"] = dict(values["weight"])
     checkpoint = Checkpoint(resume) if resume else None
     if checkpoint is None:
         options = TrainOptions(data=str(data), **values)
@@ -128,8 +148,10 @@ def train(
         }
         moved: dict[str, Any] = {"data": str(data)} if data else {}
         options = replace(checkpoint.options, **given, **moved)
-    folder = resume or output
-    assert folder is not None
+    strange = [letter for letter in options.weight if letter not in options.losses]
+    if strange:
+        raise click.UsageError(f"--weight {strange[0]}: the losses are {options.losses}.")
+    folder = resume or output or Path("runs") / options.losses.lower()
     run = Run(folder, options, pick_backend(options.device, options.precision))
     if checkpoint is None:
         _create(folder)

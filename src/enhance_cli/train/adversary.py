@@ -1,0 +1,77 @@
+"""The adversary: a discriminator that learns only as long as it is not too good."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from enhance_cli.config import TrainOptions
+from enhance_cli.errors import EnhanceError
+from enhance_cli.model.discriminator import REDUCTION, Discriminator
+from enhance_cli.model.losses import discriminator_loss
+
+
+class NotFiniteError(ArithmeticError):
+    """A loss, named by the message, or its gradient is infinite or not a number."""
+
+
+class Adversary:
+    """The discriminator, its optimizer, and the rule by which it learns.
+
+    Its performance, the share of a class that it judges right, is remembered from the batch
+    before. It learns in the next step only if either share is below `threshold`.
+
+    Source: EnhanceNet (arXiv 1612.07919), section 4.2.3. The threshold is not given there.
+    """
+
+    def __init__(self, options: TrainOptions, device: torch.device) -> None:
+        if options.crop % REDUCTION:
+            raise EnhanceError(
+                f"the adversarial loss needs a crop that is a multiple of {REDUCTION} pixels, "
+                f"not {options.crop}"
+            )
+        self.threshold = options.d_threshold
+        self.discriminator = Discriminator(options.crop).to(device).requires_grad_(False)
+        self.discriminator.to(memory_format=torch.channels_last)
+        self.optimizer = torch.optim.Adam(
+            self.discriminator.parameters(), lr=options.peak_rate, betas=(0.9, 0.99), fused=True
+        )
+        self.performance = {"original": 0.0, "estimate": 0.0}
+
+    def must_learn(self) -> bool:
+        """Whether the batch before was judged too badly to rest."""
+        return min(self.performance.values()) < self.threshold
+
+    def step(
+        self, estimate: Tensor, original: Tensor, rate: float, *, always: bool = False
+    ) -> dict[str, float]:
+        """Judge a batch, learn from it if the rule or `always` says so, and say how it went.
+
+        `estimate` is detached; both are (N, 3, crop, crop) RGB in [0, 1].
+        """
+        is_learning = always or self.must_learn()
+        self.discriminator.requires_grad_(is_learning)
+        logits = self.discriminator(torch.cat([estimate, original])).chunk(2)
+        loss = discriminator_loss(*logits)
+        if not loss.isfinite():
+            raise NotFiniteError("of the discriminator")
+        if is_learning:
+            self._descend(loss, rate)
+        self.discriminator.requires_grad_(False)
+        self.performance = {
+            "estimate": (logits[0] < 0).float().mean().item(),
+            "original": (logits[1] > 0).float().mean().item(),
+        }
+        return {
+            "discriminator/loss": loss.item(),
+            "discriminator/right_on_estimates": self.performance["estimate"],
+            "discriminator/right_on_originals": self.performance["original"],
+            "discriminator/share_of_steps": float(is_learning),
+        }
+
+    def _descend(self, loss: Tensor, rate: float) -> None:
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()

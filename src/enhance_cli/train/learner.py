@@ -1,0 +1,164 @@
+"""What learns in a run, and the step in which it does."""
+
+from __future__ import annotations
+
+import copy
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from enhance_cli.config import Dimensions, LossWeights, TrainOptions
+from enhance_cli.errors import EnhanceError
+from enhance_cli.images.resize import reduce_levels
+from enhance_cli.model.device import Backend
+from enhance_cli.model.features import load_features
+from enhance_cli.model.generator import Generator
+from enhance_cli.model.losses import CombinedLoss, gradient_norms
+from enhance_cli.model.weights import find_weights, load_generator
+from enhance_cli.train.adversary import Adversary, NotFiniteError
+from enhance_cli.train.muon import Muon
+
+_MUON_RATE = 4  # times Adam's rate, docs/decisions/0001-optimizer.md
+
+
+class Learner:
+    """The generator and its running average, the loss, the adversary if the loss has one.
+
+    `modules` and `optimizers` are what a checkpoint holds of them. Nothing in a step draws on a
+    global random state. Raises EnhanceError where the weights to start from do not fit.
+    """
+
+    def __init__(self, options: TrainOptions, backend: Backend) -> None:
+        torch.manual_seed(options.seed)
+        self.options, self.device = options, backend.device
+        self._is_mixed = backend.dtype == torch.bfloat16
+        self.generator = _initial_generator(options).to(self.device).train()
+        self.generator.requires_grad_(True).to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        self._generator_optimizers = make_optimizers(self.generator, options)
+        self.modules: dict[str, nn.Module] = {"generator": self.generator, "average": self.average}
+        self.optimizers = dict(self._generator_optimizers)
+        weights = options.loss_weights
+        if weights == LossWeights():
+            raise EnhanceError("every loss has the weight 0: nothing would be learned")
+        self.features = self.adversary = judge = None
+        if weights.layers:
+            file = Path(options.vgg) if options.vgg else None
+            self.features = load_features(weights.layers, file, options.pooling).to(self.device)
+        if weights.adversarial:
+            self.adversary = Adversary(options, self.device)
+            judge = self.modules["discriminator"] = self.adversary.discriminator
+            self.optimizers["discriminator_adam"] = self.adversary.optimizer
+        self.loss = CombinedLoss(weights, options.pixel, self.features, judge)
+
+    def step(
+        self, batch: Tensor, index: int, rate: float, *, measure: bool = False
+    ) -> dict[str, float]:
+        """Learn from (N, 3, crop, crop) uint8 in step `index`; return what is worth knowing.
+
+        `rate` is Adam's after decay; a warm-up is applied here. With `measure`, each term's share
+        of the gradient at the estimate is among the values, which costs another backward pass.
+        Raises NotFiniteError, with the generator as it was, for a loss that is not finite.
+        """
+        low_res, original = self._prepare(batch)
+        values: dict[str, float] = {}
+        is_first = self.adversary is not None and index < self.options.d_warmup
+        with torch.set_grad_enabled(not is_first), self._autocast():
+            estimate = self.generator(low_res)
+        if self.adversary:
+            with self._autocast():
+                values = self.adversary.step(estimate.detach(), original, rate, always=is_first)
+            if is_first:
+                return values
+        with self._autocast():
+            terms = self.loss(estimate, original)
+        if measure and len(terms) > 1:
+            norms = gradient_norms(terms, estimate)
+            total = sum(norms.values()) or 1.0
+            values |= {f"gradient_share/{name}": norm / total for name, norm in norms.items()}
+        values |= {f"loss/{name}": term.item() for name, term in terms.items()}
+        loss = torch.stack(list(terms.values())).sum()
+        norm = self._backward(loss)
+        if not (torch.isfinite(loss) and torch.isfinite(norm)):
+            raise NotFiniteError(self._find_broken_term(low_res, original))
+        self._descend(rate, index)
+        return values | {"loss": loss.item(), "gradient_norm": norm.item()}
+
+    def calibrate(self, crops: Tensor) -> None:
+        """Bring VGG-19's features to a mean of one, measured on (N, 3, crop, crop) uint8."""
+        if self.features is not None:
+            with self._autocast():
+                self.features.calibrate(crops.to(self.device).float().div(255))
+
+    def _prepare(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        levels = batch.to(self.device, non_blocking=True).float()
+        low_res = reduce_levels(levels, self.generator.scale).div(255)
+        return low_res.contiguous(memory_format=torch.channels_last), levels.div(255)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._is_mixed)
+
+    def _backward(self, loss: Tensor) -> Tensor:
+        for optimizer in self._generator_optimizers.values():
+            optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+        return nn.utils.clip_grad_norm_(self.generator.parameters(), self.options.clip)
+
+    def _find_broken_term(self, low_res: Tensor, original: Tensor) -> str:
+        with self._autocast():
+            estimate = self.generator(low_res)
+            terms = self.loss(estimate, original)
+        norms = gradient_norms(terms, estimate)
+        bad = [n for n, t in terms.items() if not (t.isfinite() and math.isfinite(norms[n]))]
+        return bad[0] if bad else "+".join(terms)
+
+    def _descend(self, rate: float, index: int) -> None:
+        """Take the step and move the average: linear warm-up once the generator learns."""
+        learned = index - (self.options.d_warmup if self.adversary else 0) + 1
+        rate *= min(1.0, learned / max(1, self.options.warmup))
+        for name, optimizer in self._generator_optimizers.items():
+            for group in optimizer.param_groups:
+                group["lr"] = rate * (_MUON_RATE if name == "muon" else 1)
+            optimizer.step()
+        decay = min(self.options.ema, learned / (learned + 9))
+        averages: list[Tensor] = list(self.average.parameters())
+        weights: list[Tensor] = list(self.generator.parameters())
+        with torch.no_grad():
+            torch._foreach_lerp_(averages, weights, 1 - decay)
+
+
+def make_optimizers(
+    generator: Generator, options: TrainOptions
+) -> dict[str, torch.optim.Optimizer]:
+    """Adam for everything, or Muon for the hidden weights and Adam for the rest."""
+    hidden = {
+        id(layer.weight)
+        for name, layer in generator.named_modules()
+        if isinstance(layer, nn.Conv2d) and name not in ("first", "last")
+    }
+    if options.optimizer == "adam":
+        hidden = set()
+    weights = [weight for weight in generator.parameters() if id(weight) in hidden]
+    rest = [weight for weight in generator.parameters() if id(weight) not in hidden]
+    optimizers: dict[str, torch.optim.Optimizer] = {
+        "adam": torch.optim.Adam(rest, lr=options.peak_rate, betas=(0.9, 0.99), fused=True)
+    }
+    if weights:
+        optimizers["muon"] = Muon(weights, lr=_MUON_RATE * options.peak_rate)
+    return optimizers
+
+
+def _initial_generator(options: TrainOptions) -> Generator:
+    """Return a new generator, or the one to start from, which must have the same dimensions."""
+    dimensions = Dimensions(features=options.features, blocks=options.blocks, scale=options.scale)
+    if options.start == "scratch":
+        return Generator(dimensions)
+    path = find_weights(options.start)
+    generator, _ = load_generator(path)
+    if generator.dimensions != dimensions:
+        raise EnhanceError(
+            f"{path} has other dimensions: {generator.dimensions}; --init scratch starts anew"
+        )
+    return generator

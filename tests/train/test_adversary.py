@@ -1,0 +1,64 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from enhance_cli.errors import EnhanceError
+from enhance_cli.train.adversary import Adversary
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("estimates", "originals", "expected"),
+    [(1.0, 1.0, False), (0.8, 0.8, False), (0.79, 1.0, True), (1.0, 0.79, True), (0, 0, True)],
+)
+def test_it_learns_only_if_either_class_was_judged_below_the_threshold(
+    options, estimates, originals, expected
+):
+    adversary = Adversary(options, CPU)
+    adversary.performance = {"estimate": estimates, "original": originals}
+    assert adversary.must_learn() == expected
+
+
+def weights_after(adversary, **how):
+    before = [parameter.clone() for parameter in adversary.discriminator.parameters()]
+    images = torch.rand(2, 2, 3, 32, 32)
+    values = adversary.step(images[0], images[1], 1e-3, **how)
+    after = adversary.discriminator.parameters()
+    return values, any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_it_rests_after_a_batch_that_was_judged_well(options):
+    adversary = Adversary(options, CPU)
+    adversary.performance = {"estimate": 1.0, "original": 1.0}
+    values, has_changed = weights_after(adversary)
+    assert values["discriminator/share_of_steps"] == 0
+    assert not has_changed
+
+
+def test_it_learns_after_a_batch_that_was_judged_badly(options):
+    values, has_changed = weights_after(Adversary(options, CPU))
+    assert values["discriminator/share_of_steps"] == 1
+    assert has_changed
+
+
+def test_it_can_be_told_to_learn_regardless(options):
+    adversary = Adversary(options, CPU)
+    adversary.performance = {"estimate": 1.0, "original": 1.0}
+    assert weights_after(adversary, always=True)[1]
+
+
+def test_performance_is_that_of_the_batch_before_even_when_it_rested(options):
+    adversary = Adversary(options, CPU)
+    adversary.performance = {"estimate": 1.0, "original": 1.0}
+    with torch.no_grad():
+        adversary.discriminator.logit.weight.zero_()
+        adversary.discriminator.logit.bias.fill_(1)  # everything is taken for an original
+    weights_after(adversary)
+    assert adversary.performance == {"estimate": 0.0, "original": 1.0}
+
+
+def test_a_crop_that_it_cannot_judge_is_refused(options):
+    with pytest.raises(EnhanceError, match="a crop that is a multiple of 32 pixels, not 48"):
+        Adversary(replace(options, crop=48), CPU)
