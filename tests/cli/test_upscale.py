@@ -9,7 +9,7 @@ from PIL import Image, ImageCms
 
 from enhance_cli.config import Dimensions
 from enhance_cli.model.generator import Generator
-from enhance_cli.model.weights import save_generator
+from enhance_cli.model.weights import describe_shipped, save_generator
 
 
 @pytest.fixture
@@ -59,6 +59,15 @@ def test_stdout_names_the_file_written(upscale, photo, tmp_path):
 def test_the_shipped_model_is_the_default(enhance, photo, tmp_path):
     assert enhance("upscale", photo, "-o", tmp_path / "out.png").exit_code == 0
     assert opened(tmp_path / "out.png").size == (80, 48)
+
+
+def test_list_models_shows_every_shipped_network_with_scores_and_licence(enhance):
+    result = enhance("upscale", "--list-models")
+    assert result.exit_code == 0
+    for name, provenance in describe_shipped().items():
+        scores = provenance["scores"]["Set5"]
+        for shown in (name, f"{scores['psnr_y']:.2f}", f"{scores['ssim_y']:.4f}", "Apache-2.0"):
+            assert shown in result.stdout
 
 
 def test_tile_never_changes_the_picture(upscale, photo, tmp_path):

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+from rich.console import Console
+from rich.table import Table
 
 from enhance_cli.config import DEVICES, PRECISIONS
 
@@ -42,3 +44,20 @@ def backend_options(command: Callable[..., None]) -> Callable[..., None]:
         metavar="|".join(DEVICES.split(", ")),
         help="Where to compute; auto takes CUDA, then MPS, then the CPU.",
     )(command)
+
+
+def list_models(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
+    """Print the shipped networks with what was measured of each, and end the command."""
+    if not is_asked or ctx.resilient_parsing:
+        return
+    from enhance_cli.model.weights import describe_shipped
+
+    table = Table("model", "losses", "set", "psnr_y, dB", "ssim_y", "licence")
+    for name, provenance in describe_shipped().items():
+        first = (name, provenance["losses"])
+        for data, scores in sorted(provenance["scores"].items(), key=lambda item: len(item[0])):
+            numbers = f"{scores['psnr_y']:.2f}", f"{scores['ssim_y']:.4f}"
+            table.add_row(*first, data, *numbers, provenance["licence"])
+            first = ("", "")
+    Console().print(table)
+    ctx.exit()

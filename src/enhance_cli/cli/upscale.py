@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from enhance_cli.cli.options import backend_options
+from enhance_cli.cli.options import backend_options, list_models
 from enhance_cli.config import UpscaleOptions
 
 if TYPE_CHECKING:
@@ -50,6 +50,14 @@ class _Tile(click.ParamType[int | None]):
     default=_DEFAULTS.model,
     show_default=True,
     help="A shipped network, or a .safetensors file.",
+)
+@click.option(
+    "--list-models",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=list_models,
+    help="Show the shipped networks, their measured scores and licences, and exit.",
 )
 @click.option(
     "--tile",

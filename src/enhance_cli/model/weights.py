@@ -33,6 +33,11 @@ def shipped_models() -> dict[str, Path]:
     return {file.stem.removeprefix(_PREFIX): file for file in files}
 
 
+def describe_shipped() -> dict[str, dict[str, Any]]:
+    """Return the provenance of each shipped model, by its name: losses, scores, licence."""
+    return {name: load_generator(path)[1] for name, path in shipped_models().items()}
+
+
 def find_weights(model: str) -> Path:
     """Return the file that `--model` means: a shipped name in any case, or a path.
 
