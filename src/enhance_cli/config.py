@@ -110,6 +110,7 @@ class TrainOptions:
     val: str | None = None  # folder measured during training
     val_every: int = 500  # steps
     save_every: int = 300  # seconds
+    keep: int = 2  # checkpoints
     workers: int = 2  # threads that decode
     cache: int = 2 << 30  # bytes of decoded photographs kept in memory
     device: str = "auto"

@@ -1,10 +1,16 @@
+import os
+import random
 import subprocess
 import sys
 import time
 
 import pytest
+import torch
 from PIL import Image
 
+from enhance_cli.model.weights import load_generator
+
+KILLS = int(os.environ.get("ENHANCE_KILLS", "2"))
 SMALL = ("--features", 4, "--blocks", 1, "--crop", 32, "--batch", 2, "--workers", 0)
 
 
@@ -15,6 +21,13 @@ def photographs(tmp_path):
     Image.radial_gradient("L").convert("RGB").save(folder / "a.png")
     (folder / "b.png").write_bytes(b"broken")
     return folder
+
+
+def wait_for(is_true, process):
+    deadline = time.monotonic() + 120
+    while not is_true() and time.monotonic() < deadline:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
 
 
 def test_a_run_writes_weights_that_upscale_takes(enhance, photographs, tmp_path):
@@ -36,6 +49,36 @@ def test_resume_takes_new_settings(enhance, photographs, tmp_path):
     assert '"step": 6' in (run / "metrics.jsonl").read_text().splitlines()[-1]
 
 
+def test_a_run_is_replayed_by_its_record(enhance, photographs, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    enhance("train", photographs, "-o", first, "--steps", 4, "--seed", 7, *SMALL)
+    result = enhance("train", "--config", first / "run.toml", "-o", second)
+    assert result.exit_code == 0, result.output
+    one, other = (load_generator(run / "generator.safetensors")[0] for run in (first, second))
+    for a, b in zip(one.parameters(), other.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_killed_at_any_moment_a_run_goes_on_to_the_same_weights(enhance, photographs, tmp_path):
+    options = ["--steps", 200, "--device", "cpu", "--precision", "fp32", *SMALL]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert enhance("train", photographs, "-o", whole, *options).exit_code == 0
+    draw = random.Random(5)
+    command = [sys.executable, "-m", "enhance_cli", "train"]
+    arguments = [photographs, "-o", killed, "--save-every", 0, *options]
+    for _ in range(KILLS):
+        process = subprocess.Popen([*command, *map(str, arguments)], stderr=subprocess.PIPE)
+        wait_for(lambda: list(killed.glob("checkpoint-*")), process)
+        time.sleep(draw.uniform(0, 0.3))
+        process.kill()
+        process.communicate()
+        arguments = ["--resume", killed]
+    assert enhance("train", "--resume", killed).exit_code == 0
+    one, other = (load_generator(run / "generator.safetensors")[0] for run in (whole, killed))
+    for a, b in zip(one.parameters(), other.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
 def test_an_existing_run_is_not_overwritten(enhance, fails, photographs, tmp_path):
     run = tmp_path / "run"
     enhance("train", photographs, "-o", run, "--steps", 2, *SMALL)
@@ -52,7 +95,7 @@ def test_data_without_images_is_one_line(fails, tmp_path):
 
 def test_resuming_what_is_no_run_is_one_line(fails, tmp_path):
     assert fails("train", "--resume", tmp_path) == (
-        f"nothing to resume: {tmp_path / 'checkpoint.safetensors'} does not exist"
+        f"nothing to resume: there is no checkpoint-*.safetensors in {tmp_path}"
     )
 
 
@@ -111,12 +154,8 @@ def test_ctrl_c_leaves_a_checkpoint(photographs, tmp_path):
     command = [sys.executable, "-m", "enhance_cli", *map(str, arguments)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     metrics = run / "metrics.jsonl"
-    deadline = time.monotonic() + 120
-    while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < deadline:
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.05)
+    wait_for(lambda: metrics.exists() and metrics.stat().st_size, process)
     process.send_signal(2)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert b"go on with --resume" in errors
-    assert (run / "checkpoint.safetensors").exists()

@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -89,14 +91,14 @@ def test_metrics_are_json_lines_with_the_validation(tmp_path, options, photograp
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path, options):
     run = start(tmp_path / "run", options)
     run.train(print, stop_at(run, 3))
-    before = (tmp_path / "run" / "checkpoint.safetensors").read_bytes()
+    before = (tmp_path / "run" / "checkpoint-00000003.safetensors").read_bytes()
     run = resume(tmp_path / "run")
     with torch.no_grad():
         run.learner.generator.last.bias.fill_(float("nan"))
     message = "loss E or its gradient is not finite at step 4; the last checkpoint is intact"
     with pytest.raises(EnhanceError, match=message):
         run.train(print, never)
-    assert (tmp_path / "run" / "checkpoint.safetensors").read_bytes() == before
+    assert (tmp_path / "run" / "checkpoint-00000003.safetensors").read_bytes() == before
 
 
 def test_of_several_losses_the_one_that_is_not_finite_is_named(tmp_path, pat_options):
@@ -160,6 +162,39 @@ def test_with_features_the_validation_measures_their_distances(tmp_path, pat_opt
 def test_losses_that_all_weigh_nothing_are_refused(tmp_path, options):
     with pytest.raises(EnhanceError, match="every loss has the weight 0"):
         start(tmp_path / "run", replace(options, weight={"E": 0.0}))
+
+
+def test_the_newest_checkpoints_are_kept(tmp_path, options):
+    run = start(tmp_path / "run", replace(options, keep=2, save_every=0))
+    run.train(print, never)
+    names = sorted(path.name for path in (tmp_path / "run").glob("checkpoint-*"))
+    assert names == ["checkpoint-00000011.safetensors", "checkpoint-00000012.safetensors"]
+
+
+def test_the_best_weights_by_validation_are_kept(tmp_path, options, photographs):
+    options = replace(options, val=str(photographs / "deeper"), val_every=2)
+    run = start(tmp_path / "run", options)
+    run.train(print, never)
+    lines = [json.loads(x) for x in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    best = max((x["validation_psnr_y"], -x["step"]) for x in lines if "validation_psnr_y" in x)
+    provenance = load_generator(tmp_path / "run" / "best.safetensors")[1]
+    assert (provenance["best_validation_psnr_y"], provenance["steps"]) == (best[0], -best[1])
+
+
+def test_a_full_disk_keeps_the_checkpoint_before(tmp_path, options, monkeypatch):
+    run = start(tmp_path / "run", options)
+    run.train(print, stop_at(run, 3))
+
+    def fail(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run = resume(tmp_path / "run")
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(EnhanceError, match="No space left on device"):
+        run.train(print, never)
+    monkeypatch.undo()
+    assert resume(tmp_path / "run").step == 3
+    assert not list((tmp_path / "run").glob(".*"))
 
 
 def test_a_time_ends_the_schedule(tmp_path, options):

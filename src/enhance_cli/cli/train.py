@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -49,6 +50,12 @@ def _option(name: str, text: str, **settings: Any) -> Callable[[_Command], _Comm
     type=click.Path(path_type=Path),
     metavar="RUN",
     help="Go on with a run; options given here replace its own.",
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Replay a run by its run.toml; options given here replace its own.",
 )
 @_option(
     "losses",
@@ -106,7 +113,8 @@ def _option(name: str, text: str, **settings: Any) -> Callable[[_Command], _Comm
 )
 @_option("val", "Folder to measure during training.")
 @_option("val-every", "Steps between two measurements.")
-@_option("save-every", "Seconds between two checkpoints.")
+@_option("save-every", "Seconds between two checkpoints.", type=click.IntRange(min=0))
+@_option("keep", "Checkpoints kept, the newest.")
 @_option("workers", "Threads that decode; 0 decodes in the loop.", type=click.IntRange(min=0))
 @_option("features", "Channels of the hidden layers.")
 @_option("blocks", "Residual blocks.")
@@ -119,45 +127,56 @@ def train(
     data: Path | None,
     output: Path | None,
     resume: Path | None,
+    config: Path | None,
     **values: Any,
 ) -> None:
     """Train a network on the photographs below the folder DATA.
 
-    RUN receives generator.safetensors (the averaged weights), a checkpoint and the metrics.
-    Ctrl-C ends a run with a checkpoint.
+    RUN receives generator.safetensors (the averaged weights), best.safetensors (those with the
+    highest validation PSNR), checkpoints, metrics.jsonl and run.toml. Ctrl-C ends a run with a
+    checkpoint.
     """
     from enhance_cli.model.device import pick_backend
     from enhance_cli.train.checkpoint import Checkpoint
     from enhance_cli.train.loop import Run
+    from enhance_cli.train.record import read_options, write_record
 
-    if resume and output:
-        raise click.UsageError("Give either -o RUN for a new run or --resume RUN.")
-    if resume is None and data is None:
-        raise click.UsageError("Missing argument 'DATA'.")
-    if values["precision"] == "fp16":
-        raise click.UsageError("Training computes in fp32 or bf16; fp16 would need a scaled loss.")
+    if resume and (output or config):
+        raise click.UsageError("--resume RUN takes neither -o nor --config.")
     values["weight"] = dict(values["weight"])
+    given = {name: value for name, value in values.items() if _is_given(ctx, name)}
+    if data:
+        given["data"] = str(data)
     checkpoint = Checkpoint(resume) if resume else None
-    if checkpoint is None:
+    if checkpoint:
+        options = replace(checkpoint.options, **given)
+    elif config:
+        options = TrainOptions(**(read_options(config) | given))
+    elif data:
         options = TrainOptions(data=str(data), **values)
     else:
-        given = {
-            n: v
-            for n, v in values.items()
-            if ctx.get_parameter_source(n) is not ParameterSource.DEFAULT
-        }
-        moved: dict[str, Any] = {"data": str(data)} if data else {}
-        options = replace(checkpoint.options, **given, **moved)
-    strange = [letter for letter in options.weight if letter not in options.losses]
-    if strange:
-        raise click.UsageError(f"--weight {strange[0]}: the losses are {options.losses}.")
+        raise click.UsageError("Missing argument 'DATA'.")
+    _check(options)
     folder = resume or output or Path("runs") / options.losses.lower()
     run = Run(folder, options, pick_backend(options.device, options.precision))
     if checkpoint is None:
         _create(folder)
     else:
         run.restore(checkpoint)
+    write_record(folder, options, shlex.join(sys.argv), run.step, run.scan, run.backend)
     _train(run)
+
+
+def _is_given(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
+
+
+def _check(options: TrainOptions) -> None:
+    if options.precision == "fp16":
+        raise click.UsageError("Training computes in fp32 or bf16; fp16 would need a scaled loss.")
+    strange = [letter for letter in options.weight if letter not in options.losses]
+    if strange:
+        raise click.UsageError(f"--weight {strange[0]}: the losses are {options.losses}.")
 
 
 def _create(folder: Path) -> None:

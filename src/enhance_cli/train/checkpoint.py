@@ -16,17 +16,20 @@ from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.weights import read_tensors
 
-NAME = "checkpoint.safetensors"
+_NAMES = "checkpoint-*.safetensors"
 
 
 def save_checkpoint(
     run: Path,
     options: TrainOptions,
-    counters: dict[str, float],
+    counters: dict[str, Any],
     modules: dict[str, nn.Module],
     optimizers: dict[str, torch.optim.Optimizer],
 ) -> None:
-    """Write the state of a run atomically; the one before stays until then."""
+    """Write the state of a run atomically, then delete all but the newest `options.keep`.
+
+    Raises EnhanceError where the disk is full or not writable; those before stay then.
+    """
     tensors: dict[str, Tensor] = {}
     for owner, module in modules.items():
         tensors |= {f"{owner}/{name}": value for name, value in module.state_dict().items()}
@@ -35,17 +38,26 @@ def save_checkpoint(
             tensors |= {f"{owner}/{index}/{name}": value for name, value in state.items()}
     contiguous = {name: value.cpu().contiguous() for name, value in tensors.items()}
     metadata = {"options": json.dumps(asdict(options)), "counters": json.dumps(counters)}
-    with replacing(run / NAME) as file:
+    name = _NAMES.replace("*", f"{counters['step']:08d}")
+    with replacing(run / name) as file:
         file.write(save(contiguous, metadata))
+    for old in _checkpoints(run)[: -options.keep]:
+        old.unlink(missing_ok=True)
+
+
+def _checkpoints(run: Path) -> list[Path]:
+    """Return the checkpoints of a run, oldest first."""
+    return sorted(run.glob(_NAMES))
 
 
 class Checkpoint:
-    """A checkpoint that was read; nothing in it is executed. Raises EnhanceError if damaged."""
+    """The newest checkpoint of a run; nothing in it is executed. Raises EnhanceError if damaged."""
 
     def __init__(self, run: Path) -> None:
-        path = run / NAME
-        if not path.is_file():
-            raise EnhanceError(f"nothing to resume: {path} does not exist")
+        found = _checkpoints(run)
+        if not found:
+            raise EnhanceError(f"nothing to resume: there is no {_NAMES} in {run}")
+        path = found[-1]
         self._tensors, metadata = read_tensors(path)
         try:
             self.options = TrainOptions(**json.loads(metadata["options"]))

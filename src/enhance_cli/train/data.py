@@ -21,8 +21,9 @@ _TRIES = 1000  # unreadable files in a row after which the data counts as empty
 
 @dataclass(frozen=True)
 class Scan:
-    """The usable files of a folder, and how many were left out."""
+    """The usable files below a folder, and how many were left out."""
 
+    folder: Path
     files: list[Path]
     unreadable: int
     too_small: int
@@ -49,7 +50,7 @@ def scan(folder: Path, crop: int) -> Scan:
             f"no usable image in {folder}: {unreadable} unreadable, "
             f"{too_small} smaller than the crop of {crop} pixels"
         )
-    return Scan(usable, unreadable, too_small)
+    return Scan(folder, usable, unreadable, too_small)
 
 
 class Crops:

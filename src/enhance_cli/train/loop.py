@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -23,6 +22,7 @@ from enhance_cli.train.checkpoint import Checkpoint, save_checkpoint
 from enhance_cli.train.data import Crops, batches, scan
 from enhance_cli.train.learner import Learner
 from enhance_cli.train.log import Log, Meter
+from enhance_cli.train.record import commit_of_source
 from enhance_cli.train.validation import Validation
 
 _LOG_EVERY = 50  # steps
@@ -59,7 +59,7 @@ class Run:
         self.learner = Learner(options, backend)
         self.validation = Validation(Path(options.val), backend) if options.val else None
         self.step, self.elapsed, self.best = 0, 0.0, -math.inf
-        self._commit = _commit()
+        self._commit = commit_of_source()
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continue where a checkpoint stands. Raises EnhanceError if the networks differ."""
@@ -89,7 +89,10 @@ class Run:
         if learner.adversary:
             counters["performance"] = learner.adversary.performance
         save_checkpoint(self.folder, self.options, counters, learner.modules, learner.optimizers)
-        save_generator(learner.average, self.folder / "generator.safetensors", self.provenance())
+        self._save_weights("generator.safetensors")
+
+    def _save_weights(self, name: str) -> None:
+        save_generator(self.learner.average, self.folder / name, self.provenance())
 
     def provenance(self) -> dict[str, Any]:
         """Return what the weights were made from."""
@@ -187,7 +190,9 @@ class Run:
     def _validate(self, validation: Validation, log: Log) -> dict[str, float]:
         """Measure the averaged weights, and record values and pictures."""
         values = validation.measure(self.learner.average, self.learner.features)
-        self.best = max(self.best, values["validation_psnr_y"])
+        if values["validation_psnr_y"] > self.best:
+            self.best = values["validation_psnr_y"]
+            self._save_weights("best.safetensors")
         log.write(self.step, values)
         log.show(self.step, lambda: validation.show(self.learner.average))
         return values
@@ -195,16 +200,3 @@ class Run:
     def _report(self, values: dict[str, float]) -> Report:
         left = self.elapsed * (1 - self.progress) / self.progress if self.progress else math.inf
         return Report(self.step, self.progress, left, values)
-
-
-def _commit() -> str | None:
-    """Return the commit of the source tree, if this package lies in its own checkout."""
-    root = Path(__file__).parents[3]
-    if not (root / ".git").exists():
-        return None
-    command = ["git", "describe", "--always", "--dirty"]
-    try:
-        asked = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    except OSError:  # git is not installed
-        return None
-    return asked.stdout.strip() or None

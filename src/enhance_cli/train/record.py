@@ -1,0 +1,103 @@
+"""What a run is made of, in its folder's run.toml: every option, the data, and each start."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from enhance_cli.atomic import replacing
+from enhance_cli.config import TrainOptions
+from enhance_cli.errors import EnhanceError
+from enhance_cli.model.device import Backend
+from enhance_cli.train.data import Scan
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+NAME = "run.toml"
+_START = "[[start]]"
+
+
+def write_record(
+    run: Path, options: TrainOptions, command: str, step: int, found: Scan, backend: Backend
+) -> None:
+    """Write the options of a run, and add this start to those before.
+
+    `enhance train --config run.toml` replays it. Raises EnhanceError.
+    """
+    path = run / NAME
+    before = path.read_text() if path.exists() else ""
+    _, mark, starts = before.partition(_START)
+    start = {
+        "command": command,
+        "step": step,
+        "commit": commit_of_source() or "unknown",
+        "images": len(found.files),
+        "data_sha256": fingerprint(found),
+        "backend": str(backend),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
+    given = {name: value for name, value in asdict(options).items() if value is not None}
+    text = f"[options]\n{_lines(given)}\n{mark}{starts}{_START}\n{_lines(start)}\n"
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+def read_options(path: Path) -> dict[str, Any]:
+    """Return the options in a run.toml, by their names in TrainOptions. Raises EnhanceError."""
+    try:
+        options: dict[str, Any] = tomllib.loads(path.read_text())["options"]
+        TrainOptions(**options)
+    except OSError as error:
+        raise EnhanceError(f"cannot read {path}: {error.strerror or error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise EnhanceError(f"{path} is not the run.toml of enhance train: {error}") from error
+    return options
+
+
+def fingerprint(found: Scan) -> str:
+    """Return a hash of the names and sizes of the files: it tells whether data changed."""
+    digest = hashlib.sha256()
+    for path in found.files:
+        digest.update(
+            f"{path.relative_to(found.folder).as_posix()}\0{path.stat().st_size}\n".encode()
+        )
+    return digest.hexdigest()
+
+
+def commit_of_source() -> str | None:
+    """Return the commit of this package's source, if it lies in its own checkout."""
+    root = Path(__file__).parents[3]
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "describe", "--always", "--dirty"]
+    try:
+        asked = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    except OSError:  # git is not installed
+        return None
+    return asked.stdout.strip() or None
+
+
+def _lines(values: dict[str, Any]) -> str:
+    return "".join(f"{name} = {_toml(value)}\n" for name, value in values.items())
+
+
+def _toml(value: Any) -> str:
+    """Write a value: TOML's scalars are JSON's, its tables are not."""
+    if isinstance(value, dict):
+        items = (f"{json.dumps(name)} = {_toml(item)}" for name, item in value.items())
+        return "{ " + ", ".join(items) + " }"
+    return json.dumps(value, ensure_ascii=False)

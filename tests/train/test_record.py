@@ -1,0 +1,51 @@
+from dataclasses import replace
+
+import pytest
+
+from enhance_cli.config import TrainOptions
+from enhance_cli.errors import EnhanceError
+from enhance_cli.model.device import pick_backend
+from enhance_cli.train.data import scan
+from enhance_cli.train.record import fingerprint, read_options, write_record
+
+CPU = pick_backend("cpu", "fp32")
+
+
+@pytest.fixture
+def write(tmp_path, photographs):
+    (tmp_path / "run").mkdir()
+    found = scan(photographs, 32)
+
+    def write(options, command="enhance train", step=0):
+        write_record(tmp_path / "run", options, command, step, found, CPU)
+        return tmp_path / "run" / "run.toml"
+
+    return write
+
+
+def test_options_read_equal_those_written(write, pat_options):
+    odd = replace(pat_options, data='ä "quoted" \\ 𝄞', weight={"A": 1e-5}, time=90.0, lr=3e-6)
+    assert TrainOptions(**read_options(write(odd))) == odd
+
+
+def test_every_start_is_kept(write, options):
+    write(options, "enhance train first")
+    text = write(options, "enhance train --resume run", step=7).read_text()
+    assert text.count("[[start]]") == 2
+    assert text.index("first") < text.index("--resume")
+    assert "step = 7" in text
+
+
+def test_the_fingerprint_changes_with_the_data(photographs):
+    before = fingerprint(scan(photographs, 32))
+    assert fingerprint(scan(photographs, 32)) == before
+    (photographs / "deeper" / "0.png").rename(photographs / "deeper" / "9.png")
+    assert fingerprint(scan(photographs, 32)) != before
+
+
+@pytest.mark.parametrize("text", ["", "nothing", "[options]\nno_option = 1"])
+def test_what_is_no_record_is_one_line(tmp_path, text):
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    with pytest.raises(EnhanceError, match=r"run.toml is not the run.toml of enhance train"):
+        read_options(path)
