@@ -13,6 +13,7 @@ IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 DEVICES = "auto, cpu, cuda, cuda:N, mps"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 METRICS = ("psnr", "ssim")
+DEGRADATIONS = ("bicubic", "lanczos", "photo")
 
 
 VGG_LAYERS = (
@@ -100,6 +101,7 @@ class TrainOptions:
     time: float | None = None  # seconds; the schedule ends at whichever of steps and time is first
     batch: int = 16  # crops
     crop: int = 128  # pixels of the original
+    degradation: str = "bicubic"  # how low-resolution images are made: DEGRADATIONS
     candidates: int = 1  # crops drawn for each one kept, the most detailed of them
     lr: float | None = None  # None: 5e-4 for the pixel loss alone, 1e-4 with others
     warmup: int = 200  # steps

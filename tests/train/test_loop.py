@@ -59,6 +59,10 @@ def test_resumed_equals_uninterrupted(tmp_path, options, optimizer):
     assert_resumed_equals_uninterrupted(tmp_path, replace(options, optimizer=optimizer), 5)
 
 
+def test_resumed_equals_uninterrupted_with_degraded_photographs(tmp_path, options):
+    assert_resumed_equals_uninterrupted(tmp_path, replace(options, degradation="photo"), 5)
+
+
 @pytest.mark.parametrize("stop", [1, 2, 5])
 def test_resumed_equals_uninterrupted_with_an_adversary(tmp_path, pat_options, stop):
     assert_resumed_equals_uninterrupted(tmp_path, pat_options, stop)

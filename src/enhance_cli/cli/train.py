@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from enhance_cli.cli.options import backend_options
 from enhance_cli.cli.values import Duration, Factor, Layers, LossLetters
-from enhance_cli.config import PERCEPTUAL_LAYERS, TEXTURE_LAYERS, TrainOptions
+from enhance_cli.config import DEGRADATIONS, PERCEPTUAL_LAYERS, TEXTURE_LAYERS, TrainOptions
 from enhance_cli.errors import EnhanceError
 
 if TYPE_CHECKING:
@@ -98,6 +98,11 @@ def _option(name: str, text: str, **settings: Any) -> Callable[[_Command], _Comm
 @_option("time", "End the run after this time (90m, 2h) if that is sooner.", type=Duration())
 @_option("batch", "Crops in a step.")
 @_option("crop", "Side of a crop of the original, in pixels.", type=click.IntRange(min=32))
+@_option(
+    "degradation",
+    "How the low-resolution images are made; photo adds blur, noise and JPEG.",
+    type=click.Choice(DEGRADATIONS),
+)
 @_option("candidates", "Crops drawn for each one kept, the most detailed.")
 @_option(
     "lr",

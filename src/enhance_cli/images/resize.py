@@ -1,49 +1,52 @@
-"""Antialiased bicubic resampling that computes what MATLAB's `imresize` does."""
+"""Antialiased resampling; with the bicubic kernel it computes what MATLAB's `imresize` does."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 
-def resize(image: Tensor, height: int, width: int) -> Tensor:
-    """Resample (N, C, H, W) to (N, C, height, width) with MATLAB's bicubic.
+def resize(image: Tensor, height: int, width: int, kernel: str = "bicubic") -> Tensor:
+    """Resample (N, C, H, W) to (N, C, height, width) by one of KERNELS.
 
-    The kernel (a = -0.5) is widened when reducing, pixels are centred at half coordinates and the
-    border is repeated. The result is neither clamped nor rounded. Differentiable.
+    The kernel is widened when reducing, pixels are centred at half coordinates and the border is
+    repeated. "bicubic" (a = -0.5) is MATLAB's. The result is neither clamped nor rounded.
+    Differentiable.
     """
     if height != image.shape[2]:
-        image = _weights(image.shape[2], height).to(image.device, image.dtype) @ image
+        image = _weights(image.shape[2], height, kernel).to(image.device, image.dtype) @ image
     if width != image.shape[3]:
-        image = image @ _weights(image.shape[3], width).to(image.device, image.dtype).T
+        image = image @ _weights(image.shape[3], width, kernel).to(image.device, image.dtype).T
     return image
 
 
-def reduce_levels(levels: Tensor, scale: int) -> Tensor:
+def reduce_levels(levels: Tensor, scale: int, kernel: str = "bicubic") -> Tensor:
     """Reduce whole levels of 0 to 255, (N, C, H, W) floats, to (N, C, H/scale, W/scale) levels.
 
     MATLAB rounds an 8-bit image after its rows and again after its columns, halves upwards. So
-    does this: it gives the published low-resolution images of Set5 and Set14 to the bit. Levels
-    instead of [0, 1] because there the sums are exact, and halves occur often.
+    does this: with "bicubic" it gives the published low-resolution images of Set5 and Set14 to the
+    bit. Levels instead of [0, 1] because there the sums are exact, and halves occur often.
     """
     height, width = levels.shape[2:]
-    rows = resize(levels, height // scale, width).add(0.5).floor().clamp(0, 255)
-    return resize(rows, height // scale, width // scale).add(0.5).floor().clamp(0, 255)
+    rows = resize(levels, height // scale, width, kernel).add(0.5).floor().clamp(0, 255)
+    return resize(rows, height // scale, width // scale, kernel).add(0.5).floor().clamp(0, 255)
 
 
 @lru_cache(maxsize=32)
-def _weights(size: int, target: int) -> Tensor:
+def _weights(size: int, target: int, kernel: str) -> Tensor:
     """Return the matrix (target, size) that resamples one axis, in float64."""
+    weigh, reach = KERNELS[kernel]
     scale = target / size
     stretch = min(scale, 1.0)
-    taps = math.ceil(4 / stretch) + 2
+    taps = math.ceil(2 * reach / stretch) + 2
     centres = (torch.arange(target, dtype=torch.float64) + 0.5) / scale - 0.5
-    first = torch.floor(centres - 2 / stretch).long()
+    first = torch.floor(centres - reach / stretch).long()
     positions = first[:, None] + torch.arange(taps)  # (target, taps)
-    weights = stretch * _cubic(stretch * (centres[:, None] - positions))
+    weights = stretch * weigh(stretch * (centres[:, None] - positions))
     weights /= weights.sum(dim=1, keepdim=True)
     inside = positions.clamp(0, size - 1)
     return torch.zeros(target, size, dtype=torch.float64).scatter_add_(1, inside, weights)
@@ -55,3 +58,25 @@ def _cubic(x: Tensor) -> Tensor:
     near = 1.5 * x**3 - 2.5 * x**2 + 1
     far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
     return torch.where(x <= 1, near, torch.where(x <= 2, far, torch.zeros_like(x)))
+
+
+def _lanczos(x: Tensor) -> Tensor:
+    """Lanczos' windowed sinc with three lobes, as Pillow's."""
+    return torch.where(x.abs() < 3, torch.sinc(x) * torch.sinc(x / 3), torch.zeros_like(x))
+
+
+def _triangle(x: Tensor) -> Tensor:
+    return (1 - x.abs()).clamp(min=0)
+
+
+def _box(x: Tensor) -> Tensor:
+    return ((x >= -0.5) & (x < 0.5)).to(x.dtype)
+
+
+KERNELS: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
+    "bicubic": (_cubic, 2),
+    "lanczos": (_lanczos, 3),
+    "bilinear": (_triangle, 1),
+    "box": (_box, 0.5),
+}
+"""Kernels by name: the function, and how many pixels it reaches to either side."""

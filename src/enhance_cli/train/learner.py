@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from enhance_cli.config import Dimensions, LossWeights, TrainOptions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.resize import reduce_levels
 from enhance_cli.model.device import Backend
 from enhance_cli.model.features import load_features
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.losses import CombinedLoss, gradient_norms
 from enhance_cli.model.weights import find_weights, load_generator
 from enhance_cli.train.adversary import Adversary, NotFiniteError
+from enhance_cli.train.degradation import degrade
 from enhance_cli.train.muon import Muon
 
 _MUON_RATE = 4  # times Adam's rate, docs/decisions/0001-optimizer.md
@@ -62,7 +62,7 @@ class Learner:
         of the gradient at the estimate is among the values, which costs another backward pass.
         Raises NotFiniteError, with the generator as it was, for a loss that is not finite.
         """
-        low_res, original = self._prepare(batch)
+        low_res, original = self._prepare(batch, index)
         values: dict[str, float] = {}
         is_first = self.adversary is not None and index < self.options.d_warmup
         with torch.set_grad_enabled(not is_first), self._autocast():
@@ -92,9 +92,12 @@ class Learner:
             with self._autocast():
                 self.features.calibrate(crops.to(self.device).float().div(255))
 
-    def _prepare(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+    def _prepare(self, batch: Tensor, index: int) -> tuple[Tensor, Tensor]:
+        """Return the low-resolution images and their originals, in [0, 1], on the device."""
         levels = batch.to(self.device, non_blocking=True).float()
-        low_res = reduce_levels(levels, self.generator.scale).div(255)
+        seeds = [f"{self.options.seed}/{index}/{image}" for image in range(len(batch))]
+        degraded = degrade(levels, self.generator.scale, self.options.degradation, seeds)
+        low_res = degraded.div(255)
         return low_res.contiguous(memory_format=torch.channels_last), levels.div(255)
 
     def _autocast(self) -> torch.autocast:

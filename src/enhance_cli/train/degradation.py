@@ -1,0 +1,96 @@
+"""How low-resolution training images are made from their originals."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from enhance_cli.images.resize import KERNELS, reduce_levels, resize
+from enhance_cli.train.jpeg import jpeg
+
+# The ranges of "photo": those of BSRGAN (arXiv 2103.14006, section 3) and Real-ESRGAN
+# (arXiv 2107.10833, appendix A) where given, narrowed to what cameras and web sites do.
+_BLUR = 0.7, (0.2, 2.0)  # probability; σ in pixels of the original, drawn for either axis
+_RESIZE = 0.5, (0.5, 1.2)  # probability; factor
+_NOISE = 0.5, (0.5, 10.0)  # probability; σ in levels, before the reduction and after it
+_GREY_NOISE = 0.4  # share of noise that is the same in all channels
+_FIRST_JPEG = 0.5, (60, 95)  # probability; quality, before the reduction
+_LAST_JPEG = 0.8, (30, 95)  # probability; quality, after it
+_CLEAN = 0.1  # share that is only reduced, so that clean files stay what they are
+
+Range = tuple[float, tuple[float, float]]
+
+
+def degrade(levels: Tensor, scale: int, kind: str, seeds: Sequence[str]) -> Tensor:
+    """Return low-resolution levels (N, 3, H/scale, W/scale) of original levels (N, 3, H, W).
+
+    Levels are whole, 0 to 255. "bicubic" is MATLAB's reduction, "lanczos" Pillow's kernel, as
+    the authors of EnhanceNet used; "photo" is a random chain of blur, resampling, sensor noise
+    and JPEG before and after the reduction. What happens to image i depends on seeds[i] alone.
+    """
+    if kind != "photo":
+        return reduce_levels(levels, scale, kind)
+    draws = [random.Random(seed) for seed in seeds]  # noqa: S311  not for secrets
+    pairs = zip(levels, draws, strict=True)
+    return torch.cat([_photograph(image[None], scale, draw) for image, draw in pairs])
+
+
+def _photograph(image: Tensor, scale: int, draw: random.Random) -> Tensor:
+    """Degrade one image, (1, 3, H, W) levels."""
+    if draw.random() < _CLEAN:
+        return reduce_levels(image, scale)
+    height, width = (side // scale for side in image.shape[2:])
+    if (deviations := _drawn(_BLUR, draw)) is not None:
+        image = _blur(image, deviations, draw.uniform(*_BLUR[1]), draw.uniform(0, math.pi))
+    if (factor := _drawn(_RESIZE, draw)) is not None:
+        taller, wider = (max(8, round(factor * side)) for side in image.shape[2:])
+        image = resize(image, taller, wider, draw.choice(list(KERNELS)))
+    image = _add_noise(image, draw)
+    if (quality := _drawn(_FIRST_JPEG, draw)) is not None:
+        image = jpeg(image.round().clamp(0, 255), round(quality))
+    image = resize(image, height, width, draw.choice(list(KERNELS)))
+    image = _add_noise(image, draw).round().clamp(0, 255)
+    if (quality := _drawn(_LAST_JPEG, draw)) is not None:
+        image = jpeg(image, round(quality))
+    return image
+
+
+def _drawn(setting: Range, draw: random.Random) -> float | None:
+    """Draw a value of a range, or None where the step is left out."""
+    probability, (low, high) = setting
+    is_taken, value = draw.random() < probability, draw.uniform(low, high)
+    return value if is_taken else None
+
+
+def _blur(image: Tensor, first: float, second: float, angle: float) -> Tensor:
+    """Blur with a Gaussian of two deviations in pixels, turned by an angle in radians."""
+    reach = math.ceil(3 * max(first, second))
+    axis = torch.arange(-reach, reach + 1, dtype=image.dtype, device=image.device)
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    along = (x * math.cos(angle) + y * math.sin(angle)) / first
+    across = (y * math.cos(angle) - x * math.sin(angle)) / second
+    kernel = torch.exp(-(along**2 + across**2) / 2)
+    kernel = (kernel / kernel.sum()).expand(image.shape[1], 1, -1, -1)
+    padded = F.pad(image, (reach,) * 4, mode="replicate")
+    return F.conv2d(padded, kernel, groups=image.shape[1])
+
+
+def _add_noise(image: Tensor, draw: random.Random) -> Tensor:
+    """Add the noise of a sensor: half of its power constant, half growing with the light."""
+    deviation, is_grey, seed = (
+        _drawn(_NOISE, draw),
+        draw.random() < _GREY_NOISE,
+        draw.getrandbits(62),
+    )
+    if deviation is None:
+        return image
+    source = torch.Generator().manual_seed(seed)  # on the CPU: the same on every device
+    shape = (1, 1 if is_grey else 3, *image.shape[2:])
+    noise = torch.randn(shape, generator=source).to(image.device, image.dtype)
+    light = image.clamp(0, 255) / 255
+    return image + deviation * noise * (0.5 + light).sqrt()

@@ -1,0 +1,76 @@
+"""What JPEG does to an image, computed where the image is."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_LUMA = (
+    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55,
+    14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62,
+    18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92,
+    49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
+)  # fmt: skip
+_CHROMA = (
+    17, 18, 24, 47, 99, 99, 99, 99, 18, 21, 26, 66, 99, 99, 99, 99,
+    24, 26, 56, 99, 99, 99, 99, 99, 47, 66, 99, 99, 99, 99, 99, 99,
+    *(99,) * 32,
+)  # fmt: skip
+_TO_YCBCR = (
+    (0.299, 0.587, 0.114),
+    (-0.168735892, -0.331264108, 0.5),
+    (0.5, -0.418687589, -0.081312411),
+)
+
+
+def jpeg(levels: Tensor, quality: int, *, subsample: bool = True) -> Tensor:
+    """Return levels 0 to 255, (N, 3, H, W) RGB, as they are after JPEG at a quality of 1 to 100.
+
+    Quantisation tables as libjpeg scales them; with `subsample` chroma is halved each way (4:2:0)
+    and enlarged bilinearly, as libjpeg's "fancy" upsampling. Rounded to whole levels.
+
+    Source: ITU-T T.81, annexes A and K.
+    """
+    height, width = levels.shape[2:]
+    padded = F.pad(levels, (0, -width % 16, 0, -height % 16), mode="replicate")
+    matrix = levels.new_tensor(_TO_YCBCR)
+    ycbcr = torch.einsum("ij,njhw->nihw", matrix, padded).round()
+    luma = _quantise(ycbcr[:, :1] - 128, _LUMA, quality) + 128
+    chroma = F.avg_pool2d(ycbcr[:, 1:], 2).round() if subsample else ycbcr[:, 1:]
+    chroma = _quantise(chroma, _CHROMA, quality)
+    if subsample:
+        chroma = F.interpolate(chroma, scale_factor=2.0, mode="bilinear")
+    joined = torch.cat([luma, chroma], dim=1)
+    rgb = torch.einsum("ij,njhw->nihw", torch.linalg.inv(matrix), joined)
+    return rgb[:, :, :height, :width].round().clamp(0, 255)
+
+
+def _quantise(plane: Tensor, table: tuple[int, ...], quality: int) -> Tensor:
+    """Round the cosine coefficients of (N, C, H, W), sides multiples of 8, to their steps."""
+    count, channels, height, width = plane.shape
+    cosines = _cosines().to(plane.device, plane.dtype)
+    blocks = plane.reshape(count, channels, height // 8, 8, width // 8, 8).transpose(3, 4)
+    steps = _steps(table, quality).to(plane.device, plane.dtype)
+    coefficients = (cosines @ blocks @ cosines.T / steps).round() * steps
+    blocks = cosines.T @ coefficients @ cosines
+    return blocks.transpose(3, 4).reshape(plane.shape).round().clamp(-128, 127)
+
+
+def _steps(table: tuple[int, ...], quality: int) -> Tensor:
+    """Return the (8, 8) quantisation steps of a quality, by libjpeg's formula."""
+    percent = 5000 // quality if quality < 50 else 200 - 2 * quality
+    steps = [min(max((value * percent + 50) // 100, 1), 255) for value in table]
+    return torch.tensor(steps).view(8, 8)
+
+
+@lru_cache(maxsize=1)
+def _cosines() -> Tensor:
+    """Return the orthonormal 8-point cosine transform as a matrix, in float64."""
+    frequency, position = torch.arange(8).double()[:, None], torch.arange(8).double()
+    cosines = torch.cos(math.pi * (position + 0.5) * frequency / 8) / 2
+    cosines[0] /= math.sqrt(2)
+    return cosines
