@@ -40,21 +40,21 @@ def test_no_layer_beyond_the_deepest_is_computed(vgg_state):
 
 def test_calibrated_features_have_a_mean_of_one(vgg_state):
     features, crops = Features(["conv1.1", "pool2"], vgg_state), torch.rand(3, 3, 16, 16)
-    features.calibrate(crops)
+    features.calibrate([crops])
     for value in features(crops).values():
         assert value.mean().item() == pytest.approx(1, abs=1e-5)
 
 
 def test_calibration_keeps_what_tells_a_bright_image_from_a_dark_one(vgg_state):
     features = Features(["conv1.1"], vgg_state)
-    features.calibrate(torch.rand(3, 3, 16, 16))
+    features.calibrate([torch.rand(3, 3, 16, 16)])
     dark, bright = features(torch.stack([torch.zeros(3, 8, 8), torch.ones(3, 8, 8)]))["conv1.1"]
     assert not torch.allclose(dark.mean((1, 2)), bright.mean((1, 2)))
 
 
 def test_means_can_be_restored(vgg_state):
     one, other = (Features(["conv1.1", "pool2"], vgg_state) for _ in range(2))
-    one.calibrate(torch.rand(1, 3, 16, 16))
+    one.calibrate([torch.rand(1, 3, 16, 16)])
     other.restore_means(one.means)
     image = torch.rand(1, 3, 8, 8)
     assert torch.equal(one(image)["pool2"], other(image)["pool2"])

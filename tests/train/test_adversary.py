@@ -5,8 +5,9 @@ import torch
 
 from enhance_cli.errors import EnhanceError
 from enhance_cli.train.adversary import Adversary
+from enhance_cli.train.processes import Processes
 
-CPU = torch.device("cpu")
+ALONE = Processes()
 
 
 @pytest.mark.parametrize(
@@ -16,7 +17,7 @@ CPU = torch.device("cpu")
 def test_it_learns_only_if_either_class_was_judged_below_the_threshold(
     options, estimates, originals, expected
 ):
-    adversary = Adversary(options, CPU)
+    adversary = Adversary(options, ALONE)
     adversary.performance = {"estimate": estimates, "original": originals}
     assert adversary.must_learn() == expected
 
@@ -30,7 +31,7 @@ def weights_after(adversary, **how):
 
 
 def test_it_rests_after_a_batch_that_was_judged_well(options):
-    adversary = Adversary(options, CPU)
+    adversary = Adversary(options, ALONE)
     adversary.performance = {"estimate": 1.0, "original": 1.0}
     values, has_changed = weights_after(adversary)
     assert values["discriminator/share_of_steps"] == 0
@@ -38,19 +39,19 @@ def test_it_rests_after_a_batch_that_was_judged_well(options):
 
 
 def test_it_learns_after_a_batch_that_was_judged_badly(options):
-    values, has_changed = weights_after(Adversary(options, CPU))
+    values, has_changed = weights_after(Adversary(options, ALONE))
     assert values["discriminator/share_of_steps"] == 1
     assert has_changed
 
 
 def test_it_can_be_told_to_learn_regardless(options):
-    adversary = Adversary(options, CPU)
+    adversary = Adversary(options, ALONE)
     adversary.performance = {"estimate": 1.0, "original": 1.0}
     assert weights_after(adversary, always=True)[1]
 
 
 def test_performance_is_that_of_the_batch_before_even_when_it_rested(options):
-    adversary = Adversary(options, CPU)
+    adversary = Adversary(options, ALONE)
     adversary.performance = {"estimate": 1.0, "original": 1.0}
     with torch.no_grad():
         adversary.discriminator.logit.weight.zero_()
@@ -61,4 +62,4 @@ def test_performance_is_that_of_the_batch_before_even_when_it_rested(options):
 
 def test_a_crop_that_it_cannot_judge_is_refused(options):
     with pytest.raises(EnhanceError, match="a crop that is a multiple of 32 pixels, not 48"):
-        Adversary(replace(options, crop=48), CPU)
+        Adversary(replace(options, crop=48), ALONE)

@@ -9,7 +9,7 @@ from enhance_cli.train.data import Crops, batches, detail, scan
 
 
 def make_crops(files, seed=5, candidates=1, cache=1 << 20):
-    return Crops(files, batch=3, crop=32, candidates=candidates, seed=seed, cache=cache)
+    return Crops(files, share=range(3), crop=32, candidates=candidates, seed=seed, cache=cache)
 
 
 def test_unreadable_and_too_small_images_are_skipped_and_counted(photographs):

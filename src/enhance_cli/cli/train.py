@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import shlex
-import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
 from enhance_cli.cli.options import backend_options
+from enhance_cli.cli.training import show_training
 from enhance_cli.cli.values import Duration, Factor, Layers, LossLetters
 from enhance_cli.config import DEGRADATIONS, PERCEPTUAL_LAYERS, TEXTURE_LAYERS, TrainOptions
 from enhance_cli.errors import EnhanceError
-
-if TYPE_CHECKING:
-    from enhance_cli.train.loop import Report
 
 _DEFAULTS = TrainOptions(data="")
 _Command = Callable[..., None]
@@ -144,6 +138,7 @@ def train(
     from enhance_cli.model.device import pick_backend
     from enhance_cli.train.checkpoint import Checkpoint
     from enhance_cli.train.loop import Run
+    from enhance_cli.train.processes import joined, local_device
     from enhance_cli.train.record import read_options, write_record
 
     if resume and (output or config):
@@ -163,13 +158,16 @@ def train(
         raise click.UsageError("Missing argument 'DATA'.")
     _check(options)
     folder = resume or output or Path("runs") / options.losses.lower()
-    run = Run(folder, options, pick_backend(options.device, options.precision))
-    if checkpoint is None:
-        _create(folder)
-    else:
-        run.restore(checkpoint)
-    write_record(folder, options, shlex.join(sys.argv), run.step, run.scan, run.backend)
-    _train(run)
+    backend = pick_backend(local_device(options.device), options.precision)
+    with joined(backend.device) as processes:
+        run = Run(folder, options, backend, processes)
+        if checkpoint:
+            run.restore(checkpoint)
+        elif processes.is_first:
+            _create(folder)
+        if processes.is_first:
+            write_record(folder, options, shlex.join(sys.argv), run.step, run.scan, backend)
+        show_training(run, processes)
 
 
 def _is_given(ctx: click.Context, name: str) -> bool:
@@ -193,61 +191,3 @@ def _create(folder: Path) -> None:
         ) from error
     except OSError as error:
         raise EnhanceError(f"cannot create {folder}: {error.strerror or error}") from error
-
-
-def _train(run: Any) -> None:
-    console = Console(stderr=True)
-    found = run.scan
-    console.print(
-        f"{len(found.files)} images, {found.unreadable} unreadable and {found.too_small} too small "
-        f"skipped; on {run.backend}",
-        highlight=False,
-    )
-    stopped = _stop_on_signals()
-    columns = (TextColumn("{task.description}"), BarColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("starting", total=1.0)
-        seen: dict[str, float] = {}
-
-        def on_report(report: Report) -> None:
-            seen.update(report.values)
-            line = _line(report, seen)
-            progress.update(task, completed=report.progress, description=line)
-            if "validation_psnr_y" in report.values and not console.is_terminal:
-                console.print(line, highlight=False, soft_wrap=True)
-
-        run.train(on_report, lambda: bool(stopped))
-    click.echo(run.folder / "generator.safetensors")
-    if stopped:
-        console.print(
-            f"stopped at step {run.step}; go on with --resume {run.folder}",
-            highlight=False,
-            soft_wrap=True,
-        )
-        sys.exit(128 + stopped[0])
-
-
-def _line(report: Report, seen: dict[str, float]) -> str:
-    left = f"{report.seconds_left / 60:.0f} min left" if math.isfinite(report.seconds_left) else ""
-    parts = [
-        f"step {report.step}",
-        f"{seen.get('images_per_second', 0):.0f} images/s",
-        left,
-        f"loss {seen.get('loss', math.nan):.5f}",
-    ]
-    if "validation_psnr_y" in seen:
-        parts.append(f"validation {seen['validation_psnr_y']:.3f} dB")
-    return " · ".join(part for part in parts if part)
-
-
-def _stop_on_signals() -> list[int]:
-    """Collect the first SIGINT or SIGTERM, so that a step is never cut in two; a second kills."""
-    received: list[int] = []
-
-    def on_signal(number: int, _: Any) -> None:
-        received.append(number)
-        signal.signal(number, signal.SIG_DFL)
-
-    signal.signal(signal.SIGINT, on_signal)
-    signal.signal(signal.SIGTERM, on_signal)
-    return received

@@ -67,10 +67,11 @@ class Features(nn.Module):
         return found
 
     @torch.no_grad()
-    def calibrate(self, photographs: Tensor) -> None:
-        """Measure the mean activation of each layer on (N, 3, H, W) crops."""
+    def calibrate(self, batches: Iterable[Tensor]) -> None:
+        """Measure the mean activation of each layer on batches of photographs, (N, 3, H, W)."""
         self.means = dict.fromkeys(self.layers, 1.0)
-        self.means = {name: value.mean().item() for name, value in self(photographs).items()}
+        found = [{name: v.mean().item() for name, v in self(batch).items()} for batch in batches]
+        self.means = {name: sum(m[name] for m in found) / len(found) for name in self.layers}
 
     def restore_means(self, means: Mapping[str, float]) -> None:
         """Take the means that were measured before. Raises EnhanceError if a layer has none."""

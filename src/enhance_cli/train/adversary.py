@@ -9,6 +9,7 @@ from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.discriminator import REDUCTION, Discriminator
 from enhance_cli.model.losses import discriminator_loss
+from enhance_cli.train.processes import Processes
 
 
 class NotFiniteError(ArithmeticError):
@@ -24,15 +25,18 @@ class Adversary:
     Source: EnhanceNet (arXiv 1612.07919), section 4.2.3. The threshold is not given there.
     """
 
-    def __init__(self, options: TrainOptions, device: torch.device) -> None:
+    def __init__(self, options: TrainOptions, processes: Processes) -> None:
         if options.crop % REDUCTION:
             raise EnhanceError(
                 f"the adversarial loss needs a crop that is a multiple of {REDUCTION} pixels, "
                 f"not {options.crop}"
             )
         self.threshold = options.d_threshold
-        self.discriminator = Discriminator(options.crop).to(device).requires_grad_(False)
+        self._processes = processes
+        self.discriminator = Discriminator(options.crop).to(processes.device)
         self.discriminator.to(memory_format=torch.channels_last)
+        self._learning = processes.wrap(self.discriminator)
+        self.discriminator.requires_grad_(False)
         self.optimizer = torch.optim.Adam(
             self.discriminator.parameters(), lr=options.peak_rate, betas=(0.9, 0.99), fused=True
         )
@@ -51,21 +55,21 @@ class Adversary:
         """
         is_learning = always or self.must_learn()
         self.discriminator.requires_grad_(is_learning)
-        logits = self.discriminator(torch.cat([estimate, original])).chunk(2)
+        judge = self._learning if is_learning else self.discriminator
+        logits = judge(torch.cat([estimate, original])).chunk(2)
         loss = discriminator_loss(*logits)
         if not loss.isfinite():
             raise NotFiniteError("of the discriminator")
         if is_learning:
             self._descend(loss, rate)
         self.discriminator.requires_grad_(False)
-        self.performance = {
-            "estimate": (logits[0] < 0).float().mean().item(),
-            "original": (logits[1] > 0).float().mean().item(),
-        }
+        right = (logits[0] < 0).float().mean().item(), (logits[1] > 0).float().mean().item()
+        on_estimates, on_originals = self._processes.mean([*right])
+        self.performance = {"estimate": on_estimates, "original": on_originals}
         return {
             "discriminator/loss": loss.item(),
-            "discriminator/right_on_estimates": self.performance["estimate"],
-            "discriminator/right_on_originals": self.performance["original"],
+            "discriminator/right_on_estimates": on_estimates,
+            "discriminator/right_on_originals": on_originals,
             "discriminator/share_of_steps": float(is_learning),
         }
 

@@ -1,4 +1,4 @@
-"""Training crops: batch k is a pure function of (seed, k), so that a run can be continued."""
+"""Training crops: crop i of batch k is a pure function of (seed, k, i): a run can be continued."""
 
 from __future__ import annotations
 
@@ -54,25 +54,28 @@ def scan(folder: Path, crop: int) -> Scan:
 
 
 class Crops:
-    """Draws batches of random crops; keeps decoded photographs up to `cache` bytes."""
+    """Draws batches of random crops; keeps decoded photographs up to `cache` bytes.
+
+    `share` is which crops of each batch are drawn: all, or those of one of several processes.
+    """
 
     def __init__(
-        self, files: list[Path], *, batch: int, crop: int, candidates: int, seed: int, cache: int
+        self, files: list[Path], *, share: range, crop: int, candidates: int, seed: int, cache: int
     ) -> None:
-        self.files = files
-        self.batch_size, self.crop, self.candidates, self.seed = batch, crop, candidates, seed
+        self.files, self.share = files, share
+        self.crop, self.candidates, self.seed = crop, candidates, seed
         self.unreadable: set[Path] = set()
         self._cache: OrderedDict[Path, Tensor] = OrderedDict()
         self._free = cache
         self._lock = Lock()
 
     def batch(self, index: int) -> Tensor:
-        """Return batch `index`, (N, 3, crop, crop) uint8.
+        """Return this process's share of batch `index`, (N, 3, crop, crop) uint8.
 
         Raises EnhanceError if no file can be decoded any more.
         """
-        draw = random.Random(f"{self.seed}/{index}")  # noqa: S311  not for secrets
-        return torch.stack([self._draw_crop(draw) for _ in range(self.batch_size)])
+        names = [f"{self.seed}/{index}/{crop}" for crop in self.share]
+        return torch.stack([self._draw_crop(random.Random(name)) for name in names])  # noqa: S311  not for secrets
 
     def _draw_crop(self, draw: random.Random) -> Tensor:
         """Return one flipped and rotated crop: of several candidates the most detailed.

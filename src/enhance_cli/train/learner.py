@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from enhance_cli.model.weights import find_weights, load_generator
 from enhance_cli.train.adversary import Adversary, NotFiniteError
 from enhance_cli.train.degradation import degrade
 from enhance_cli.train.muon import Muon
+from enhance_cli.train.processes import Processes
 
 _MUON_RATE = 4  # times Adam's rate, docs/decisions/0001-optimizer.md
 
@@ -30,13 +32,14 @@ class Learner:
     global random state. Raises EnhanceError where the weights to start from do not fit.
     """
 
-    def __init__(self, options: TrainOptions, backend: Backend) -> None:
+    def __init__(self, options: TrainOptions, backend: Backend, processes: Processes) -> None:
         torch.manual_seed(options.seed)
-        self.options, self.device = options, backend.device
+        self.options, self.device, self._processes = options, backend.device, processes
         self._is_mixed = backend.dtype == torch.bfloat16
         self.generator = _initial_generator(options).to(self.device).train()
         self.generator.requires_grad_(True).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        self._learning = processes.wrap(self.generator)
         self._generator_optimizers = make_optimizers(self.generator, options)
         self.modules: dict[str, nn.Module] = {"generator": self.generator, "average": self.average}
         self.optimizers = dict(self._generator_optimizers)
@@ -48,7 +51,7 @@ class Learner:
             file = Path(options.vgg) if options.vgg else None
             self.features = load_features(weights.layers, file, options.pooling).to(self.device)
         if weights.adversarial:
-            self.adversary = Adversary(options, self.device)
+            self.adversary = Adversary(options, processes)
             judge = self.modules["discriminator"] = self.adversary.discriminator
             self.optimizers["discriminator_adam"] = self.adversary.optimizer
         self.loss = CombinedLoss(weights, options.pixel, self.features, judge)
@@ -58,6 +61,7 @@ class Learner:
     ) -> dict[str, float]:
         """Learn from (N, 3, crop, crop) uint8 in step `index`; return what is worth knowing.
 
+        `batch` is this process's share.
         `rate` is Adam's after decay; a warm-up is applied here. With `measure`, each term's share
         of the gradient at the estimate is among the values, which costs another backward pass.
         Raises NotFiniteError, with the generator as it was, for a loss that is not finite.
@@ -66,7 +70,7 @@ class Learner:
         values: dict[str, float] = {}
         is_first = self.adversary is not None and index < self.options.d_warmup
         with torch.set_grad_enabled(not is_first), self._autocast():
-            estimate = self.generator(low_res)
+            estimate = (self.generator if is_first else self._learning)(low_res)
         if self.adversary:
             with self._autocast():
                 values = self.adversary.step(estimate.detach(), original, rate, always=is_first)
@@ -86,16 +90,20 @@ class Learner:
         self._descend(rate, index)
         return values | {"loss": loss.item(), "gradient_norm": norm.item()}
 
-    def calibrate(self, crops: Tensor) -> None:
+    def calibrate(self, batches: Iterable[Tensor]) -> None:
         """Bring VGG-19's features to a mean of one, measured on (N, 3, crop, crop) uint8."""
-        if self.features is not None:
-            with self._autocast():
-                self.features.calibrate(crops.to(self.device).float().div(255))
+        if self.features is None:
+            return
+        with self._autocast():
+            self.features.calibrate(batch.to(self.device).float().div(255) for batch in batches)
+        means = self._processes.mean(list(self.features.means.values()))
+        self.features.restore_means(dict(zip(self.features.means, means, strict=True)))
 
     def _prepare(self, batch: Tensor, index: int) -> tuple[Tensor, Tensor]:
         """Return the low-resolution images and their originals, in [0, 1], on the device."""
         levels = batch.to(self.device, non_blocking=True).float()
-        seeds = [f"{self.options.seed}/{index}/{image}" for image in range(len(batch))]
+        share = self._processes.share(self.options.batch)
+        seeds = [f"{self.options.seed}/{index}/{crop}/degradation" for crop in share]
         degraded = degrade(levels, self.generator.scale, self.options.degradation, seeds)
         low_res = degraded.div(255)
         return low_res.contiguous(memory_format=torch.channels_last), levels.div(255)

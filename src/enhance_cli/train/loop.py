@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from enhance_cli.config import TrainOptions
@@ -22,6 +21,7 @@ from enhance_cli.train.checkpoint import Checkpoint, save_checkpoint
 from enhance_cli.train.data import Crops, batches, scan
 from enhance_cli.train.learner import Learner
 from enhance_cli.train.log import Log, Meter
+from enhance_cli.train.processes import Processes
 from enhance_cli.train.record import commit_of_source
 from enhance_cli.train.validation import Validation
 
@@ -49,17 +49,25 @@ class Run:
     rate follows the clock.)
     """
 
-    def __init__(self, folder: Path, options: TrainOptions, backend: Backend) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        options: TrainOptions,
+        backend: Backend,
+        processes: Processes | None = None,
+    ) -> None:
         if options.crop % options.scale:
             raise EnhanceError(
                 f"a crop of {options.crop} is no multiple of the scale {options.scale}"
             )
         self.folder, self.options, self.backend = folder, options, backend
+        self.processes = processes or Processes(device=backend.device)
         self.scan = scan(Path(options.data), options.crop)
-        self.learner = Learner(options, backend)
+        self.learner = Learner(options, backend, self.processes)
         self.validation = Validation(Path(options.val), backend) if options.val else None
         self.step, self.elapsed, self.best = 0, 0.0, -math.inf
         self._commit = commit_of_source()
+        self._log: Log | None = None
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continue where a checkpoint stands. Raises EnhanceError if the networks differ."""
@@ -81,7 +89,9 @@ class Run:
             self.learner.adversary.performance = counters["performance"]
 
     def save(self) -> None:
-        """Write the checkpoint and the averaged weights, each atomically."""
+        """Write, in the first process, the checkpoint and the averaged weights, each atomically."""
+        if not self.processes.is_first:
+            return
         learner = self.learner
         counters: dict[str, Any] = {"step": self.step, "elapsed": self.elapsed, "best": self.best}
         if learner.features:
@@ -121,29 +131,31 @@ class Run:
     def train(self, on_report: Callable[[Report], None], should_stop: Callable[[], bool]) -> None:
         """Train until the schedule ends or `should_stop` says so, then save.
 
-        Raises EnhanceError for a loss that is not finite; the last checkpoint stays as it is.
+        Of several processes, the first validates, writes and reports. Raises EnhanceError for a
+        loss that is not finite; the last checkpoint stays as it is.
         """
         options = self.options
         crops = Crops(
             self.scan.files,
-            batch=options.batch,
+            share=self.processes.share(options.batch),
             crop=options.crop,
             candidates=options.candidates,
             seed=options.seed,
             cache=options.cache,
         )
-        if self.step == 0 and self.learner.features:
+        if self.step == 0:
             count = -(-_CALIBRATED_ON // options.batch)
-            self.learner.calibrate(torch.cat([crops.batch(index) for index in range(count)]))
-        source = batches(crops, self.step, options.workers)
-        with closing(source), closing(Log(self.folder, self.step)) as log:
-            self._train_until_stopped(source, log, crops, on_report, should_stop)
+            self.learner.calibrate(crops.batch(index) for index in range(count))
+        with ExitStack() as stack:
+            source = stack.enter_context(closing(batches(crops, self.step, options.workers)))
+            if self.processes.is_first:
+                self._log = stack.enter_context(closing(Log(self.folder, self.step)))
+            self._train_until_stopped(source, crops, on_report, should_stop)
         self.save()
 
     def _train_until_stopped(
         self,
         source: Iterator[Tensor],
-        log: Log,
         crops: Crops,
         on_report: Callable[[Report], None],
         should_stop: Callable[[], bool],
@@ -151,7 +163,8 @@ class Run:
         options = self.options
         saved = clock = time.monotonic()
         meter = Meter(self.step)
-        while self.progress < 1 and not should_stop():
+        is_stopped = self._agree(should_stop())
+        while self.progress < 1 and not is_stopped:
             asked = time.monotonic()
             batch = next(source)
             meter.waited += time.monotonic() - asked
@@ -160,19 +173,35 @@ class Run:
             self.step += 1
             now = time.monotonic()
             self.elapsed, clock = self.elapsed + now - clock, now
+            is_stopped = self._agree(should_stop())
             is_last = self.progress == 1
             if is_logged or is_last:
                 values = meter.read(self.step, options.batch)
                 values |= {"rate": self._rate(), "unreadable": float(len(crops.unreadable))}
-                log.write(self.step, values)
-                on_report(self._report(values))
+                self._tell(self._mean(values), on_report)
                 meter = Meter(self.step)
             if self.validation and (self.step % options.val_every == 0 or is_last):
-                on_report(self._report(self._validate(self.validation, log)))
+                self._validate(self.validation, on_report)
                 meter, clock = Meter(self.step), time.monotonic()
             if time.monotonic() - saved >= options.save_every:
                 self.save()
                 saved = clock = time.monotonic()
+
+    def _agree(self, is_stopped: bool) -> bool:
+        """Take the first process's clock, and stop if any process was told to."""
+        own = self.elapsed if self.processes.is_first else 0.0
+        self.elapsed, stopped = self.processes.maximum([own, float(is_stopped)])
+        return bool(stopped)
+
+    def _mean(self, values: dict[str, float]) -> dict[str, float]:
+        return dict(zip(values, self.processes.mean(list(values.values())), strict=True))
+
+    def _tell(self, values: dict[str, float], on_report: Callable[[Report], None]) -> None:
+        """Record and report, in the first process."""
+        if self._log:
+            self._log.write(self.step, values)
+            left = self.elapsed * (1 - self.progress) / self.progress if self.progress else math.inf
+            on_report(Report(self.step, self.progress, left, values))
 
     def _learn(self, batch: Tensor, *, measure: bool) -> dict[str, float]:
         try:
@@ -187,16 +216,13 @@ class Run:
         """Return Adam's learning rate now, before any warm-up: cosine decay to zero."""
         return self.options.peak_rate * 0.5 * (1 + math.cos(math.pi * self.progress))
 
-    def _validate(self, validation: Validation, log: Log) -> dict[str, float]:
-        """Measure the averaged weights, and record values and pictures."""
+    def _validate(self, validation: Validation, on_report: Callable[[Report], None]) -> None:
+        """Measure the averaged weights, keep the best, and record values and pictures."""
+        if not self._log:
+            return
         values = validation.measure(self.learner.average, self.learner.features)
         if values["validation_psnr_y"] > self.best:
             self.best = values["validation_psnr_y"]
             self._save_weights("best.safetensors")
-        log.write(self.step, values)
-        log.show(self.step, lambda: validation.show(self.learner.average))
-        return values
-
-    def _report(self, values: dict[str, float]) -> Report:
-        left = self.elapsed * (1 - self.progress) / self.progress if self.progress else math.inf
-        return Report(self.step, self.progress, left, values)
+        self._tell(values, on_report)
+        self._log.show(self.step, lambda: validation.show(self.learner.average))

@@ -1,0 +1,79 @@
+"""What a training run shows while it learns, and how it is stopped."""
+
+from __future__ import annotations
+
+import math
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+if TYPE_CHECKING:
+    from enhance_cli.train.loop import Report, Run
+    from enhance_cli.train.processes import Processes
+
+
+def show_training(run: Run, processes: Processes) -> None:
+    """Train with a live line until the end or a signal; of several processes the first speaks."""
+    console = Console(stderr=True, quiet=not processes.is_first)
+    found = run.scan
+    several = f", batches shared by {processes.count} processes" if processes.count > 1 else ""
+    console.print(
+        f"{len(found.files)} images, {found.unreadable} unreadable and {found.too_small} too small "
+        f"skipped; on {run.backend}; batch {run.options.batch}, "
+        f"rate {run.options.peak_rate:g}{several}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    stopped = _stop_on_signals()
+    columns = (TextColumn("{task.description}"), BarColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("starting", total=1.0)
+        seen: dict[str, float] = {}
+
+        def on_report(report: Report) -> None:
+            seen.update(report.values)
+            line = _line(report, seen)
+            progress.update(task, completed=report.progress, description=line)
+            if "validation_psnr_y" in report.values and not console.is_terminal:
+                console.print(line, highlight=False, soft_wrap=True)
+
+        run.train(on_report, lambda: bool(stopped))
+    if processes.is_first:
+        click.echo(run.folder / "generator.safetensors")
+    if stopped:
+        console.print(
+            f"stopped at step {run.step}; go on with --resume {run.folder}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        sys.exit(128 + stopped[0])
+
+
+def _line(report: Report, seen: dict[str, float]) -> str:
+    left = f"{report.seconds_left / 60:.0f} min left" if math.isfinite(report.seconds_left) else ""
+    parts = [
+        f"step {report.step}",
+        f"{seen.get('images_per_second', 0):.0f} images/s",
+        left,
+        f"loss {seen.get('loss', math.nan):.5f}",
+    ]
+    if "validation_psnr_y" in seen:
+        parts.append(f"validation {seen['validation_psnr_y']:.3f} dB")
+    return " · ".join(part for part in parts if part)
+
+
+def _stop_on_signals() -> list[int]:
+    """Collect the first SIGINT or SIGTERM, so that a step is never cut in two; a second kills."""
+    received: list[int] = []
+
+    def on_signal(number: int, _: Any) -> None:
+        received.append(number)
+        signal.signal(number, signal.SIG_DFL)
+
+    signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGTERM, on_signal)
+    return received

@@ -1,0 +1,94 @@
+"""Several processes that train one network: those that torchrun started."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from enhance_cli.errors import EnhanceError
+
+_LOST = ("connection", "gloo", "nccl", "peer", "socket")  # in the messages of a broken group
+
+
+@dataclass(frozen=True)
+class Processes:
+    """One process among those of a run. Alone, it agrees with itself at no cost."""
+
+    rank: int = 0
+    count: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the one that validates, writes and speaks."""
+        return self.rank == 0
+
+    def share(self, batch: int) -> range:
+        """Return which crops of a batch are this process's. Raises EnhanceError if uneven."""
+        if batch % self.count:
+            raise EnhanceError(f"a batch of {batch} does not divide among {self.count} processes")
+        size = batch // self.count
+        return range(self.rank * size, (self.rank + 1) * size)
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """Return a module whose gradients are the mean of all processes'; alone, the module."""
+        if self.count == 1:
+            return module
+        devices = [self.device] if self.device.type == "cuda" else None
+        return DistributedDataParallel(module, device_ids=devices)
+
+    def mean(self, values: list[float]) -> list[float]:
+        """Return the means over all processes."""
+        summed = self._reduce(values, dist.ReduceOp.SUM)
+        return [value / self.count for value in summed]
+
+    def maximum(self, values: list[float]) -> list[float]:
+        """Return the maxima over all processes."""
+        return self._reduce(values, dist.ReduceOp.MAX)
+
+    def _reduce(self, values: list[float], how: dist.ReduceOp.RedOpType) -> list[float]:
+        if self.count == 1:
+            return values
+        tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(tensor, how)
+        reduced: list[float] = tensor.tolist()
+        return reduced
+
+
+def local_device(device: str) -> str:
+    """Return this process's own CUDA device where torchrun started several and none is named."""
+    rank = os.environ.get("LOCAL_RANK")
+    is_free = device in ("auto", "cuda") and torch.cuda.is_available()
+    return f"cuda:{rank}" if rank is not None and is_free else device
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[Processes]:
+    """Join the processes that torchrun started, if it did, until the end of the block.
+
+    Raises EnhanceError when another of them is lost.
+    """
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1:
+        yield Processes(device=device)
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    try:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        yield Processes(dist.get_rank(), count, device)
+        dist.destroy_process_group()
+    except RuntimeError as error:
+        if not any(word in str(error).lower() for word in _LOST):
+            raise
+        raise EnhanceError(
+            "another process of this run has ended, its own message says why; "
+            "go on with --resume, on any number of processes"
+        ) from error

@@ -1,0 +1,75 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from enhance_cli.errors import EnhanceError
+from enhance_cli.model.weights import load_generator
+from enhance_cli.train.processes import Processes
+
+TWO = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone")
+ONE = (sys.executable,)
+
+
+@pytest.fixture
+def arguments(photographs, vgg_file):
+    return [
+        *("-m", "enhance_cli", "train", photographs, "--losses", "PAT", "--vgg", vgg_file),
+        *("--perceptual-layers", "pool2", "--init", "scratch", "--d-warmup", 2, "--warmup", 4),
+        *("--features", 4, "--blocks", 1, "--crop", 32, "--batch", 4, "--workers", 0),
+        *("--device", "cpu", "--precision", "fp32"),
+    ]
+
+
+def start(launcher, *arguments):
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [*launcher, *map(str, arguments)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def finish(process):
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    return errors
+
+
+def test_two_processes_equal_one(arguments, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    alone = start(ONE, *arguments, "--steps", 20, "-o", one)
+    errors = finish(start(TWO, *arguments, "--steps", 20, "-o", two))
+    finish(alone)
+    assert errors.count("batch 4, rate 0.0001, batches shared by 2 processes") == 1
+    pair = (load_generator(run / "generator.safetensors")[0] for run in (one, two))
+    for a, b in zip(*(generator.parameters() for generator in pair), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_a_process_that_dies_ends_the_run_with_a_line_and_one_goes_on(arguments, tmp_path):
+    run = tmp_path / "run"
+    job = start(TWO, *arguments, "--steps", 10**6, "--save-every", 0, "-o", run)
+    deadline = time.monotonic() + 120
+    while not list(run.glob("checkpoint-*")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    victim = subprocess.run(
+        ["pgrep", "-P", str(job.pid)], capture_output=True, text=True, check=True
+    ).stdout.split()[-1]
+    os.kill(int(victim), signal.SIGKILL)
+    _, errors = job.communicate(timeout=120)
+    assert job.returncode != 0
+    assert "another process of this run has ended" in errors
+    step = int(sorted(run.glob("checkpoint-*"))[-1].stem.split("-")[1])
+    finish(start(ONE, "-m", "enhance_cli", "train", "--resume", run, "--steps", step + 2))
+
+
+def test_shares_cover_a_batch_without_overlap():
+    shares = [Processes(rank, 3).share(12) for rank in range(3)]
+    assert [crop for share in shares for crop in share] == list(range(12))
+
+
+def test_a_batch_that_does_not_divide_is_refused():
+    with pytest.raises(EnhanceError, match="a batch of 4 does not divide among 3 processes"):
+        Processes(0, 3).share(4)
