@@ -7,7 +7,9 @@ import time
 import pytest
 import torch
 
+from enhance_cli.config import Dimensions
 from enhance_cli.errors import EnhanceError
+from enhance_cli.model.generator import Generator
 from enhance_cli.model.weights import load_generator
 from enhance_cli.train.processes import Processes
 
@@ -37,15 +39,21 @@ def finish(process):
     return errors
 
 
+def weights_of(generator):
+    return torch.cat([weights.flatten() for weights in generator.parameters()])
+
+
 def test_two_processes_equal_one(arguments, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
-    alone = start(ONE, *arguments, "--steps", 20, "-o", one)
-    errors = finish(start(TWO, *arguments, "--steps", 20, "-o", two))
+    arguments += ["--steps", 20, "--lr", 1e-5]  # at a higher rate rounding grows chaotically
+    alone = start(ONE, *arguments, "-o", one)
+    errors = finish(start(TWO, *arguments, "-o", two))
     finish(alone)
-    assert errors.count("batch 4, rate 0.0001, batches shared by 2 processes") == 1
-    pair = (load_generator(run / "generator.safetensors")[0] for run in (one, two))
-    for a, b in zip(*(generator.parameters() for generator in pair), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+    assert errors.count("batch 4, rate 1e-05, batches shared by 2 processes") == 1
+    torch.manual_seed(0)
+    first = weights_of(Generator(Dimensions(features=4, blocks=1)))
+    ours, theirs = (weights_of(load_generator(r / "generator.safetensors")[0]) for r in (one, two))
+    assert (ours - theirs).norm() < 1e-3 * (ours - first).norm()
 
 
 def test_a_process_that_dies_ends_the_run_with_a_line_and_one_goes_on(arguments, tmp_path):
