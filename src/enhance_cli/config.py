@@ -12,7 +12,10 @@ IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 DEVICES = "auto, cpu, cuda, cuda:N, mps"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-METRICS = ("psnr", "ssim")
+METRICS = (
+    "psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "ms_ssim", "lpips", "dists", "niqe",
+)  # fmt: skip
+PROTOCOLS = ("standard", "rgb", "lanczos")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +43,12 @@ class EvaluateOptions:
     """What `enhance evaluate` measures, and on what."""
 
     data: Path | None = None  # None stands for the bundled photographs
-    metrics: tuple[str, ...] = ("psnr",)
-    model: str = DEFAULT_MODEL
+    metrics: tuple[str, ...] = ("psnr",)  # in the colours of the protocol
+    protocol: str = "standard"
+    models: tuple[str, ...] = (DEFAULT_MODEL,)  # shipped names, paths, or plain interpolation
+    images: tuple[Path, ...] = ()  # folders of results of other programs
+    networks: tuple[tuple[str, Path], ...] = ()  # torchvision's name of a network, and its file
+    skip_bad: bool = False  # leave out images that do not fit instead of refusing the set
     device: str = "auto"
     precision: str = "auto"
 

@@ -212,8 +212,7 @@ class Run:
     def validate(self) -> float:
         """Return the mean psnr_y of the averaged weights, by the code of `enhance evaluate`."""
         engine = Engine(copy.deepcopy(self.average), self.backend)
-        scores = protocol.score(self.pairs, engine, ("psnr",))
-        return protocol.mean([score.model for score in scores], "psnr")
+        return protocol.mean_psnr_y(self.pairs, engine)
 
     def _report(self, values: dict[str, float]) -> Report:
         left = self.elapsed * (1 - self.progress) / self.progress if self.progress else math.inf

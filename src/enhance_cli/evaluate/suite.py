@@ -1,0 +1,73 @@
+"""The metrics there are, and loading those that are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from enhance_cli.config import METRICS
+from enhance_cli.errors import EnhanceError
+from enhance_cli.evaluate import perceptual
+from enhance_cli.evaluate.metrics import ms_ssim, psnr_rgb, psnr_y, ssim_rgb, ssim_y
+from enhance_cli.evaluate.networks import Networks
+from enhance_cli.evaluate.niqe import BLOCK, niqe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A measure of an estimate against its original, both RGB in [0, 1], (1, 3, H, W)."""
+
+    compute: Callable[[Tensor, Tensor], float]
+    unit: str = ""
+    digits: int = 4
+    higher_is_better: bool = True
+    smallest: int = 11  # pixels a side: less cannot be measured
+
+
+def load_metric(name: str, device: torch.device, networks: Networks) -> Metric:
+    """Make a metric ready, on the device. Raises EnhanceError if what it needs is not there."""
+    match name:
+        case "psnr_y":
+            return Metric(compute=psnr_y, unit="dB", digits=2, smallest=1)
+        case "psnr_rgb":
+            return Metric(compute=psnr_rgb, unit="dB", digits=2, smallest=1)
+        case "ssim_y":
+            return Metric(compute=ssim_y)
+        case "ssim_rgb":
+            return Metric(compute=ssim_rgb)
+        case "ms_ssim":
+            return Metric(compute=ms_ssim, smallest=161)
+        case "lpips":
+            lpips = perceptual.load_lpips(device, networks)
+            return Metric(compute=lpips, higher_is_better=False, smallest=64)
+        case "dists":
+            dists = perceptual.load_dists(device, networks)
+            return Metric(compute=dists, higher_is_better=False, smallest=32)
+        case "niqe":
+            blind = lambda estimate, _: niqe(estimate)  # noqa: E731  one line says it all
+            return Metric(compute=blind, digits=3, higher_is_better=False, smallest=BLOCK)
+    raise AssertionError(name)
+
+
+def load_metrics(
+    names: Iterable[str], colour: str, device: torch.device, networks: Networks
+) -> tuple[dict[str, Metric], dict[str, str]]:
+    """Return the metrics that names stand for, and for those of "all" that cannot run, why.
+
+    "psnr" and "ssim" are those of the protocol's colour. Raises EnhanceError if a metric asked
+    for by its own name cannot run.
+    """
+    asked = tuple(f"{name}_{colour}" if name in ("psnr", "ssim") else name for name in names)
+    wanted = METRICS if "all" in asked else dict.fromkeys(asked)
+    metrics, refused = {}, {}
+    for name in wanted:
+        try:
+            metrics[name] = load_metric(name, device, networks)
+        except EnhanceError as error:
+            if name in asked:
+                raise
+            refused[name] = str(error)
+    return metrics, refused
