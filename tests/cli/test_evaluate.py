@@ -116,6 +116,21 @@ def test_a_metric_that_cannot_measure_an_image_says_so(enhance, folder):
     assert json.loads(result.stdout)["mean"]["bicubic"]["niqe"]["mean"] is None
 
 
+def test_a_report_is_one_file(enhance, folder, tmp_path):
+    result = enhance("evaluate", folder, "--model", "nearest", "--report", tmp_path / "report.html")
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "report.html").read_text()
+    assert '"image": "a.png"' in page
+    assert page.count("data:image/webp;base64,") == 2 * 3
+
+
+@pytest.mark.parametrize("option", ["--report", "--csv"])
+def test_a_file_that_cannot_be_written_is_refused_before_work_starts(fails, tmp_path, option):
+    file = tmp_path / "no" / "file"
+    line = fails("evaluate", tmp_path / "neither", option, file)
+    assert line == f"no such folder: {file.parent}; create it first"
+
+
 def test_a_missing_folder_is_one_line(fails, model, tmp_path):
     assert (
         fails("evaluate", tmp_path / "no", "--model", model) == f"no such folder: {tmp_path / 'no'}"

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
 from enhance_cli.atomic import replacing
 from enhance_cli.cli.options import backend_options
-from enhance_cli.cli.scores import difference_line, score_table
+from enhance_cli.cli.scores import score_table
 from enhance_cli.config import METRICS, PROTOCOLS, EvaluateOptions
+from enhance_cli.errors import EnhanceError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from enhance_cli.evaluate.pairs import Example
 
 _DEFAULTS = EvaluateOptions()
 
@@ -75,27 +81,41 @@ class _NetworkFile(click.ParamType[tuple[str, Path]]):
 @click.option("--skip-bad", is_flag=True, help="Leave out, and name, images that do not fit.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.option("--csv", "csv", type=click.Path(path_type=Path), help="Write every value to a file.")
+@click.option(
+    "--report", type=click.Path(path_type=Path), help="Write a page with scores and pictures."
+)
 @backend_options
-def evaluate(as_json: bool, csv: Path | None, **values: Any) -> None:
+def evaluate(as_json: bool, csv: Path | None, report: Path | None, **values: Any) -> None:
     """Measure networks against originals, side by side.
 
     DATA is a folder of originals, or one that holds HR/ and LR/. Without it, the photographs
     that come with enhance are measured. Bicubic enlargement is always measured too.
     """
+    from enhance_cli.evaluate.report import Gallery, write_report
     from enhance_cli.evaluate.run import run
 
-    options = EvaluateOptions(**values)
+    for written in (csv, report):
+        if written and not written.absolute().parent.is_dir():
+            raise EnhanceError(f"no such folder: {written.absolute().parent}; create it first")
+    gallery = Gallery()
     with Console(stderr=True).status("measuring") as status:
-        results = run(options, lambda done, total: status.update(f"measuring {done} of {total}"))
+
+        def on_image(done: int, total: int, example: Example, estimates: dict[str, Tensor]) -> None:
+            status.update(f"measuring {done} of {total}")
+            if report:
+                gallery.add(example, estimates, done - 1, total)
+
+        results = run(EvaluateOptions(**values), on_image)
     if csv:
         with replacing(csv) as file:
             file.write(results.as_csv().encode())
+    if report:
+        write_report(report, results, gallery)
     for note in results.notes():
         click.echo(f"note: {note}", err=True)
     if as_json:
         click.echo(json.dumps(results.as_json()))
         return
     Console().print(score_table(results))
-    for difference in results.differences():
-        click.echo(difference_line(difference, results))
-    click.echo(results.description)
+    for line in [*results.verdicts(), results.description]:
+        click.echo(line)

@@ -25,6 +25,15 @@ class Difference:
     summary: Summary
     verdict: str
 
+    def describe(self, metric: Metric) -> str:
+        """Say all this in one line."""
+        ends = (self.summary.mean, *(self.summary.interval or ()))
+        mean, *interval = (format(end, f"+.{metric.digits}f") for end in ends)
+        line = f"{self.method} − {self.other}: {self.metric} {mean} {metric.unit}".rstrip()
+        if interval:
+            line += f" [{', '.join(interval)}]"
+        return f"{line}, {self.summary.count} images: {self.verdict}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
@@ -65,6 +74,10 @@ class Results:
             method=method, other=other, metric=metric, summary=summary, verdict=verdict
         )
 
+    def verdicts(self) -> list[str]:
+        """Say how the methods differ, a line for each difference."""
+        return [one.describe(self.metrics[one.metric]) for one in self.differences()]
+
     def notes(self) -> list[str]:
         """Say what is not in the numbers: nothing is left out silently."""
         notes = [f"{one.name} was left out: {one.why}" for one in self.skipped]
@@ -81,7 +94,11 @@ class Results:
             "data": self.data,
             "protocol": {"name": self.protocol, "description": self.description},
             "metrics": {
-                name: {"unit": metric.unit, "higher_is_better": metric.higher_is_better}
+                name: {
+                    "unit": metric.unit,
+                    "digits": metric.digits,
+                    "higher_is_better": metric.higher_is_better,
+                }
                 for name, metric in self.metrics.items()
             },
             "images": [

@@ -19,14 +19,12 @@ from enhance_cli.model.device import pick_backend
 
 
 def run(
-    options: EvaluateOptions,
-    on_image: Callable[[int, int], None],
-    on_pixels: Callable[[Example, dict[str, Tensor]], None] | None = None,
+    options: EvaluateOptions, on_image: Callable[[int, int, Example, dict[str, Tensor]], None]
 ) -> Results:
     """Measure every method on every pair.
 
-    Calls `on_image(done, total)` after each image, and `on_pixels` with what was measured. Raises
-    EnhanceError if something is not there, or does not fit and is not to be skipped.
+    Calls `on_image(done, total, example, estimates)` after each image. Raises EnhanceError if
+    something is not there, or does not fit and is not to be skipped.
     """
     backend, protocol = pick_backend(options.device, options.precision), PROTOCOLS[options.protocol]
     device = metric_device(backend)
@@ -43,9 +41,7 @@ def run(
     on_skip = skipped.append if options.skip_bad else None
     for example, estimates in enlarge_each(pairs, methods, protocol, scale, on_skip):
         scores.append(measure(example, estimates, metrics, protocol.border(scale), device))
-        on_image(len(scores), len(pairs))
-        if on_pixels:
-            on_pixels(example, estimates)
+        on_image(len(scores), len(pairs), example, estimates)
     if not scores:
         raise EnhanceError(f"nothing in {data} can be measured: {folders.name_all(skipped)}")
     return Results(
