@@ -48,6 +48,9 @@ class EvaluateOptions:
     models: tuple[str, ...] = (DEFAULT_MODEL,)  # shipped names, paths, or plain interpolation
     images: tuple[Path, ...] = ()  # folders of results of other programs
     networks: tuple[tuple[str, Path], ...] = ()  # torchvision's name of a network, and its file
+    recognition: bool = False  # what a classifier sees, instead of metrics
+    classifier: str = "resnet50"  # torchvision's name
+    labels: Path | None = None  # file of the classes of images that no folder names
     skip_bad: bool = False  # leave out images that do not fit instead of refusing the set
     device: str = "auto"
     precision: str = "auto"

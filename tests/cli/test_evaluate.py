@@ -140,3 +140,10 @@ def test_a_missing_folder_is_one_line(fails, model, tmp_path):
 @pytest.mark.parametrize("option", [("--metric", "beauty"), ("--network", "alexnet")])
 def test_a_wrong_option_is_exit_2(enhance, option):
     assert enhance("evaluate", *option).exit_code == 2
+
+
+def test_recognition_needs_data_and_takes_no_metric(enhance, folder):
+    assert enhance("evaluate", "--recognition").exit_code == 2
+    result = enhance("evaluate", folder, "--recognition", "--metric", "psnr")
+    assert result.exit_code == 2
+    assert "--recognition does not go with --metric" in result.stderr

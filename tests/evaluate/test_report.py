@@ -10,7 +10,7 @@ from enhance_cli.evaluate.pairs import Example, Pair
 from enhance_cli.evaluate.protocol import Score
 from enhance_cli.evaluate.report import Gallery, cut, worst_window, write_report
 from enhance_cli.evaluate.results import Results
-from enhance_cli.evaluate.suite import load_metrics
+from enhance_cli.evaluate.suite import Unit
 
 NAMES = ["b.png", "<b>a.png", "c.png"]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -32,10 +32,10 @@ def write(tmp_path):
         gallery.add(*example(tmp_path, name), index, len(NAMES))
         values = {"psnr_y": 20.5 + index, "ssim_y": 0.5 - index / 10}
         scores.append(Score(name, {"bicubic": values, "e": dict.fromkeys(values, float("inf"))}))
-    metrics, _ = load_metrics(["psnr", "ssim"], "y", torch.device("cpu"), {})
     results = Results(
         data="set", protocol="standard", description="protocol standard: all of it",
-        metrics=metrics, scores=scores, skipped=[], refused={"lpips": "no network"},
+        metrics={"psnr_y": Unit(symbol="dB"), "ssim_y": Unit()}, scores=scores, skipped=[],
+        refused={"lpips": "no network"},
     )  # fmt: skip
     write_report(tmp_path / "report.html", results, gallery)
     return tmp_path / "report.html"

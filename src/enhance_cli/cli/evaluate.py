@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 
 from enhance_cli.atomic import replacing
@@ -76,7 +77,20 @@ class _NetworkFile(click.ParamType[tuple[str, Path]]):
     type=_NetworkFile(),
     multiple=True,
     metavar="NAME=FILE",
-    help="A network that cannot be downloaded: alexnet for lpips, vgg16 for dists.",
+    help="A network that cannot be downloaded: alexnet for lpips, vgg16 for dists, a classifier.",
+)
+@click.option("--recognition", is_flag=True, help="Classify what was enlarged, instead of metrics.")
+@click.option(
+    "--classifier",
+    default=_DEFAULTS.classifier,
+    show_default=True,
+    metavar="NAME",
+    help="torchvision's, for --recognition.",
+)
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    help="Lines of file name and class, where folders do not name it.",
 )
 @click.option("--skip-bad", is_flag=True, help="Leave out, and name, images that do not fit.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -85,15 +99,28 @@ class _NetworkFile(click.ParamType[tuple[str, Path]]):
     "--report", type=click.Path(path_type=Path), help="Write a page with scores and pictures."
 )
 @backend_options
-def evaluate(as_json: bool, csv: Path | None, report: Path | None, **values: Any) -> None:
+@click.pass_context
+def evaluate(
+    ctx: click.Context,
+    /,
+    as_json: bool,
+    csv: Path | None,
+    report: Path | None,
+    **values: Any,
+) -> None:
     """Measure networks against originals, side by side.
 
     DATA is a folder of originals, or one that holds HR/ and LR/. Without it, the photographs
     that come with enhance are measured. Bicubic enlargement is always measured too.
-    """
-    from enhance_cli.evaluate.report import Gallery, write_report
-    from enhance_cli.evaluate.run import run
 
+    With --recognition DATA holds photographs of ImageNet's classes, in a folder for each.
+    """
+    from enhance_cli.evaluate import recognition, run
+    from enhance_cli.evaluate.report import Gallery, write_report
+
+    options = EvaluateOptions(**values)
+    _check_recognition(ctx, options)
+    measure = recognition.run if options.recognition else run.run
     for written in (csv, report):
         if written and not written.absolute().parent.is_dir():
             raise EnhanceError(f"no such folder: {written.absolute().parent}; create it first")
@@ -105,7 +132,7 @@ def evaluate(as_json: bool, csv: Path | None, report: Path | None, **values: Any
             if report:
                 gallery.add(example, estimates, done - 1, total)
 
-        results = run(EvaluateOptions(**values), on_image)
+        results = measure(options, on_image)
     if csv:
         with replacing(csv) as file:
             file.write(results.as_csv().encode())
@@ -119,3 +146,13 @@ def evaluate(as_json: bool, csv: Path | None, report: Path | None, **values: Any
     Console().print(score_table(results))
     for line in [*results.verdicts(), results.description]:
         click.echo(line)
+
+
+def _check_recognition(ctx: click.Context, options: EvaluateOptions) -> None:
+    if not options.recognition:
+        return
+    if options.data is None:
+        raise click.UsageError("--recognition needs DATA, photographs of ImageNet's classes.")
+    for name, option in (("metrics", "metric"), ("protocol", "protocol"), ("images", "images")):
+        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"--recognition does not go with --{option}.")

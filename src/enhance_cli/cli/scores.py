@@ -10,31 +10,40 @@ from rich.table import Table
 if TYPE_CHECKING:
     from enhance_cli.evaluate.results import Results
     from enhance_cli.evaluate.statistics import Summary
+    from enhance_cli.evaluate.suite import Unit
+
+
+_MOST_IMAGES = 100  # that a terminal shows one by one
 
 
 def score_table(results: Results) -> Table:
-    """Return a row for each image and method, and then the means with their 95 % intervals."""
+    """Return a row for each image and method, and then the means with their 95 % intervals.
+
+    Of a large set only the means: its values are for --csv and --report.
+    """
     table = Table("image", "method")
-    for name, metric in results.metrics.items():
-        title = f"{name}, {metric.unit}" if metric.unit else name
+    for name, unit in results.metrics.items():
+        title = f"{name}, {unit.symbol}" if unit.symbol else name
         table.add_column(title, justify="right", overflow="fold")
-    for score in results.scores:
+    for score in results.scores if len(results.scores) <= _MOST_IMAGES else []:
         for method, values in score.values.items():
-            cells = [_number(values[name], results, name) for name in results.metrics]
+            cells = [_number(values[name], unit) for name, unit in results.metrics.items()]
             table.add_row(score.name if method == results.methods[0] else "", method, *cells)
     table.add_section()
     for method in results.methods:
-        cells = [_mean(results.summary(method, name), results, name) for name in results.metrics]
+        cells = [
+            _mean(results.summary(method, name), unit) for name, unit in results.metrics.items()
+        ]
         table.add_row("mean" if method == results.methods[0] else "", method, *cells)
     return table
 
 
-def _mean(summary: Summary, results: Results, name: str) -> str:
-    text = _number(summary.mean, results, name)
+def _mean(summary: Summary, unit: Unit) -> str:
+    text = _number(summary.mean, unit)
     if summary.interval:
-        text += "\n" + "–".join(_number(end, results, name) for end in summary.interval)
+        text += "\n" + "–".join(_number(end, unit) for end in summary.interval)
     return text
 
 
-def _number(value: float, results: Results, name: str) -> str:
-    return "–" if math.isnan(value) else format(value, f".{results.metrics[name].digits}f")
+def _number(value: float, unit: Unit) -> str:
+    return "–" if math.isnan(value) else format(value, f".{unit.digits}f")

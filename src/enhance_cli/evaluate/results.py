@@ -12,7 +12,7 @@ from typing import Any
 from enhance_cli.evaluate.pairs import Skipped
 from enhance_cli.evaluate.protocol import Score
 from enhance_cli.evaluate.statistics import Summary, judge, summarise, summarise_difference
-from enhance_cli.evaluate.suite import Metric
+from enhance_cli.evaluate.suite import Unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +25,11 @@ class Difference:
     summary: Summary
     verdict: str
 
-    def describe(self, metric: Metric) -> str:
+    def describe(self, unit: Unit) -> str:
         """Say all this in one line."""
         ends = (self.summary.mean, *(self.summary.interval or ()))
-        mean, *interval = (format(end, f"+.{metric.digits}f") for end in ends)
-        line = f"{self.method} − {self.other}: {self.metric} {mean} {metric.unit}".rstrip()
+        mean, *interval = (format(end, f"+.{unit.digits}f") for end in ends)
+        line = f"{self.method} − {self.other}: {self.metric} {mean} {unit.symbol}".rstrip()
         if interval:
             line += f" [{', '.join(interval)}]"
         return f"{line}, {self.summary.count} images: {self.verdict}"
@@ -42,7 +42,7 @@ class Results:
     data: str  # the set's name
     protocol: str
     description: str  # the protocol in one line
-    metrics: Mapping[str, Metric]
+    metrics: Mapping[str, Unit]
     scores: list[Score]
     skipped: list[Skipped]  # images
     refused: Mapping[str, str]  # metrics that could not run, and why
@@ -95,11 +95,11 @@ class Results:
             "protocol": {"name": self.protocol, "description": self.description},
             "metrics": {
                 name: {
-                    "unit": metric.unit,
-                    "digits": metric.digits,
-                    "higher_is_better": metric.higher_is_better,
+                    "unit": unit.symbol,
+                    "digits": unit.digits,
+                    "higher_is_better": unit.higher_is_better,
                 }
-                for name, metric in self.metrics.items()
+                for name, unit in self.metrics.items()
             },
             "images": [
                 {

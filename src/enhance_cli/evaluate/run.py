@@ -48,7 +48,7 @@ def run(
         data=data.resolve().name,
         protocol=protocol.name,
         description=protocol.describe(scale, low_res_given=pairs[0].low_res is not None),
-        metrics=metrics,
+        metrics={name: metric.unit for name, metric in metrics.items()},
         scores=scores,
         skipped=skipped,
         refused=refused,

@@ -17,38 +17,49 @@ from enhance_cli.evaluate.niqe import BLOCK, niqe
 
 
 @dataclass(frozen=True, kw_only=True)
+class Unit:
+    """How the values of a metric are written and read."""
+
+    symbol: str = ""
+    digits: int = 4
+    higher_is_better: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class Metric:
     """A measure of an estimate against its original, both RGB in [0, 1], (1, 3, H, W)."""
 
     compute: Callable[[Tensor, Tensor], float]
-    unit: str = ""
-    digits: int = 4
-    higher_is_better: bool = True
+    unit: Unit
     smallest: int = 11  # pixels a side: less cannot be measured
+
+
+_DECIBELS = Unit(symbol="dB", digits=2)
+_SIMILARITY, _DISTANCE = Unit(), Unit(higher_is_better=False)
 
 
 def load_metric(name: str, device: torch.device, networks: Networks) -> Metric:
     """Make a metric ready, on the device. Raises EnhanceError if what it needs is not there."""
     match name:
         case "psnr_y":
-            return Metric(compute=psnr_y, unit="dB", digits=2, smallest=1)
+            return Metric(compute=psnr_y, unit=_DECIBELS, smallest=1)
         case "psnr_rgb":
-            return Metric(compute=psnr_rgb, unit="dB", digits=2, smallest=1)
+            return Metric(compute=psnr_rgb, unit=_DECIBELS, smallest=1)
         case "ssim_y":
-            return Metric(compute=ssim_y)
+            return Metric(compute=ssim_y, unit=_SIMILARITY)
         case "ssim_rgb":
-            return Metric(compute=ssim_rgb)
+            return Metric(compute=ssim_rgb, unit=_SIMILARITY)
         case "ms_ssim":
-            return Metric(compute=ms_ssim, smallest=161)
+            return Metric(compute=ms_ssim, unit=_SIMILARITY, smallest=161)
         case "lpips":
             lpips = perceptual.load_lpips(device, networks)
-            return Metric(compute=lpips, higher_is_better=False, smallest=64)
+            return Metric(compute=lpips, unit=_DISTANCE, smallest=64)
         case "dists":
             dists = perceptual.load_dists(device, networks)
-            return Metric(compute=dists, higher_is_better=False, smallest=32)
+            return Metric(compute=dists, unit=_DISTANCE, smallest=32)
         case "niqe":
-            blind = lambda estimate, _: niqe(estimate)  # noqa: E731  one line says it all
-            return Metric(compute=blind, digits=3, higher_is_better=False, smallest=BLOCK)
+            unit = Unit(digits=3, higher_is_better=False)
+            return Metric(compute=lambda estimate, _: niqe(estimate), unit=unit, smallest=BLOCK)
     raise AssertionError(name)
 
 
