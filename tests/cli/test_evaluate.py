@@ -147,3 +147,9 @@ def test_recognition_needs_data_and_takes_no_metric(enhance, folder):
     result = enhance("evaluate", folder, "--recognition", "--metric", "psnr")
     assert result.exit_code == 2
     assert "--recognition does not go with --metric" in result.stderr
+
+
+def test_a_card_beside_the_weights_gets_the_scores(enhance, model, folder):
+    result = enhance("evaluate", folder, "--model", model, "--card")
+    assert result.exit_code == 0, result.output
+    assert "| set | 2 | standard | psnr_y | " in model.with_suffix(".md").read_text()

@@ -98,6 +98,7 @@ class _NetworkFile(click.ParamType[tuple[str, Path]]):
 @click.option(
     "--report", type=click.Path(path_type=Path), help="Write a page with scores and pictures."
 )
+@click.option("--card", is_flag=True, help="Write the means into the cards of the models' weights.")
 @backend_options
 @click.pass_context
 def evaluate(
@@ -106,6 +107,7 @@ def evaluate(
     as_json: bool,
     csv: Path | None,
     report: Path | None,
+    card: bool,
     **values: Any,
 ) -> None:
     """Measure networks against originals, side by side.
@@ -116,7 +118,10 @@ def evaluate(
     With --recognition DATA holds photographs of ImageNet's classes, in a folder for each.
     """
     from enhance_cli.evaluate import recognition, run
+    from enhance_cli.evaluate.card import card_of, update_card
+    from enhance_cli.evaluate.methods import BASELINES
     from enhance_cli.evaluate.report import Gallery, write_report
+    from enhance_cli.model.weights import find_weights
 
     options = EvaluateOptions(**values)
     _check_recognition(ctx, options)
@@ -138,6 +143,8 @@ def evaluate(
             file.write(results.as_csv().encode())
     if report:
         write_report(report, results, gallery)
+    for model in set(options.models) - BASELINES.keys() if card else ():
+        update_card(card_of(find_weights(model)), results, model)
     for note in results.notes():
         click.echo(f"note: {note}", err=True)
     if as_json:
