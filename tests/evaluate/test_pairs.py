@@ -56,6 +56,12 @@ def test_partners_are_found_by_name_with_what_programs_add(tmp_path):
     }
 
 
+def test_images_of_one_name_in_two_folders_keep_apart(tmp_path):
+    touch(tmp_path / "o", "a.png")
+    touch(tmp_path / "p", "a.png")
+    assert [pair.name for pair in find_pairs(tmp_path)] == ["o/a.png", "p/a.png"]
+
+
 def test_two_possible_partners_are_none(tmp_path):
     originals = touch(tmp_path / "o", "a.png")
     touch(tmp_path / "r", "a.jpg", "a.png")

@@ -49,7 +49,7 @@ def test_the_border_is_not_measured():
     original = torch.randint(0, 256, (3, 40, 40), dtype=torch.uint8)
     changed = original.clone()
     changed[:, :, :4] = 0
-    example = Example(Pair(Path("a.png"), None), original, original[:, ::4, ::4])
+    example = Example(Pair("a.png", Path("a.png"), None), original, original[:, ::4, ::4])
     metrics = {"psnr_y": load_metric("psnr_y", CPU, {})}
     estimates = {"changed": changed}
     within = protocol.measure(example, estimates, metrics, 4, CPU)
@@ -70,7 +70,7 @@ def test_an_image_that_a_metric_cannot_measure_has_no_value(folder):
 
 def test_the_protocol_lanczos_reduces_as_pillow_and_ignores_given_images(folder, tmp_path):
     Image.new("RGB", (16, 16)).save(tmp_path / "low.png")
-    pair = Pair(folder / "0.png", tmp_path / "low.png")
+    pair = Pair("0.png", folder / "0.png", tmp_path / "low.png")
     lanczos = protocol.PROTOCOLS["lanczos"]
     example, _ = next(protocol.enlarge_each([pair], {}, lanczos, 4))
     with Image.open(folder / "0.png") as image:

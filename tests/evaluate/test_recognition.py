@@ -89,7 +89,7 @@ def test_a_set_gives_the_errors_of_every_method_and_the_originals(tmp_path, netw
     results = run(options, lambda *_: None)
     assert results.methods == ["bicubic", "nearest", "original"]
     assert list(results.metrics) == ["top1_error", "top5_error"]
-    assert [one.name for one in results.skipped] == ["broken.png"]
+    assert [one.name for one in results.skipped] == ["3/broken.png"]
 
 
 def test_an_unknown_classifier_is_refused():

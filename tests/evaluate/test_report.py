@@ -23,7 +23,7 @@ def example(tmp_path, name, size=96):
         "bicubic": (original // 32 * 32).contiguous(),
         "e": (original // 8 * 8).contiguous(),
     }
-    return Example(Pair(tmp_path / name, None), original, original[:, ::4, ::4]), estimates
+    return Example(Pair(name, tmp_path / name, None), original, original[:, ::4, ::4]), estimates
 
 
 def write(tmp_path):

@@ -23,13 +23,9 @@ _SUFFIX = r"(x\d+|[-_.].*)"  # what programs add to the names of their results
 class Pair:
     """An original, and its low-resolution file; None where that is made from the original."""
 
+    name: str  # in tables: its path within the set
     high_res: Path
     low_res: Path | None
-
-    @property
-    def name(self) -> str:
-        """What the image is called in tables."""
-        return self.high_res.name
 
 
 @dataclass(frozen=True)
@@ -78,15 +74,17 @@ def match_pairs(data: Path) -> tuple[list[Pair], list[Skipped]]:
     root = originals_folder(data)
     originals = find_images(root)
     if root == data or not (data / "LR").is_dir():
-        return [Pair(path, None) for path in originals], []
+        return [Pair(_name(path, root), path, None) for path in originals], []
     low = find_partners(originals, root, data / "LR")
-    pairs = [Pair(path, low[path]) for path in originals if path in low]
+    pairs = [Pair(_name(path, root), path, low[path]) for path in originals if path in low]
     unmatched = [
-        Skipped(path.name, f"{data / 'LR'} has no partner") for path in originals if path not in low
+        Skipped(_name(path, root), f"{data / 'LR'} has no partner")
+        for path in originals
+        if path not in low
     ]
     used = set(low.values())
     unmatched += [
-        Skipped(path.name, f"{root} has no partner")
+        Skipped(_name(path, data / "LR"), f"{root} has no partner")
         for path in find_images(data / "LR")
         if path not in used
     ]
@@ -156,5 +154,9 @@ def name_all(skipped: Iterable[Skipped]) -> str:
     return "; ".join(f"{why}: {', '.join(names)}" for why, names in reasons.items())
 
 
+def _name(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
 def _key(path: Path, root: Path) -> str:
-    return path.relative_to(root).with_suffix("").as_posix()
+    return _name(path.with_suffix(""), root)

@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import torch
@@ -115,7 +115,7 @@ def _load_ahead(
     with ThreadPoolExecutor(1) as pool:
         while True:
             for pair in islice(waiting, 3 - len(ahead)):
-                used = pair if protocol.takes_low_res else Pair(pair.high_res, None)
+                used = pair if protocol.takes_low_res else replace(pair, low_res=None)
                 ahead.append((pair, pool.submit(load_example, used, scale, protocol.reduce)))
             if not ahead:
                 return

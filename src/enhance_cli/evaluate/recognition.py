@@ -46,7 +46,7 @@ def run(
     scores: list[Score] = []
     skipped: list[Skipped] = []
     on_skip = skipped.append if options.skip_bad else None
-    for example in _examples(labelled, scale, on_skip):
+    for example in _examples(labelled, options.data, scale, on_skip):
         estimates = {name: enlarge(example) for name, enlarge in methods.items()}
         estimates["original"] = example.original
         label = labelled[example.pair.high_res]
@@ -73,17 +73,18 @@ def _describe(scale: int, classifier: str) -> str:
 
 
 def _examples(
-    paths: Iterable[Path], scale: int, on_skip: Callable[[Skipped], None] | None
+    paths: Iterable[Path], root: Path, scale: int, on_skip: Callable[[Skipped], None] | None
 ) -> Iterator[Example]:
     for path in paths:
+        name = path.relative_to(root).as_posix()
         try:
             original = centre(read_pixels(path))
         except EnhanceError as error:
             if on_skip is None:
                 raise
-            on_skip(Skipped(path.name, str(error)))
+            on_skip(Skipped(name, str(error)))
         else:
-            yield Example(Pair(path, None), original, reduce_bicubic(original, scale))
+            yield Example(Pair(name, path, None), original, reduce_bicubic(original, scale))
 
 
 class Classifier:
