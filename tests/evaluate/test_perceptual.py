@@ -63,6 +63,12 @@ def test_without_network_and_file_one_line_says_what_to_do():
         load_lpips(CPU, {})
 
 
+def test_without_torchmetrics_one_line_says_what_to_do(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(EnhanceError, match=r"^dists needs torchmetrics: pip install torchmetrics$"):
+        load_dists(CPU, {})
+
+
 @pytest.mark.usefixtures("offline")
 def test_all_takes_what_can_run_and_says_what_cannot():
     metrics, refused = load_metrics(["all"], "y", CPU, {})

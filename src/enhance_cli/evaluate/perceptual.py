@@ -27,7 +27,8 @@ def load_lpips(device: torch.device, networks: Networks) -> Compute:
     from torchmetrics.image import LearnedPerceptualImagePatchSimilarity
 
     with pretrained("alexnet", networks):
-        metric = LearnedPerceptualImagePatchSimilarity("alex", normalize=True).to(device)
+        metric = LearnedPerceptualImagePatchSimilarity("alex", normalize=True)
+    metric = metric.to(device)
 
     @torch.inference_mode()
     def lpips(estimate: Tensor, original: Tensor) -> float:
@@ -47,7 +48,8 @@ def load_dists(device: torch.device, networks: Networks) -> Compute:
     from torchmetrics.functional.image.dists import DISTSNetwork
 
     with pretrained("vgg16", networks):
-        network = DISTSNetwork().to(device).eval()
+        network = DISTSNetwork()
+    network = network.to(device).eval()
 
     def dists(estimate: Tensor, original: Tensor) -> float:
         return float(network(estimate.float(), original.float()).item())
@@ -57,4 +59,4 @@ def load_dists(device: torch.device, networks: Networks) -> Compute:
 
 def _need_torchmetrics(metric: str) -> None:
     if importlib.util.find_spec("torchmetrics") is None:
-        raise EnhanceError(f"{metric} needs torchmetrics: pip install 'enhance-cli[metrics]'")
+        raise EnhanceError(f"{metric} needs torchmetrics: pip install torchmetrics")

@@ -96,8 +96,8 @@ class Classifier:
         weights = imagenet_weights(name)
         self.categories: list[str] = weights.meta["categories"]
         with pretrained(name, networks):
-            self.network: nn.Module = get_model(name, weights=weights).to(device).eval()
-        self.device = device
+            network: nn.Module = get_model(name, weights=weights)
+        self.network, self.device = network.to(device).eval(), device
 
     @torch.inference_mode()
     def judge(self, estimates: dict[str, Tensor], label: int) -> dict[str, dict[str, float]]:
