@@ -9,7 +9,7 @@ from enhance_cli.config import PROTOCOLS, Dimensions, EvaluateOptions
 from enhance_cli.evaluate import protocol
 from enhance_cli.evaluate.methods import from_interpolation
 from enhance_cli.evaluate.pairs import Example, Pair, find_pairs
-from enhance_cli.evaluate.run import run
+from enhance_cli.evaluate.similarity import measure_similarity
 from enhance_cli.evaluate.suite import load_metric
 from enhance_cli.images.files import read_pixels
 from enhance_cli.model.device import pick_backend
@@ -85,6 +85,6 @@ def test_training_validates_by_what_the_command_prints(folder, tmp_path):
     options = EvaluateOptions(
         data=folder, models=(str(tmp_path / "small.safetensors"),), device="cpu", precision="fp32"
     )
-    results = run(options, lambda *_: None)
+    results = measure_similarity(options, lambda *_: None)
     printed = results.summary(results.methods[1], "psnr_y").mean
     assert protocol.mean_psnr_y(find_pairs(folder), engine) == pytest.approx(printed, abs=1e-9)

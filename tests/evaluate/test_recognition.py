@@ -4,7 +4,7 @@ from PIL import Image
 
 from enhance_cli.config import EvaluateOptions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.evaluate.recognition import Classifier, centre, find_labelled, run
+from enhance_cli.evaluate.recognition import Classifier, centre, find_labelled, measure_recognition
 
 pytestmark = pytest.mark.filterwarnings("default")  # what libraries warn of is not ours to mend
 NAMES = ["tench", "goldfish", "great white shark"]
@@ -86,7 +86,7 @@ def test_a_set_gives_the_errors_of_every_method_and_the_originals(tmp_path, netw
         data=tmp_path, models=("nearest",), classifier="squeezenet1_1", skip_bad=True,
         networks=tuple(network.items()), device="cpu",
     )  # fmt: skip
-    results = run(options, lambda *_: None)
+    results = measure_recognition(options, lambda *_: None)
     assert results.methods == ["bicubic", "nearest", "original"]
     assert list(results.metrics) == ["top1_error", "top5_error"]
     assert [one.name for one in results.skipped] == ["3/broken.png"]

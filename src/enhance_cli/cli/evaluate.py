@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from enhance_cli.evaluate.pairs import Example
+    from enhance_cli.evaluate.results import Results
 
 _DEFAULTS = EvaluateOptions()
 
@@ -117,15 +118,13 @@ def evaluate(
 
     With --recognition DATA holds photographs of ImageNet's classes, in a folder for each.
     """
-    from enhance_cli.evaluate import recognition, run
-    from enhance_cli.evaluate.card import card_of, update_card
-    from enhance_cli.evaluate.methods import BASELINES
+    from enhance_cli.evaluate.recognition import measure_recognition
     from enhance_cli.evaluate.report import Gallery, write_report
-    from enhance_cli.model.weights import find_weights
+    from enhance_cli.evaluate.similarity import measure_similarity
 
     options = EvaluateOptions(**values)
     _check_recognition(ctx, options)
-    measure = recognition.run if options.recognition else run.run
+    measure = measure_recognition if options.recognition else measure_similarity
     for written in (csv, report):
         if written and not written.absolute().parent.is_dir():
             raise EnhanceError(f"no such folder: {written.absolute().parent}; create it first")
@@ -143,8 +142,22 @@ def evaluate(
             file.write(results.as_csv().encode())
     if report:
         write_report(report, results, gallery)
-    for model in set(options.models) - BASELINES.keys() if card else ():
-        update_card(card_of(find_weights(model)), results, model)
+    if card:
+        _write_cards(results, options.models)
+    _show(results, as_json)
+
+
+def _write_cards(results: Results, models: tuple[str, ...]) -> None:
+    from enhance_cli.evaluate.card import card_of, update_card
+    from enhance_cli.evaluate.methods import BASELINES
+    from enhance_cli.model.weights import find_weights
+
+    for model in models:
+        if model not in BASELINES:
+            update_card(card_of(find_weights(model)), results, model)
+
+
+def _show(results: Results, as_json: bool) -> None:
     for note in results.notes():
         click.echo(f"note: {note}", err=True)
     if as_json:

@@ -52,7 +52,7 @@ def _row(results: Results, method: str, metric: str, unit: Unit) -> Row:
     count = str(results.summary(method, metric).count)
     means = [results.summary(name, metric).mean for name in (results.methods[0], method)]
     cells = (format(mean, f".{unit.digits}f") for mean in means)
-    return (results.data, count, results.protocol, metric, *cells)
+    return (results.data.replace("|", "/"), count, results.protocol, metric, *cells)
 
 
 def _rows_in(text: str) -> list[Row]:

@@ -75,6 +75,10 @@ PROTOCOLS = {
 }
 
 
+OnImage = Callable[[int, int, Example, dict[str, Tensor]], None]
+"""Told after each image: how many are done, of how many, its pixels and its estimates."""
+
+
 @dataclass(frozen=True)
 class Score:
     """The metrics of one image, by method and then by metric; nan where one cannot be measured."""

@@ -18,7 +18,7 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.methods import load_methods
 from enhance_cli.evaluate.networks import Networks, imagenet_weights, pretrained
 from enhance_cli.evaluate.pairs import Example, Pair, Skipped, name_all
-from enhance_cli.evaluate.protocol import Score, metric_device, reduce_bicubic
+from enhance_cli.evaluate.protocol import OnImage, Score, metric_device, reduce_bicubic
 from enhance_cli.evaluate.results import Results
 from enhance_cli.evaluate.suite import Unit
 from enhance_cli.images.files import Photo, find_images, from_pillow, read_pixels, to_pillow
@@ -30,13 +30,11 @@ _ERROR = Unit(digits=3, higher_is_better=False)
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of torchvision's classifiers
 
 
-def run(
-    options: EvaluateOptions, on_image: Callable[[int, int, Example, dict[str, Tensor]], None]
-) -> Results:
+def measure_recognition(options: EvaluateOptions, on_image: OnImage) -> Results:
     """Classify originals and their enlarged reductions: top-1 and top-5 error of each method.
 
-    Calls `on_image(done, total, example, estimates)` after each image. Raises EnhanceError if the
-    classifier cannot be loaded or the data's labels are unclear.
+    Calls `on_image` after each image. Raises EnhanceError if the classifier cannot be loaded or
+    the data's labels are unclear.
     """
     assert options.data is not None
     backend = pick_backend(options.device, options.precision)

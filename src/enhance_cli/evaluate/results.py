@@ -83,7 +83,7 @@ class Results:
         notes = [f"{one.name} was left out: {one.why}" for one in self.skipped]
         notes += [f"{name} was not measured: {why}" for name, why in self.refused.items()]
         for name in self.metrics:
-            count = self.summary(self.methods[0], name).left_out
+            count = sum(map(math.isnan, self.values(self.methods[0], name)))
             if count:
                 notes.append(f"{name} cannot measure {count} of {len(self.scores)} images")
         return notes

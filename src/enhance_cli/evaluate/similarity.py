@@ -1,30 +1,25 @@
-"""An evaluation from its options to its results."""
+"""Similarity to originals: an evaluation from its options to its results."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-
-from torch import Tensor
 
 from enhance_cli.config import EvaluateOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate import pairs as folders
 from enhance_cli.evaluate.methods import Enlarge, from_folder, load_methods
-from enhance_cli.evaluate.pairs import Example, Pair
-from enhance_cli.evaluate.protocol import PROTOCOLS, enlarge_each, measure, metric_device
+from enhance_cli.evaluate.pairs import Pair
+from enhance_cli.evaluate.protocol import PROTOCOLS, OnImage, enlarge_each, measure, metric_device
 from enhance_cli.evaluate.results import Results
 from enhance_cli.evaluate.suite import load_metrics
 from enhance_cli.model.device import pick_backend
 
 
-def run(
-    options: EvaluateOptions, on_image: Callable[[int, int, Example, dict[str, Tensor]], None]
-) -> Results:
+def measure_similarity(options: EvaluateOptions, on_image: OnImage) -> Results:
     """Measure every method on every pair.
 
-    Calls `on_image(done, total, example, estimates)` after each image. Raises EnhanceError if
-    something is not there, or does not fit and is not to be skipped.
+    Calls `on_image` after each. Raises EnhanceError if something is not there, or does not fit
+    and is not to be skipped.
     """
     backend, protocol = pick_backend(options.device, options.precision), PROTOCOLS[options.protocol]
     device = metric_device(backend)
