@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -21,10 +22,9 @@ def score_table(results: Results) -> Table:
 
     Of a large set only the means: its values are for --csv and --report.
     """
-    table = Table("image", "method")
+    table = Table("image", "method", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name, unit in results.metrics.items():
-        title = f"{name}, {unit.symbol}" if unit.symbol else name
-        table.add_column(title, justify="right", overflow="fold")
+        table.add_column(f"{name}\n{unit.symbol}", justify="right", overflow="fold")
     for score in results.scores if len(results.scores) <= _MOST_IMAGES else []:
         for method, values in score.values.items():
             cells = [_number(values[name], unit) for name, unit in results.metrics.items()]
@@ -41,7 +41,7 @@ def score_table(results: Results) -> Table:
 def _mean(summary: Summary, unit: Unit) -> str:
     text = _number(summary.mean, unit)
     if summary.interval:
-        text += "\n" + "–".join(_number(end, unit) for end in summary.interval)
+        text += "\n" + "–\n".join(_number(end, unit) for end in summary.interval)
     return text
 
 
