@@ -6,7 +6,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from enhance_cli import Upscaler
-from enhance_cli.evaluate.protocol import bundled_photographs, enlarge_bicubic
+from enhance_cli.evaluate.methods import enlarge_bicubic
+from enhance_cli.evaluate.pairs import bundled_photographs
 from enhance_cli.images.files import Photo, read_pixels, to_pillow
 from enhance_cli.images.resize import reduce_levels
 

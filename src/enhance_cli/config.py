@@ -12,7 +12,18 @@ IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 DEVICES = "auto, cpu, cuda, cuda:N, mps"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-METRICS = ("psnr", "ssim")
+TEXTURE_METRICS = {
+    "gram_conv2.1": ("gram", "conv2.1"),
+    "gram_conv3.1": ("gram", "conv3.1"),
+    "features_pool2": ("features", "pool2"),
+}
+"""Distances in VGG-19's features: what is compared, and of which layer."""
+
+METRICS = (
+    "psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "ms_ssim", "lpips", "dists", "niqe",
+    *TEXTURE_METRICS,
+)  # fmt: skip
+PROTOCOLS = ("standard", "rgb", "lanczos")
 DEGRADATIONS = ("bicubic", "lanczos", "photo")
 
 
@@ -61,8 +72,15 @@ class EvaluateOptions:
     """What `enhance evaluate` measures, and on what."""
 
     data: Path | None = None  # None stands for the bundled photographs
-    metrics: tuple[str, ...] = ("psnr",)
-    model: str = DEFAULT_MODEL
+    metrics: tuple[str, ...] = ("psnr",)  # in the colours of the protocol
+    protocol: str = "standard"
+    models: tuple[str, ...] = (DEFAULT_MODEL,)  # shipped names, paths, or plain interpolation
+    images: tuple[Path, ...] = ()  # folders of results of other programs
+    networks: tuple[tuple[str, Path], ...] = ()  # torchvision's name of a network, and its file
+    recognition: bool = False  # what a classifier sees, instead of metrics
+    classifier: str = "resnet50"  # torchvision's name
+    labels: Path | None = None  # file of the classes of images that no folder names
+    skip_bad: bool = False  # leave out images that do not fit instead of refusing the set
     device: str = "auto"
     precision: str = "auto"
 

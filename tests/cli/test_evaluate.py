@@ -1,3 +1,4 @@
+import csv
 import json
 
 import pytest
@@ -15,20 +16,27 @@ def model(tmp_path):
     return path
 
 
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for name in ("a.png", "b.png"):
+        Image.linear_gradient("L").resize((64, 64)).convert("RGB").save(folder / name)
+    return folder
+
+
 def test_the_bare_command_measures_the_bundled_photographs(enhance, model):
     result = enhance("evaluate", "--metric", "psnr", "--model", model, "--json")
     assert result.exit_code == 0, result.output
     scores = json.loads(result.stdout)
     assert len(scores["images"]) == 8
-    mean = sum(image["bicubic"]["psnr"] for image in scores["images"]) / 8
-    assert scores["mean"]["bicubic"]["psnr"] == pytest.approx(mean)
+    mean = sum(image["scores"]["bicubic"]["psnr_y"] for image in scores["images"]) / 8
+    assert scores["mean"]["bicubic"]["psnr_y"]["mean"] == pytest.approx(mean)
+    assert {one["verdict"] for one in scores["differences"]} <= {"better", "worse"}
+    assert scores["protocol"]["name"] == "standard"
 
 
-def test_the_table_has_a_row_an_image_the_mean_and_the_protocol(enhance, model, tmp_path):
-    folder = tmp_path / "set"
-    folder.mkdir()
-    for name in ("a.png", "b.png"):
-        Image.linear_gradient("L").convert("RGB").save(folder / name)
+def test_the_table_has_a_row_an_image_and_method_the_mean_and_the_protocol(enhance, model, folder):
     result = enhance("evaluate", folder, "--model", model, "--metric", "psnr", "--metric", "ssim")
     assert result.exit_code == 0, result.output
     for word in (
@@ -36,19 +44,92 @@ def test_the_table_has_a_row_an_image_the_mean_and_the_protocol(enhance, model, 
         "b.png",
         "mean",
         "bicubic",
-        "psnr_y, dB",
+        "psnr_y",
+        "dB",
         "ssim_y",
+        "protocol standard",
         "BT.601 studio range",
+        "too few images to tell",
     ):
         assert word in result.stdout
 
 
-def test_identical_images_score_inf_in_json(enhance, model, tmp_path):
+def test_methods_stand_side_by_side(enhance, folder):
+    peer = folder.parent / "peer"
+    peer.mkdir()
+    for file in folder.iterdir():
+        (peer / file.name).write_bytes(file.read_bytes())
+    result = enhance(
+        "evaluate", folder, "--model", "lanczos", "--model", "nearest", "--images", peer, "--json"
+    )
+    mean = json.loads(result.stdout)["mean"]
+    assert list(mean) == ["bicubic", "lanczos", "nearest", "peer"]
+    assert mean["peer"]["psnr_y"]["mean"] == "inf"
+    assert mean["nearest"]["psnr_y"]["mean"] < mean["lanczos"]["psnr_y"]["mean"]
+
+
+def test_psnr_follows_the_protocol(enhance, folder):
+    result = enhance("evaluate", folder, "--model", "nearest", "--protocol", "rgb", "--json")
+    scores = json.loads(result.stdout)
+    assert list(scores["metrics"]) == ["psnr_rgb"]
+    assert "protocol rgb" in scores["protocol"]["description"]
+
+
+def test_identical_images_score_inf_everywhere(enhance, model, tmp_path):
     folder = tmp_path / "set"
     folder.mkdir()
     Image.new("RGB", (64, 64), (10, 20, 30)).save(folder / "flat.png")
-    result = enhance("evaluate", folder, "--model", model, "--json")
-    assert json.loads(result.stdout)["images"][0]["bicubic"]["psnr"] == "inf"
+    arguments = ("evaluate", folder, "--model", model)
+    result = enhance(*arguments, "--json", "--csv", tmp_path / "scores.csv")
+    scores = json.loads(result.stdout)
+    assert scores["images"][0]["scores"]["bicubic"]["psnr_y"] == "inf"
+    assert scores["mean"]["bicubic"]["psnr_y"]["mean"] == "inf"
+    with (tmp_path / "scores.csv").open() as file:
+        assert next(csv.DictReader(file)) == {
+            "data": "set", "protocol": "standard", "image": "flat.png", "method": "bicubic",
+            "metric": "psnr_y", "value": "inf",
+        }  # fmt: skip
+    assert " inf " in enhance(*arguments).stdout
+
+
+def test_images_that_do_not_fit_are_refused_or_left_out_as_asked(enhance, fails, folder):
+    Image.new("RGB", (16, 16)).save(folder / "small.png")
+    arguments = ("evaluate", folder, "--model", "nearest")
+    line = f"{folder / 'small.png'} is too small to measure: 16×16"
+    assert fails(*arguments) == line
+    result = enhance(*arguments, "--skip-bad", "--json")
+    assert result.exit_code == 0
+    assert f"note: small.png was left out: {line}" in result.stderr
+    scores = json.loads(result.stdout)
+    assert [image["image"] for image in scores["images"]] == ["a.png", "b.png"]
+    assert scores["skipped"] == [{"image": "small.png", "why": line}]
+
+
+def test_a_set_of_which_nothing_fits_is_an_error(fails, tmp_path):
+    Image.new("RGB", (16, 16)).save(tmp_path / "small.png")
+    line = fails("evaluate", tmp_path, "--model", "nearest", "--skip-bad")
+    assert line.startswith(f"nothing in {tmp_path} can be measured: ")
+
+
+def test_a_metric_that_cannot_measure_an_image_says_so(enhance, folder):
+    result = enhance("evaluate", folder, "--model", "nearest", "--metric", "niqe", "--json")
+    assert "note: niqe cannot measure 2 of 2 images" in result.stderr
+    assert json.loads(result.stdout)["mean"]["bicubic"]["niqe"]["mean"] is None
+
+
+def test_a_report_is_one_file(enhance, folder, tmp_path):
+    result = enhance("evaluate", folder, "--model", "nearest", "--report", tmp_path / "report.html")
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "report.html").read_text()
+    assert '"image": "a.png"' in page
+    assert page.count("data:image/webp;base64,") == 2 * 3
+
+
+@pytest.mark.parametrize("option", ["--report", "--csv"])
+def test_a_file_that_cannot_be_written_is_refused_before_work_starts(fails, tmp_path, option):
+    file = tmp_path / "no" / "file"
+    line = fails("evaluate", tmp_path / "neither", option, file)
+    assert line == f"no such folder: {file.parent}; create it first"
 
 
 def test_a_missing_folder_is_one_line(fails, model, tmp_path):
@@ -57,5 +138,19 @@ def test_a_missing_folder_is_one_line(fails, model, tmp_path):
     )
 
 
-def test_an_unknown_metric_is_exit_2(enhance):
-    assert enhance("evaluate", "--metric", "beauty").exit_code == 2
+@pytest.mark.parametrize("option", [("--metric", "beauty"), ("--network", "alexnet")])
+def test_a_wrong_option_is_exit_2(enhance, option):
+    assert enhance("evaluate", *option).exit_code == 2
+
+
+def test_recognition_needs_data_and_takes_no_metric(enhance, folder):
+    assert enhance("evaluate", "--recognition").exit_code == 2
+    result = enhance("evaluate", folder, "--recognition", "--metric", "psnr")
+    assert result.exit_code == 2
+    assert "--recognition does not go with --metric" in result.stderr
+
+
+def test_a_card_beside_the_weights_gets_the_scores(enhance, model, folder):
+    result = enhance("evaluate", folder, "--model", model, "--card")
+    assert result.exit_code == 0, result.output
+    assert "| set | 2 | standard | psnr_y | " in model.with_suffix(".md").read_text()

@@ -3,13 +3,20 @@ import math
 import pytest
 import torch
 
-from enhance_cli.evaluate import protocol
-from enhance_cli.evaluate.metrics import psnr_y, ssim_y
+from enhance_cli.evaluate import methods, pairs, protocol
+from enhance_cli.evaluate.metrics import ms_ssim, psnr_rgb, psnr_y, ssim_rgb, ssim_y
 from enhance_cli.images.colour import luma_studio
 from enhance_cli.images.files import read_pixels
 
 # MATLAB bicubic at x4, measured by PAPER's protocol with the published low-resolution images.
 PUBLISHED = {"Set5": (28.431, 0.8113), "Set14": (26.092, 0.7050)}
+
+
+@pytest.fixture
+def noisy(sample):
+    """A photograph with noise, and itself."""
+    original = read_pixels(sample)[None, :, :192, :240].float().div(255)
+    return (original + 0.05 * torch.randn(original.shape)).clamp(0, 1), original
 
 
 def test_luma_of_black_and_white_is_16_and_235():
@@ -19,34 +26,53 @@ def test_luma_of_black_and_white_is_16_and_235():
     )
 
 
-def test_psnr_of_one_level_of_luma_is_that_of_the_formula():
+@pytest.mark.parametrize(("psnr", "levels"), [(psnr_y, 219 / 255), (psnr_rgb, 1)])
+def test_psnr_of_one_level_is_that_of_the_formula(psnr, levels):
     original = torch.full((1, 3, 40, 40), 0.5)
-    error = 219 / 255
-    assert psnr_y(original + 1 / 255, original, 4) == pytest.approx(
-        20 * math.log10(255 / error), abs=1e-3
+    assert psnr(original + 1 / 255, original) == pytest.approx(
+        20 * math.log10(255 / levels), abs=1e-3
     )
 
 
 def test_identical_images_have_infinite_psnr_and_ssim_one():
     image = torch.rand(1, 3, 40, 40)
-    assert psnr_y(image, image, 4) == math.inf
-    assert ssim_y(image, image, 4) == pytest.approx(1)
+    assert psnr_y(image, image) == psnr_rgb(image, image) == math.inf
+    assert ssim_y(image, image) == pytest.approx(1)
+    assert ssim_rgb(image, image) == pytest.approx(1)
 
 
-def test_the_border_is_not_measured():
-    original = torch.rand(1, 3, 40, 40)
-    changed = original.clone()
-    changed[:, :, :4] = 0
-    assert psnr_y(changed, original, 4) == math.inf
+def test_ssim_equals_that_of_piq(noisy):
+    piq = pytest.importorskip("piq")
+    x, y = (image.double() for image in noisy)
+    reference = piq.ssim(x, y, downsample=False).item()
+    assert ssim_rgb(*noisy) == pytest.approx(reference, abs=1e-5)
+    reference = piq.ssim(luma_studio(x), luma_studio(y), data_range=255, downsample=False).item()
+    assert ssim_y(*noisy) == pytest.approx(reference, abs=1e-5)
+
+
+def test_ms_ssim_equals_that_of_piq(noisy):
+    piq = pytest.importorskip("piq")
+    x, y = (luma_studio(image.double()) for image in noisy)
+    reference = piq.multi_scale_ssim(x, y, data_range=255).item()
+    assert ms_ssim(*noisy) == pytest.approx(reference, abs=1e-5)
+
+
+def test_psnr_equals_that_of_piq(noisy):
+    piq = pytest.importorskip("piq")
+    assert psnr_rgb(*noisy) == pytest.approx(piq.psnr(*noisy).item(), abs=1e-4)
+    luma = (luma_studio(image) for image in noisy)
+    assert psnr_y(*noisy) == pytest.approx(piq.psnr(*luma, data_range=255).item(), abs=1e-4)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_bicubic_scores_equal_the_published_ones(data, name):
     values = []
-    for pair in protocol.find_pairs(data / "eval" / name):
-        original, low = protocol.load_pair(pair, 4)
-        bicubic = protocol.enlarge_bicubic(low, *original.shape[2:]).float().div(255)[None]
-        values.append((psnr_y(bicubic, original, 4), ssim_y(bicubic, original, 4)))
+    bicubic = {"bicubic": methods.from_interpolation("bicubic")}
+    metrics = {name: protocol.load_metric(name, None, {}) for name in ("psnr_y", "ssim_y")}
+    found = pairs.find_pairs(data / "eval" / name)
+    for example, estimates in protocol.enlarge_each(found, bicubic, protocol.STANDARD, 4):
+        score = protocol.measure(example, estimates, metrics, 4, torch.device("cpu"))
+        values.append(tuple(score.values["bicubic"].values()))
     means = [sum(column) / len(column) for column in zip(*values, strict=True)]
     assert means[0] == pytest.approx(PUBLISHED[name][0], abs=0.005)
     assert means[1] == pytest.approx(PUBLISHED[name][1], abs=0.0005)

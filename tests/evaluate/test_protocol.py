@@ -1,41 +1,90 @@
+import math
+from pathlib import Path
+
 import pytest
+import torch
 from PIL import Image
 
-from enhance_cli.errors import EnhanceError
-from enhance_cli.evaluate.protocol import bundled_photographs, find_pairs, load_pair
+from enhance_cli.config import PROTOCOLS, Dimensions, EvaluateOptions
+from enhance_cli.evaluate import protocol
+from enhance_cli.evaluate.methods import from_interpolation
+from enhance_cli.evaluate.pairs import Example, Pair, find_pairs
+from enhance_cli.evaluate.similarity import measure_similarity
+from enhance_cli.evaluate.suite import load_metric
+from enhance_cli.images.files import read_pixels
+from enhance_cli.model.device import pick_backend
+from enhance_cli.model.generator import Generator
+from enhance_cli.model.weights import save_generator
+from enhance_cli.upscale.engine import Engine
+
+CPU = torch.device("cpu")
 
 
-def make_pair(folder, high, low):
-    for name, size in (("HR", high), ("LR", low)):
-        (folder / name).mkdir()
-        if size:
-            Image.new("RGB", size).save(folder / name / "a.png")
+@pytest.fixture
+def folder(tmp_path, sample):
+    with Image.open(sample) as image:
+        for index in range(5):
+            left = 64 * index
+            image.crop((left, 64, left + 64, 128)).save(tmp_path / f"{index}.png")
+    return tmp_path
 
 
-def test_bundled_photographs_are_there():
-    assert len(find_pairs(bundled_photographs())) == 8
+def test_the_names_of_protocols_are_those_of_the_command():
+    assert tuple(protocol.PROTOCOLS) == PROTOCOLS
+    assert all(one.name == name for name, one in protocol.PROTOCOLS.items())
 
 
-def test_a_missing_partner_is_named(tmp_path):
-    make_pair(tmp_path, (64, 64), (16, 16))
-    Image.new("RGB", (64, 64)).save(tmp_path / "HR" / "b.png")
-    with pytest.raises(EnhanceError, match=r"LR has no partner of b\.png"):
-        find_pairs(tmp_path)
+def test_numbers_of_two_protocols_are_described_differently():
+    lines = {one.describe(4, low_res_given=False) for one in protocol.PROTOCOLS.values()}
+    assert len(lines) == len(PROTOCOLS)
 
 
-def test_a_low_resolution_image_of_the_wrong_size_is_refused(tmp_path):
-    make_pair(tmp_path, (64, 64), (32, 32))
-    with pytest.raises(EnhanceError, match=r"is 32×32, expected 16×16 for"):
-        load_pair(find_pairs(tmp_path)[0], 4)
+def test_images_come_in_order_although_they_are_decoded_ahead(folder):
+    methods = {"nearest": from_interpolation("nearest")}
+    found = protocol.enlarge_each(find_pairs(folder), methods, protocol.STANDARD, 4)
+    assert [example.pair.name for example, _ in found] == [f"{n}.png" for n in range(5)]
 
 
-def test_sides_that_are_no_multiple_are_cropped(tmp_path):
-    Image.new("RGB", (67, 66)).save(tmp_path / "a.png")
-    original, low = load_pair(find_pairs(tmp_path)[0], 4)
-    assert (original.shape, low.shape) == ((1, 3, 64, 64), (3, 16, 16))
+def test_the_border_is_not_measured():
+    original = torch.randint(0, 256, (3, 40, 40), dtype=torch.uint8)
+    changed = original.clone()
+    changed[:, :, :4] = 0
+    example = Example(Pair("a.png", Path("a.png"), None), original, original[:, ::4, ::4])
+    metrics = {"psnr_y": load_metric("psnr_y", CPU, {})}
+    estimates = {"changed": changed}
+    within = protocol.measure(example, estimates, metrics, 4, CPU)
+    with_some = protocol.measure(example, estimates, metrics, 3, CPU)
+    assert within.values["changed"]["psnr_y"] == math.inf
+    assert with_some.values["changed"]["psnr_y"] < 40
 
 
-def test_an_image_too_small_to_measure_is_refused(tmp_path):
-    Image.new("RGB", (20, 80)).save(tmp_path / "a.png")
-    with pytest.raises(EnhanceError, match="too small to measure: 20×80"):
-        load_pair(find_pairs(tmp_path)[0], 4)
+def test_an_image_that_a_metric_cannot_measure_has_no_value(folder):
+    metrics = {name: load_metric(name, CPU, {}) for name in ("niqe", "psnr_y")}
+    each = protocol.enlarge_each(
+        find_pairs(folder), {"bicubic": from_interpolation("bicubic")}, protocol.STANDARD, 4
+    )
+    values = protocol.measure(*next(each), metrics, 4, CPU).values["bicubic"]
+    assert math.isnan(values["niqe"])
+    assert math.isfinite(values["psnr_y"])
+
+
+def test_the_protocol_lanczos_reduces_as_pillow_and_ignores_given_images(folder, tmp_path):
+    Image.new("RGB", (16, 16)).save(tmp_path / "low.png")
+    pair = Pair("0.png", folder / "0.png", tmp_path / "low.png")
+    lanczos = protocol.PROTOCOLS["lanczos"]
+    example, _ = next(protocol.enlarge_each([pair], {}, lanczos, 4))
+    with Image.open(folder / "0.png") as image:
+        image.convert("RGB").resize((16, 16), Image.Resampling.LANCZOS).save(tmp_path / "r.png")
+    assert torch.equal(example.low_res, read_pixels(tmp_path / "r.png"))
+
+
+def test_training_validates_by_what_the_command_prints(folder, tmp_path):
+    generator = Generator(Dimensions(features=4, blocks=1))
+    save_generator(generator, tmp_path / "small.safetensors", {})
+    engine = Engine(generator, pick_backend("cpu", "fp32"))
+    options = EvaluateOptions(
+        data=folder, models=(str(tmp_path / "small.safetensors"),), device="cpu", precision="fp32"
+    )
+    results = measure_similarity(options, lambda *_: None)
+    printed = results.summary(results.methods[1], "psnr_y").mean
+    assert protocol.mean_psnr_y(find_pairs(folder), engine) == pytest.approx(printed, abs=1e-9)

@@ -86,7 +86,7 @@ def test_metrics_are_json_lines_with_the_validation(tmp_path, options, photograp
     options = replace(options, val=str(photographs / "deeper"), val_every=6)
     start(tmp_path / "run", options).train(print, never)
     lines = [json.loads(x) for x in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    assert [x["step"] for x in lines if "validation_psnr_y" in x] == [6, 12]
+    assert [x["step"] for x in lines if "validation/psnr_y" in x] == [6, 12]
     assert {"loss", "rate", "gradient_norm", "images_per_second", "loader_share"} <= set(
         next(x for x in lines if "loss" in x)
     )
@@ -159,8 +159,8 @@ def test_with_features_the_validation_measures_their_distances(tmp_path, pat_opt
     run = start(tmp_path / "run", replace(pat_options, val=str(photographs / "deeper")))
     run.train(print, never)
     line = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
-    assert line["distance/gram conv2.1"] > 0
-    assert line["distance/features pool2"] > 0
+    assert line["validation/gram_conv2.1"] > 0
+    assert line["validation/features_pool2"] > 0
 
 
 def test_losses_that_all_weigh_nothing_are_refused(tmp_path, options):
@@ -180,7 +180,7 @@ def test_the_best_weights_by_validation_are_kept(tmp_path, options, photographs)
     run = start(tmp_path / "run", options)
     run.train(print, never)
     lines = [json.loads(x) for x in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    best = max((x["validation_psnr_y"], -x["step"]) for x in lines if "validation_psnr_y" in x)
+    best = max((x["validation/psnr_y"], -x["step"]) for x in lines if "validation/psnr_y" in x)
     provenance = load_generator(tmp_path / "run" / "best.safetensors")[1]
     assert (provenance["best_validation_psnr_y"], provenance["steps"]) == (best[0], -best[1])
 

@@ -7,17 +7,36 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
-from rich.table import Table
 
+from enhance_cli.atomic import replacing
 from enhance_cli.cli.options import backend_options
-from enhance_cli.config import METRICS, EvaluateOptions
+from enhance_cli.cli.scores import score_table
+from enhance_cli.config import METRICS, PROTOCOLS, EvaluateOptions
+from enhance_cli.errors import EnhanceError
 
 if TYPE_CHECKING:
-    from enhance_cli.evaluate.protocol import Score
+    from torch import Tensor
+
+    from enhance_cli.evaluate.pairs import Example
+    from enhance_cli.evaluate.results import Results
 
 _DEFAULTS = EvaluateOptions()
-_UNITS = {"psnr": ("psnr_y, dB", ".2f"), "ssim": ("ssim_y", ".4f")}
+
+
+class _NetworkFile(click.ParamType[tuple[str, Path]]):
+    """NAME=FILE: the weights of a network that would otherwise be downloaded."""
+
+    name = "network"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Path]:
+        name, equals, file = str(value).partition("=")
+        if not (name and equals and file):
+            self.fail(f"{value!r} is not NAME=FILE.", param, ctx)
+        return name, Path(file)
 
 
 @click.command()
@@ -25,93 +44,135 @@ _UNITS = {"psnr": ("psnr_y, dB", ".2f"), "ssim": ("ssim_y", ".4f")}
 @click.option(
     "--metric",
     "metrics",
-    type=click.Choice(METRICS),
+    type=click.Choice(["psnr", "ssim", *METRICS, "all"]),
     multiple=True,
     default=_DEFAULTS.metrics,
     show_default=True,
-    help="May be repeated.",
+    help="May be repeated; psnr and ssim are on luma, in the protocol rgb on RGB.",
+)
+@click.option(
+    "--protocol",
+    type=click.Choice(PROTOCOLS),
+    default=_DEFAULTS.protocol,
+    show_default=True,
+    help="The literature's; RGB without a border; or inputs made by Lanczos.",
 )
 @click.option(
     "--model",
-    default=_DEFAULTS.model,
+    "models",
+    multiple=True,
+    default=_DEFAULTS.models,
     show_default=True,
-    help="A shipped network, or a .safetensors file.",
+    help="A shipped network, a .safetensors file, or bicubic, lanczos, nearest. May be repeated.",
 )
+@click.option(
+    "--images",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Results of any program, named like their originals. May be repeated.",
+)
+@click.option(
+    "--network",
+    "networks",
+    type=_NetworkFile(),
+    multiple=True,
+    metavar="NAME=FILE",
+    help="A network that cannot be downloaded: alexnet for lpips, vgg16 for dists, a classifier.",
+)
+@click.option("--recognition", is_flag=True, help="Classify what was enlarged, instead of metrics.")
+@click.option(
+    "--classifier",
+    default=_DEFAULTS.classifier,
+    show_default=True,
+    metavar="NAME",
+    help="torchvision's, for --recognition.",
+)
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    help="Lines of file name and class, where folders do not name it.",
+)
+@click.option("--skip-bad", is_flag=True, help="Leave out, and name, images that do not fit.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.option("--csv", "csv", type=click.Path(path_type=Path), help="Write every value to a file.")
+@click.option(
+    "--report", type=click.Path(path_type=Path), help="Write a page with scores and pictures."
+)
+@click.option("--card", is_flag=True, help="Write the means into the cards of the models' weights.")
 @backend_options
-def evaluate(as_json: bool, **values: Any) -> None:
-    """Measure a network against originals.
+@click.pass_context
+def evaluate(
+    ctx: click.Context,
+    /,
+    as_json: bool,
+    csv: Path | None,
+    report: Path | None,
+    card: bool,
+    **values: Any,
+) -> None:
+    """Measure networks against originals, side by side.
 
     DATA is a folder of originals, or one that holds HR/ and LR/. Without it, the photographs
-    that come with enhance are measured.
+    that come with enhance are measured. Bicubic enlargement is always measured too.
+
+    With --recognition DATA holds photographs of ImageNet's classes, in a folder for each.
     """
-    from enhance_cli.evaluate import protocol
-    from enhance_cli.model.device import pick_backend
-    from enhance_cli.model.weights import find_weights, load_generator
-    from enhance_cli.upscale.engine import Engine
+    from enhance_cli.evaluate.recognition import measure_recognition
+    from enhance_cli.evaluate.report import Gallery, write_report
+    from enhance_cli.evaluate.similarity import measure_similarity
 
     options = EvaluateOptions(**values)
-    metrics = tuple(dict.fromkeys(options.metrics))
-    pairs = protocol.find_pairs(options.data or protocol.bundled_photographs())
-    generator, _ = load_generator(find_weights(options.model))
-    engine = Engine(generator, pick_backend(options.device, options.precision))
-    console = Console(stderr=True)
-    with console.status("measuring") as status:
-        scores = []
-        for done in protocol.score(pairs, engine, metrics):
-            scores.append(done)
-            status.update(f"measuring {len(scores)} of {len(pairs)}")
-    described = protocol.describe_protocol(engine.scale, low_res_given=pairs[0].low_res is not None)
+    _check_recognition(ctx, options)
+    measure = measure_recognition if options.recognition else measure_similarity
+    for written in (csv, report):
+        if written and not written.absolute().parent.is_dir():
+            raise EnhanceError(f"no such folder: {written.absolute().parent}; create it first")
+    gallery = Gallery()
+    with Console(stderr=True).status("measuring") as status:
+
+        def on_image(done: int, total: int, example: Example, estimates: dict[str, Tensor]) -> None:
+            status.update(f"measuring {done} of {total}")
+            if report:
+                gallery.add(example, estimates, done - 1, total)
+
+        results = measure(options, on_image)
+    if csv:
+        with replacing(csv) as file:
+            file.write(results.as_csv().encode())
+    if report:
+        write_report(report, results, gallery)
+    if card:
+        _write_cards(results, options.models)
+    _show(results, as_json)
+
+
+def _write_cards(results: Results, models: tuple[str, ...]) -> None:
+    from enhance_cli.evaluate.card import card_of, update_card
+    from enhance_cli.evaluate.methods import BASELINES
+    from enhance_cli.model.weights import find_weights
+
+    for model in models:
+        if model not in BASELINES:
+            update_card(card_of(find_weights(model)), results, model)
+
+
+def _show(results: Results, as_json: bool) -> None:
+    for note in results.notes():
+        click.echo(f"note: {note}", err=True)
     if as_json:
-        click.echo(json.dumps(_as_json(scores, metrics, options.model, described)))
-    else:
-        Console().print(_table(scores, metrics, options.model))
-        click.echo(described)
+        click.echo(json.dumps(results.as_json()))
+        return
+    Console().print(score_table(results))
+    for line in [*results.verdicts(), results.description]:
+        click.echo(line)
 
 
-def _means(scores: list[Score], metrics: tuple[str, ...]) -> Score:
-    from enhance_cli.evaluate.protocol import Score, mean
-
-    return Score(
-        "mean",
-        {metric: mean([score.model for score in scores], metric) for metric in metrics},
-        {metric: mean([score.bicubic for score in scores], metric) for metric in metrics},
-    )
-
-
-def _table(scores: list[Score], metrics: tuple[str, ...], model: str) -> Table:
-    table = Table("image")
-    for metric in metrics:
-        unit, _ = _UNITS[metric]
-        table.add_column(f"bicubic\n{unit}", justify="right")
-        table.add_column(f"{model}\n{unit}", justify="right")
-    for score in [*scores, _means(scores, metrics)]:
-        if score.name == "mean":
-            table.add_section()
-        cells = [
-            format(value[metric], _UNITS[metric][1])
-            for metric in metrics
-            for value in (score.bicubic, score.model)
-        ]
-        table.add_row(score.name, *cells)
-    return table
-
-
-def _as_json(
-    scores: list[Score], metrics: tuple[str, ...], model: str, described: str
-) -> dict[str, Any]:
-    means = _means(scores, metrics)
-    return {
-        "protocol": described,
-        "model": model,
-        "images": [
-            {"image": score.name, "model": _finite(score.model), "bicubic": _finite(score.bicubic)}
-            for score in scores
-        ],
-        "mean": {"model": _finite(means.model), "bicubic": _finite(means.bicubic)},
-    }
-
-
-def _finite(values: dict[str, float]) -> dict[str, float | str]:
-    """JSON has no infinity: identical images are the string "inf"."""
-    return {name: "inf" if value == float("inf") else value for name, value in values.items()}
+def _check_recognition(ctx: click.Context, options: EvaluateOptions) -> None:
+    if not options.recognition:
+        return
+    if options.data is None:
+        raise click.UsageError("--recognition needs DATA, photographs of ImageNet's classes.")
+    for name, option in (("metrics", "metric"), ("protocol", "protocol"), ("images", "images")):
+        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"--recognition does not go with --{option}.")

@@ -38,7 +38,7 @@ def show_training(run: Run, processes: Processes) -> None:
             seen.update(report.values)
             line = _line(report, seen)
             progress.update(task, completed=report.progress, description=line)
-            if "validation_psnr_y" in report.values and not console.is_terminal:
+            if "validation/psnr_y" in report.values and not console.is_terminal:
                 console.print(line, highlight=False, soft_wrap=True)
 
         run.train(on_report, lambda: bool(stopped))
@@ -61,8 +61,8 @@ def _line(report: Report, seen: dict[str, float]) -> str:
         left,
         f"loss {seen.get('loss', math.nan):.5f}",
     ]
-    if "validation_psnr_y" in seen:
-        parts.append(f"validation {seen['validation_psnr_y']:.3f} dB")
+    if "validation/psnr_y" in seen:
+        parts.append(f"validation {seen['validation/psnr_y']:.3f} dB")
     return " · ".join(part for part in parts if part)
 
 

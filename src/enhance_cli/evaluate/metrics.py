@@ -1,4 +1,8 @@
-"""What the field measures of a single pair; each metric is a pure function."""
+"""What the field measures of a single pair; each metric is a pure function.
+
+The two images are RGB in [0, 1], (1, 3, H, W), already cropped to what counts. Computed in
+their own type: float32 is within 1e-5 of float64, and twice as fast.
+"""
 
 from __future__ import annotations
 
@@ -11,41 +15,84 @@ from torch import Tensor
 from enhance_cli.images.colour import luma_studio
 
 _K1, _K2, _PEAK = 0.01, 0.03, 255.0
+_MIDDLE = 128.0  # levels
+_GAUSS = [math.exp(-((offset / 1.5) ** 2) / 2) for offset in range(-5, 6)]
+_WINDOW = [value / sum(_GAUSS) for value in _GAUSS]
+_SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # weights of MS-SSIM, finest first
 
 
-def psnr_y(estimate: Tensor, original: Tensor, border: int) -> float:
-    """Return the PSNR in dB of the luma (BT.601 studio range) of two RGB images in [0, 1].
-
-    Both are (1, 3, H, W); `border` pixels are cropped at each side. Identical images give inf.
-    """
-    error = (_luma(estimate, border) - _luma(original, border)).square().mean().item()
-    return 10 * math.log10(_PEAK**2 / error) if error else math.inf
+def psnr_y(estimate: Tensor, original: Tensor) -> float:
+    """Return the PSNR in dB of the luma (BT.601 studio range); identical images give inf."""
+    return _psnr(luma_studio(estimate), luma_studio(original))
 
 
-def ssim_y(estimate: Tensor, original: Tensor, border: int) -> float:
-    """Return the SSIM of the luma of two RGB images in [0, 1], (1, 3, H, W).
+def psnr_rgb(estimate: Tensor, original: Tensor) -> float:
+    """Return the PSNR in dB over all values of the three channels; identical images give inf."""
+    return _psnr(estimate * _PEAK, original * _PEAK)
+
+
+def ssim_y(estimate: Tensor, original: Tensor) -> float:
+    """Return the SSIM of the luma (BT.601 studio range).
 
     11×11 Gaussian window of σ 1.5, only where it fits wholly inside, dynamic range 255, as the
     authors' MATLAB code. Source: Wang et al. 2004, doi:10.1109/TIP.2003.819861.
     """
-    x, y = _luma(estimate, border), _luma(original, border)
+    return _ssim(luma_studio(estimate), luma_studio(original))
+
+
+def ssim_rgb(estimate: Tensor, original: Tensor) -> float:
+    """Return the mean of the SSIM of the three channels, each as in `ssim_y`."""
+    return _ssim(estimate * _PEAK, original * _PEAK)
+
+
+def ms_ssim(estimate: Tensor, original: Tensor) -> float:
+    """Return the multi-scale SSIM of the luma: structure at five scales, and SSIM at the coarsest.
+
+    Both sides need 161 pixels. As the authors' MATLAB code: means of 2×2 pixels between scales,
+    a last odd one by itself. Source: Wang et al. 2003, doi:10.1109/ACSSC.2003.1292216.
+    """
+    x, y = luma_studio(estimate), luma_studio(original)
+    product: float = 1.0
+    for weight in _SCALES[:-1]:
+        structure, _ = _compare(x, y)
+        product *= max(0.0, structure.mean(dtype=torch.float64).item()) ** weight
+        x, y = (F.avg_pool2d(image, 2, ceil_mode=True) for image in (x, y))
+    product *= max(0.0, _ssim(x, y)) ** _SCALES[-1]
+    return product
+
+
+def _psnr(x: Tensor, y: Tensor) -> float:
+    """Compare levels of 0 to 255."""
+    error = (x - y).square().mean(dtype=torch.float64).item()
+    return 10 * math.log10(_PEAK**2 / error) if error else math.inf
+
+
+def _ssim(x: Tensor, y: Tensor) -> float:
+    """Compare levels of 0 to 255, (1, C, H, W)."""
+    return _compare(x, y)[1].mean(dtype=torch.float64).item()
+
+
+def _compare(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the structure term of SSIM, and SSIM, at each place of the window."""
+    x, y = x - _MIDDLE, y - _MIDDLE  # variances are differences of squares: keep those small
     mean_x, mean_y = _blur(x), _blur(y)
-    var_x, var_y = _blur(x * x) - mean_x**2, _blur(y * y) - mean_y**2
+    variances = _blur(x * x + y * y) - mean_x**2 - mean_y**2
     covariance = _blur(x * y) - mean_x * mean_y
     c1, c2 = (_K1 * _PEAK) ** 2, (_K2 * _PEAK) ** 2
-    structure = (2 * covariance + c2) / (var_x + var_y + c2)
-    return (structure * (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)).mean().item()
-
-
-def _luma(image: Tensor, border: int) -> Tensor:
-    height, width = image.shape[2:]
-    cropped = image[:, :, border : height - border, border : width - border]
-    return luma_studio(cropped.double())
+    structure = (2 * covariance + c2) / (variances + c2)
+    mean_x, mean_y = mean_x + _MIDDLE, mean_y + _MIDDLE
+    return structure, structure * (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
 
 
 def _blur(image: Tensor) -> Tensor:
-    """Filter (1, 1, H, W) with the window, without padding."""
-    offsets = torch.arange(11, dtype=image.dtype, device=image.device) - 5
-    window = torch.exp(-(offsets**2) / (2 * 1.5**2))
-    window = window / window.sum()
-    return F.conv2d(F.conv2d(image, window.view(1, 1, 11, 1)), window.view(1, 1, 1, 11))
+    """Filter (1, C, H, W) with the window, without padding.
+
+    Sums of shifted images: a convolution of one channel takes twice as long on a CPU.
+    """
+    for axis in (2, 3):
+        size = image.shape[axis] - 10
+        total = image.narrow(axis, 0, size) * _WINDOW[0]
+        for offset in range(1, 11):
+            total.add_(image.narrow(axis, offset, size), alpha=_WINDOW[offset])
+        image = total
+    return image

@@ -1,117 +1,169 @@
-"""From a folder to scores: which pairs are compared, made how, measured how."""
+"""The named protocols: how low resolution is made, what is compared, and the scores."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import torch
+from PIL import Image
 from torch import Tensor
 
-import enhance_cli
 from enhance_cli.errors import EnhanceError
-from enhance_cli.evaluate.metrics import psnr_y, ssim_y
-from enhance_cli.images.files import find_images, read_pixels
-from enhance_cli.images.resize import reduce_levels, resize
+from enhance_cli.evaluate.methods import Enlarge, from_engine
+from enhance_cli.evaluate.pairs import Example, Pair, Skipped, load_example
+from enhance_cli.evaluate.pairs import find_pairs as find_pairs  # what training begins with
+from enhance_cli.evaluate.suite import Metric, load_metric
+from enhance_cli.images.files import Photo, from_pillow, to_pillow
+from enhance_cli.images.resize import reduce_levels
+from enhance_cli.model.device import Backend
 from enhance_cli.upscale.engine import Engine
-
-METRICS = {"psnr": psnr_y, "ssim": ssim_y}
-SMALLEST_SIDE = 32  # pixels of an original: the SSIM window must fit after cropping
 
 
 @dataclass(frozen=True)
-class Pair:
-    """An original, and its low-resolution file; None where that is made from the original."""
+class Protocol:
+    """What a number means besides its metric. Numbers of two protocols are not comparable."""
 
-    high_res: Path
-    low_res: Path | None
+    name: str
+    colour: str  # what "psnr" and "ssim" stand for: luma, "y", or "rgb"
+    is_cropped: bool  # whether `scale` pixels at each border do not count
+    reduce: Callable[[Tensor, int], Tensor]  # (3, H, W) uint8 and the scale to low resolution
+    reduction: str
+    takes_low_res: bool  # whether low-resolution images that are given are used
+
+    def border(self, scale: int) -> int:
+        """Return how many pixels at each border do not count."""
+        return scale if self.is_cropped else 0
+
+    def describe(self, scale: int, *, low_res_given: bool) -> str:
+        """Say in one line what the numbers mean."""
+        given = low_res_given and self.takes_low_res
+        source = "low-resolution images as given" if given else f"reduced by {self.reduction}"
+        border = f"{scale} pixels cropped at each border" if self.is_cropped else "no border"
+        return (
+            f"protocol {self.name}: ×{scale}, 8-bit RGB, {border}, {source}; _y is luma of BT.601 "
+            "studio range"
+        )
+
+
+def reduce_bicubic(original: Tensor, scale: int) -> Tensor:
+    """Reduce (3, H, W) uint8 as MATLAB's imresize, to the bit."""
+    return reduce_levels(original[None].double(), scale)[0].to(torch.uint8)
+
+
+def reduce_lanczos(original: Tensor, scale: int) -> Tensor:
+    """Reduce (3, H, W) uint8 as Pillow's antialiased Lanczos, as EnhanceNet's authors did."""
+    _, height, width = original.shape
+    image = to_pillow(Photo(original))
+    reduced = image.resize((width // scale, height // scale), Image.Resampling.LANCZOS)
+    return from_pillow(reduced).pixels
+
+
+_MATLAB = "MATLAB-compatible bicubic"
+STANDARD = Protocol("standard", "y", True, reduce_bicubic, _MATLAB, takes_low_res=True)
+"""The literature's: PSNR and SSIM of super-resolution papers are this."""
+PROTOCOLS = {
+    "standard": STANDARD,
+    "rgb": Protocol("rgb", "rgb", False, reduce_bicubic, _MATLAB, takes_low_res=True),
+    "lanczos": Protocol(
+        "lanczos", "y", True, reduce_lanczos, "Pillow's Lanczos", takes_low_res=False
+    ),
+}
+
+
+OnImage = Callable[[int, int, Example, dict[str, Tensor]], None]
+"""Told after each image: how many are done, of how many, its pixels and its estimates."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """The metrics of one image, for the model and for plain bicubic enlargement."""
+    """The metrics of one image, by method and then by metric; nan where one cannot be measured."""
 
     name: str
-    model: dict[str, float]
-    bicubic: dict[str, float]
+    values: dict[str, dict[str, float]]
 
 
-def describe_protocol(scale: int, *, low_res_given: bool) -> str:
-    """Say in one line what the numbers mean."""
-    source = "low-resolution images as given" if low_res_given else "MATLAB-compatible bicubic"
-    return (
-        f"×{scale}, 8-bit RGB, luma of BT.601 studio range, {scale} pixels cropped at each border, "
-        f"{source}; bicubic: MATLAB-compatible"
-    )
+def enlarge_each(
+    pairs: list[Pair],
+    methods: Mapping[str, Enlarge],
+    protocol: Protocol,
+    scale: int,
+    on_skip: Callable[[Skipped], None] | None = None,
+) -> Iterator[tuple[Example, dict[str, Tensor]]]:
+    """Yield each pair's pixels and the estimate of each method, in order, decoded ahead.
 
-
-def bundled_photographs() -> Path:
-    """Return the folder of CC0 photographs that comes with the package."""
-    return Path(enhance_cli.__file__).parent / "samples"
-
-
-def find_pairs(data: Path) -> list[Pair]:
-    """Return the pairs of a folder of originals, or of one with HR/ and LR/ matched by name.
-
-    Raises EnhanceError if there is no image or a partner is missing.
+    Raises EnhanceError for the first pair that does not fit; with `on_skip` it is reported
+    there instead, and left out for all methods alike.
     """
-    if not (data / "HR").is_dir():
-        return [Pair(path, None) for path in find_images(data)]
-    originals = find_images(data / "HR")
-    if not (data / "LR").is_dir():
-        return [Pair(path, None) for path in originals]
-    low = {path.stem: path for path in find_images(data / "LR")}
-    missing = [path.name for path in originals if path.stem not in low]
-    if missing:
-        raise EnhanceError(f"{data / 'LR'} has no partner of {', '.join(missing)}")
-    return [Pair(path, low[path.stem]) for path in originals]
+    for pair, loading in _load_ahead(pairs, protocol, scale):
+        try:
+            example = loading.result()
+            estimates = {name: enlarge(example) for name, enlarge in methods.items()}
+        except EnhanceError as error:
+            if on_skip is None:
+                raise
+            on_skip(Skipped(pair.name, str(error)))
+        else:
+            yield example, estimates
 
 
-def score(pairs: list[Pair], engine: Engine, metrics: tuple[str, ...]) -> Iterator[Score]:
-    """Yield the scores of each pair, in order. Raises EnhanceError for pairs that do not fit."""
-    for pair in pairs:
-        original, low = load_pair(pair, engine.scale)
-        height, width = original.shape[2:]
-        estimate = engine.enlarge(low).float().div(255)[None]
-        bicubic = enlarge_bicubic(low, height, width).float().div(255)[None]
-        yield Score(
-            pair.high_res.name,
-            {name: METRICS[name](estimate, original, engine.scale) for name in metrics},
-            {name: METRICS[name](bicubic, original, engine.scale) for name in metrics},
-        )
+def _load_ahead(
+    pairs: list[Pair], protocol: Protocol, scale: int
+) -> Iterator[tuple[Pair, Future[Example]]]:
+    waiting = iter(pairs)
+    ahead: deque[tuple[Pair, Future[Example]]] = deque()
+    with ThreadPoolExecutor(1) as pool:
+        while True:
+            for pair in islice(waiting, 3 - len(ahead)):
+                used = pair if protocol.takes_low_res else replace(pair, low_res=None)
+                ahead.append((pair, pool.submit(load_example, used, scale, protocol.reduce)))
+            if not ahead:
+                return
+            yield ahead.popleft()
 
 
-def load_pair(pair: Pair, scale: int) -> tuple[Tensor, Tensor]:
-    """Return the original, (1, 3, H, W) in [0, 1], and the low-resolution (3, H, W) uint8.
-
-    An original whose sides are no multiples of the scale is cropped to them first, as is
-    customary. Raises EnhanceError if it is too small or the two do not fit together.
-    """
-    pixels = read_pixels(pair.high_res)
-    height, width = (side // scale * scale for side in pixels.shape[1:])
-    if min(height, width) < SMALLEST_SIDE:
-        raise EnhanceError(f"{pair.high_res} is too small to measure: {width}×{height}")
-    pixels = pixels[:, :height, :width]
-    original = pixels[None].float().div(255)
-    if pair.low_res is None:
-        return original, reduce_levels(pixels[None].double(), scale)[0].to(torch.uint8)
-    low = read_pixels(pair.low_res)
-    if low.shape[1:] != (height // scale, width // scale):
-        raise EnhanceError(
-            f"{pair.low_res} is {low.shape[2]}×{low.shape[1]}, expected "
-            f"{width // scale}×{height // scale} for {pair.high_res}"
-        )
-    return original, low
-
-
-def enlarge_bicubic(low: Tensor, height: int, width: int) -> Tensor:
-    """Enlarge (3, H, W) uint8 to (3, height, width) uint8: what every network is compared with."""
-    enlarged = resize(low.double()[None], height, width)[0]
-    return enlarged.round().clamp(0, 255).to(torch.uint8)
+@torch.inference_mode()
+def measure(
+    example: Example,
+    estimates: Mapping[str, Tensor],
+    metrics: Mapping[str, Metric],
+    border: int,
+    device: torch.device,
+) -> Score:
+    """Return the metrics of estimates, (3, H, W) uint8, without the border, on the device."""
+    original = _prepare(example.original, border, device)
+    side = min(original.shape[2:])
+    values = {}
+    for name, estimate in estimates.items():
+        assert estimate.shape == example.original.shape, name
+        prepared = _prepare(estimate, border, device)
+        values[name] = {
+            key: metric.compute(prepared, original) if side >= metric.smallest else math.nan
+            for key, metric in metrics.items()
+        }
+    return Score(example.pair.name, values)
 
 
-def mean(scores: list[dict[str, float]], metric: str) -> float:
-    """Return the mean over images; infinite where one of them is identical to its original."""
-    return math.fsum(score[metric] for score in scores) / len(scores)
+def _prepare(pixels: Tensor, border: int, device: torch.device) -> Tensor:
+    """Turn (3, H, W) uint8 into what metrics take."""
+    _, height, width = pixels.shape
+    inner = pixels[:, border : height - border, border : width - border]
+    return inner.to(device).float().div(255)[None]
+
+
+def metric_device(backend: Backend) -> torch.device:
+    """Return where to measure: beside the network, unless that has no float64 (MPS)."""
+    return torch.device("cpu") if backend.device.type == "mps" else backend.device
+
+
+def mean_psnr_y(pairs: list[Pair], engine: Engine) -> float:
+    """Return the mean psnr_y of a network by the standard protocol; training validates by it."""
+    border, device = STANDARD.border(engine.scale), metric_device(engine.backend)
+    metrics = {"psnr_y": load_metric("psnr_y", device, {})}
+    each = enlarge_each(pairs, {"model": from_engine(engine)}, STANDARD, engine.scale)
+    scores = [measure(*one, metrics, border, device).values["model"]["psnr_y"] for one in each]
+    return math.fsum(scores) / len(scores)

@@ -120,6 +120,7 @@ def _download() -> Mapping[str, Tensor]:
     except (OSError, RuntimeError) as error:  # no network or disk; a wrong hash
         raise EnhanceError(
             f"cannot download VGG-19 from {weights.url} ({error}): connect this machine to the "
-            "network, or give the weights by --vgg FILE (safetensors, torchvision's names)"
+            "network, or give it as safetensors with torchvision's names, by --vgg FILE or, to "
+            "evaluate, --network vgg19=FILE"
         ) from error
     return state

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from enhance_cli.config import Dimensions, LossWeights, TrainOptions
 from enhance_cli.errors import EnhanceError
+from enhance_cli.evaluate.suite import Metric, Unit
+from enhance_cli.evaluate.texture import feature_distance, gram_distance
 from enhance_cli.model.device import Backend
 from enhance_cli.model.features import load_features
 from enhance_cli.model.generator import Generator
@@ -98,6 +100,16 @@ class Learner:
             self.features.calibrate(batch.to(self.device).float().div(255) for batch in batches)
         means = self._processes.mean(list(self.features.means.values()))
         self.features.restore_means(dict(zip(self.features.means, means, strict=True)))
+
+    def distances(self) -> dict[str, Metric]:
+        """Return what P and T are about as metrics, without their weights, by layer."""
+        weights, features = self.options.loss_weights, self.features
+        if features is None:
+            return {}
+        by_name = {f"gram_{layer}": gram_distance(features, layer) for layer in weights.texture}
+        for layer in weights.perceptual:
+            by_name[f"features_{layer}"] = feature_distance(features, layer)
+        return {name: Metric(compute=compute, unit=Unit()) for name, compute in by_name.items()}
 
     def _prepare(self, batch: Tensor, index: int) -> tuple[Tensor, Tensor]:
         """Return the low-resolution images and their originals, in [0, 1], on the device."""

@@ -64,7 +64,8 @@ class Run:
         self.processes = processes or Processes(device=backend.device)
         self.scan = scan(Path(options.data), options.crop)
         self.learner = Learner(options, backend, self.processes)
-        self.validation = Validation(Path(options.val), backend) if options.val else None
+        metrics = self.learner.distances()
+        self.validation = Validation(Path(options.val), backend, metrics) if options.val else None
         self.step, self.elapsed, self.best = 0, 0.0, -math.inf
         self._commit = commit_of_source()
         self._log: Log | None = None
@@ -220,9 +221,9 @@ class Run:
         """Measure the averaged weights, keep the best, and record values and pictures."""
         if not self._log:
             return
-        values = validation.measure(self.learner.average, self.learner.features)
-        if values["validation_psnr_y"] > self.best:
-            self.best = values["validation_psnr_y"]
+        values = validation.measure(self.learner.average)
+        if values["validation/psnr_y"] > self.best:
+            self.best = values["validation/psnr_y"]
             self._save_weights("best.safetensors")
         self._tell(values, on_report)
         self._log.show(self.step, lambda: validation.show(self.learner.average))

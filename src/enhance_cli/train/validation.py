@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from enhance_cli.evaluate import protocol
-from enhance_cli.evaluate.metrics import psnr_y
+from enhance_cli.evaluate.methods import from_engine, from_interpolation
+from enhance_cli.evaluate.pairs import find_pairs
+from enhance_cli.evaluate.suite import Metric, load_metric
 from enhance_cli.model.device import Backend
-from enhance_cli.model.features import Features
 from enhance_cli.model.generator import Generator
-from enhance_cli.model.losses import perceptual_loss, texture_loss
 from enhance_cli.upscale.engine import Engine
 
 _SHOWN = 4  # photographs of which a crop is shown
@@ -23,52 +23,38 @@ _CROP = 128  # pixels on a side
 class Validation:
     """A folder of photographs, enlarged and measured by the code of `enhance evaluate`.
 
-    Raises EnhanceError if the folder holds none.
+    `metrics` are measured besides psnr_y. Raises EnhanceError if the folder holds no photograph.
     """
 
-    def __init__(self, folder: Path, backend: Backend) -> None:
-        self.pairs, self.backend = protocol.find_pairs(folder), backend
+    def __init__(self, folder: Path, backend: Backend, metrics: dict[str, Metric]) -> None:
+        self.pairs, self.backend = find_pairs(folder), backend
+        self.device = protocol.metric_device(backend)
+        self.metrics = {"psnr_y": load_metric("psnr_y", self.device, {})} | metrics
 
-    def measure(self, generator: Generator, features: Features | None) -> dict[str, float]:
-        """Return the mean psnr_y, and with features their distances to the originals' by layer.
-
-        A distance is what the loss of that layer would be without its weight.
-        """
+    def measure(self, generator: Generator) -> dict[str, float]:
+        """Return the mean of each metric, by the standard protocol."""
         engine = Engine(copy.deepcopy(generator), self.backend)
-        measured = []
-        for pair in self.pairs:
-            original, low = protocol.load_pair(pair, engine.scale)
-            estimate = engine.enlarge(low)[None].float().div(255)
-            values = {"validation_psnr_y": psnr_y(estimate, original, engine.scale)}
-            if features:
-                values |= distances(features, estimate, original)
-            measured.append(values)
-        return {name: protocol.mean(measured, name) for name in measured[0]}
+        border = protocol.STANDARD.border(engine.scale)
+        methods = {"model": from_engine(engine)}
+        each = protocol.enlarge_each(self.pairs, methods, protocol.STANDARD, engine.scale)
+        scores = [protocol.measure(*one, self.metrics, border, self.device) for one in each]
+        return {
+            f"validation/{name}": sum(s.values["model"][name] for s in scores) / len(scores)
+            for name in self.metrics
+        }
 
     def show(self, generator: Generator) -> Tensor:
         """Return fixed crops, (rows, 3, h, 3w) in [0, 1]: bicubic, estimate, original beside."""
         engine = Engine(copy.deepcopy(generator), self.backend)
+        methods = {"bicubic": from_interpolation("bicubic"), "model": from_engine(engine)}
+        shown = self.pairs[:_SHOWN]
         rows = []
-        for pair in self.pairs[:_SHOWN]:
-            original, low = protocol.load_pair(pair, engine.scale)
-            height, width = original.shape[2:]
-            bicubic = protocol.enlarge_bicubic(low, height, width).float().div(255)
-            images = (bicubic, engine.enlarge(low).float().div(255), original[0])
+        for example, estimates in protocol.enlarge_each(
+            shown, methods, protocol.STANDARD, engine.scale
+        ):
+            images = (*estimates.values(), example.original)
             rows.append(torch.cat([_centre(image) for image in images], dim=2))
-        return torch.stack(rows)
-
-
-@torch.no_grad()
-def distances(features: Features, estimate: Tensor, original: Tensor) -> dict[str, float]:
-    """Return the texture and the feature distance of each layer; images are (1, 3, H, W)."""
-    device = next(features.parameters()).device
-    of_estimate, of_original = features(estimate.to(device)), features(original.to(device))
-    found = {}
-    for layer in features.layers:
-        pair = of_estimate[layer], of_original[layer]
-        found[f"distance/gram {layer}"] = texture_loss(*pair).item()
-        found[f"distance/features {layer}"] = perceptual_loss(*pair).item()
-    return found
+        return torch.stack(rows).float().div(255)
 
 
 def _centre(image: Tensor) -> Tensor:

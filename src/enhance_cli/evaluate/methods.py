@@ -1,0 +1,100 @@
+"""What is compared: networks, plain interpolation, and the results of any other program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from enhance_cli.config import Dimensions
+from enhance_cli.errors import EnhanceError
+from enhance_cli.evaluate.pairs import Example, Pair, find_partners, is_grey
+from enhance_cli.images.files import Photo, from_pillow, read_pixels, to_pillow
+from enhance_cli.images.resize import resize
+from enhance_cli.model.device import Backend
+from enhance_cli.model.weights import find_weights, load_generator
+from enhance_cli.upscale.engine import Engine
+
+Enlarge = Callable[[Example], Tensor]
+"""Return the estimate of an original, of its shape (3, H, W), uint8. May raise EnhanceError."""
+
+
+def enlarge_bicubic(low: Tensor, height: int, width: int) -> Tensor:
+    """Enlarge (3, H, W) uint8 to (3, height, width) uint8 as MATLAB: the field's baseline."""
+    enlarged = resize(low.double()[None], height, width)[0]
+    return enlarged.round().clamp(0, 255).to(torch.uint8)
+
+
+def enlarge_lanczos(low: Tensor, height: int, width: int) -> Tensor:
+    """Enlarge (3, H, W) uint8 to (3, height, width) uint8 by Pillow's Lanczos of 3 lobes."""
+    image = to_pillow(Photo(low)).resize((width, height), Image.Resampling.LANCZOS)
+    return from_pillow(image).pixels
+
+
+def enlarge_nearest(low: Tensor, height: int, width: int) -> Tensor:
+    """Enlarge (3, H, W) uint8 to (3, height, width) uint8 by repeating pixels."""
+    return low.repeat_interleave(height // low.shape[1], 1).repeat_interleave(
+        width // low.shape[2], 2
+    )
+
+
+BASELINES = {"bicubic": enlarge_bicubic, "lanczos": enlarge_lanczos, "nearest": enlarge_nearest}
+
+
+def load_methods(models: Sequence[str], backend: Backend) -> tuple[dict[str, Enlarge], int]:
+    """Return bicubic and the models, by name, and the scale that they share.
+
+    A model is a shipped name, a file, or one of the baselines. Raises EnhanceError if one is not
+    there or enlarges by another factor than the rest.
+    """
+    methods: dict[str, Enlarge] = {"bicubic": from_interpolation("bicubic")}
+    scales = {}
+    for model in models:
+        if model in BASELINES:
+            methods[model] = from_interpolation(model)
+        else:
+            engine = Engine(load_generator(find_weights(model))[0], backend)
+            methods[model], scales[model] = from_engine(engine), engine.scale
+    if len(set(scales.values())) > 1:
+        listed = ", ".join(f"{model} ×{scale}" for model, scale in scales.items())
+        raise EnhanceError(f"models of different scales cannot be compared: {listed}")
+    return methods, next(iter(scales.values()), Dimensions().scale)
+
+
+def from_interpolation(name: str) -> Enlarge:
+    """Return a baseline as a method."""
+    return lambda example: BASELINES[name](example.low_res, *example.original.shape[1:])
+
+
+def from_engine(engine: Engine) -> Enlarge:
+    """Return a network as a method."""
+    return lambda example: engine.enlarge(example.low_res)
+
+
+def from_folder(folder: Path, pairs: Sequence[Pair], root: Path) -> Enlarge:
+    """Return, as a method, the results that some program wrote into a folder.
+
+    They are matched with the originals below `root` by name, as `find_partners` says. The method
+    raises EnhanceError for a result that is missing, of another size, or without the colour.
+    """
+    results = find_partners([pair.high_res for pair in pairs], root, folder)
+
+    def read_result(example: Example) -> Tensor:
+        original = example.pair.high_res
+        if original not in results:
+            raise EnhanceError(f"{folder} has no result for {original.name}, or several")
+        pixels = read_pixels(results[original])
+        _, height, width = example.original.shape
+        if pixels.shape != example.original.shape:
+            raise EnhanceError(
+                f"{results[original]} is {pixels.shape[2]}×{pixels.shape[1]}, expected "
+                f"{width}×{height} as {original}, cropped to whole low-resolution pixels"
+            )
+        if is_grey(pixels) and not is_grey(example.original):
+            raise EnhanceError(f"{results[original]} is grey, {original} is in colour")
+        return pixels
+
+    return read_result

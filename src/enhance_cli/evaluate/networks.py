@@ -1,0 +1,81 @@
+"""ImageNet networks of torchvision, which some metrics look through: downloaded, or from a file."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import urlparse
+
+import torch
+
+from enhance_cli.errors import EnhanceError
+from enhance_cli.model.weights import read_tensors
+
+Networks = Mapping[str, Path]
+"""The files that stand in for downloads, by torchvision's name of the network."""
+
+
+def imagenet_weights(name: str) -> Any:
+    """Return torchvision's entry of the ImageNet weights of a network. Raises EnhanceError."""
+    from torchvision.models import get_model_weights  # type: ignore[import-untyped]  # no stubs
+
+    try:
+        return get_model_weights(name)["IMAGENET1K_V1"]
+    except (KeyError, ValueError) as error:
+        raise EnhanceError(f"torchvision has no network {name!r} with ImageNet weights") from error
+
+
+@contextmanager
+def pretrained(name: str, networks: Networks) -> Iterator[None]:
+    """Let the network be built inside with its ImageNet weights, from its file if there is one.
+
+    torchvision looks for a download in torch.hub's folder before it asks the network, so a folder
+    that holds the file is put in its place. The file may be torchvision's own or safetensors of
+    the same names; nothing in it is executed. Raises EnhanceError if the file does not hold the
+    network, or without a file if the download fails.
+    """
+    url, file = imagenet_weights(name).url, networks.get(name)
+    published = PurePosixPath(urlparse(url).path).name
+    try:
+        if file is None:
+            yield
+        else:
+            with TemporaryDirectory() as folder, _hub_folder(Path(folder)) as checkpoints:
+                torch.save(_read_state(file), checkpoints / published)
+                yield
+    except (OSError, RuntimeError) as error:
+        if file is not None:
+            raise EnhanceError(f"{file} does not hold torchvision's {name}") from error
+        raise EnhanceError(
+            f"the network {name} could not be downloaded ({error}); get {url} elsewhere and give "
+            f"it by --network {name}=FILE"
+        ) from error
+
+
+@contextmanager
+def _hub_folder(folder: Path) -> Iterator[Path]:
+    """Let torch.hub keep its downloads in another folder for a while; return where in it."""
+    before = torch.hub.get_dir()
+    checkpoints = folder / "checkpoints"
+    checkpoints.mkdir()
+    torch.hub.set_dir(folder)
+    try:
+        yield checkpoints
+    finally:
+        torch.hub.set_dir(before)
+
+
+def _read_state(file: Path) -> dict[str, Any]:
+    if file.suffix == ".safetensors":
+        return dict(read_tensors(file)[0])
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise EnhanceError(f"no such file: {file}") from error
+    except (pickle.UnpicklingError, EOFError) as error:
+        raise EnhanceError(f"{file} is not a file of weights") from error
+    return dict(state)

@@ -1,0 +1,162 @@
+"""From folders to originals with their low-resolution images, and what is wrong with some."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+import enhance_cli
+from enhance_cli.errors import EnhanceError
+from enhance_cli.images.files import find_images, read_pixels
+
+SMALLEST_SIDE = 32  # pixels of an original: the SSIM window must fit after cropping
+
+_SUFFIX = r"(x\d+|[-_.].*)"  # what programs add to the names of their results
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An original, and its low-resolution file; None where that is made from the original."""
+
+    name: str  # in tables: its path within the set
+    high_res: Path
+    low_res: Path | None
+
+
+@dataclass(frozen=True)
+class Example:
+    """A pair as pixels: the original (3, H, W) and its reduction (3, H/scale, W/scale), uint8."""
+
+    pair: Pair
+    original: Tensor
+    low_res: Tensor
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that was left out, and why."""
+
+    name: str
+    why: str
+
+
+def bundled_photographs() -> Path:
+    """Return the folder of CC0 photographs that comes with the package."""
+    return Path(enhance_cli.__file__).parent / "samples"
+
+
+def originals_folder(data: Path) -> Path:
+    """Return where the originals of a set lie: in its HR/, or itself."""
+    return data / "HR" if (data / "HR").is_dir() else data
+
+
+def find_pairs(data: Path) -> list[Pair]:
+    """Return the pairs of a folder of originals, or of one with HR/ and LR/ matched by name.
+
+    Raises EnhanceError if there is no image or a partner is missing.
+    """
+    pairs, unmatched = match_pairs(data)
+    if unmatched:
+        raise EnhanceError(name_all(unmatched))
+    return pairs
+
+
+def match_pairs(data: Path) -> tuple[list[Pair], list[Skipped]]:
+    """Return the pairs of a folder, and the files that have no partner.
+
+    Raises EnhanceError if there is no image.
+    """
+    root = originals_folder(data)
+    originals = find_images(root)
+    if root == data or not (data / "LR").is_dir():
+        return [Pair(_name(path, root), path, None) for path in originals], []
+    low = find_partners(originals, root, data / "LR")
+    pairs = [Pair(_name(path, root), path, low[path]) for path in originals if path in low]
+    unmatched = [
+        Skipped(_name(path, root), f"{data / 'LR'} has no partner")
+        for path in originals
+        if path not in low
+    ]
+    used = set(low.values())
+    unmatched += [
+        Skipped(_name(path, data / "LR"), f"{root} has no partner")
+        for path in find_images(data / "LR")
+        if path not in used
+    ]
+    return pairs, unmatched
+
+
+def find_partners(originals: list[Path], root: Path, folder: Path) -> dict[Path, Path]:
+    """Match originals below `root` with the files of a folder, by name without extension.
+
+    `a.png` goes with `a.jpg`, or else with `ax4.png`, `a_anything.png` or `a-anything.png`, if
+    there is exactly one and it is not another original's own. Raises EnhanceError for an empty
+    folder.
+    """
+    files: dict[str, list[Path]] = defaultdict(list)
+    for file in find_images(folder):
+        files[_key(file, folder)].append(file)
+    keys = {_key(original, root) for original in originals}
+    partners = {}
+    for original in originals:
+        key = _key(original, root)
+        close = re.compile(re.escape(key) + _SUFFIX)
+        found = files.get(key) or [
+            file for other in files.keys() - keys if close.fullmatch(other) for file in files[other]
+        ]
+        if len(found) == 1:
+            partners[original] = found[0]
+    return partners
+
+
+def load_example(pair: Pair, scale: int, reduce: Callable[[Tensor, int], Tensor]) -> Example:
+    """Decode a pair; `reduce(original, scale)` makes a low resolution that is not given.
+
+    An original whose sides are no multiples of the scale is cropped to them first, as is
+    customary. Raises EnhanceError if it is too small or the two do not fit together.
+    """
+    original = read_pixels(pair.high_res)
+    height, width = (side // scale * scale for side in original.shape[1:])
+    if min(height, width) < SMALLEST_SIDE:
+        raise EnhanceError(f"{pair.high_res} is too small to measure: {width}×{height}")
+    original = original[:, :height, :width]
+    if pair.low_res is None:
+        return Example(pair, original, reduce(original, scale))
+    low = read_pixels(pair.low_res)
+    if low.shape[1:] != (height // scale, width // scale):
+        raise EnhanceError(
+            f"{pair.low_res} is {low.shape[2]}×{low.shape[1]}, expected "
+            f"{width // scale}×{height // scale} for {pair.high_res}"
+        )
+    if is_grey(low) != is_grey(original):
+        grey, colour = pair.low_res, pair.high_res
+        if is_grey(original):
+            grey, colour = colour, grey
+        raise EnhanceError(f"{grey} is grey, {colour} is in colour")
+    return Example(pair, original, low)
+
+
+def is_grey(pixels: Tensor) -> bool:
+    """Whether the three channels of (3, H, W) are the same."""
+    return bool((pixels == pixels[:1]).all())
+
+
+def name_all(skipped: Iterable[Skipped]) -> str:
+    """Put into one line what is wrong, each reason with all its files."""
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for one in skipped:
+        reasons[one.why].append(one.name)
+    return "; ".join(f"{why}: {', '.join(names)}" for why, names in reasons.items())
+
+
+def _name(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
+def _key(path: Path, root: Path) -> str:
+    return _name(path.with_suffix(""), root)

@@ -1,0 +1,62 @@
+"""Metrics that look through a network: torchmetrics (Apache-2.0), the extra `metrics`.
+
+Each function loads one metric and returns it as a function of (estimate, original), both RGB in
+[0, 1], (1, 3, H, W). Each raises EnhanceError if what it needs is not there.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from enhance_cli.errors import EnhanceError
+from enhance_cli.evaluate.networks import Networks, pretrained
+
+Compute = Callable[[Tensor, Tensor], float]
+
+
+def load_lpips(device: torch.device, networks: Networks) -> Compute:
+    """Load LPIPS 0.1 over AlexNet, the version that papers report.
+
+    Source: Zhang et al. 2018, arXiv 1801.03924.
+    """
+    _need_torchmetrics("lpips")
+    from torchmetrics.image import LearnedPerceptualImagePatchSimilarity
+
+    with pretrained("alexnet", networks):
+        metric = LearnedPerceptualImagePatchSimilarity("alex", normalize=True)
+    metric = metric.to(device)
+
+    @torch.inference_mode()
+    def lpips(estimate: Tensor, original: Tensor) -> float:
+        value = metric(estimate.float(), original.float()).item()
+        metric.reset()
+        return float(value)
+
+    return lpips
+
+
+def load_dists(device: torch.device, networks: Networks) -> Compute:
+    """Load DISTS over VGG-16, which forgives texture that is other in place but alike in kind.
+
+    Source: Ding et al. 2020, arXiv 2004.07728. Measured at full size.
+    """
+    _need_torchmetrics("dists")
+    from torchmetrics.functional.image.dists import DISTSNetwork
+
+    with pretrained("vgg16", networks):
+        network = DISTSNetwork()
+    network = network.to(device).eval()
+
+    def dists(estimate: Tensor, original: Tensor) -> float:
+        return float(network(estimate.float(), original.float()).item())
+
+    return dists
+
+
+def _need_torchmetrics(metric: str) -> None:
+    if importlib.util.find_spec("torchmetrics") is None:
+        raise EnhanceError(f"{metric} needs torchmetrics: pip install torchmetrics")

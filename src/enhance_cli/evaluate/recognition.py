@@ -1,0 +1,168 @@
+"""Recognition as a measure of quality: whether an ImageNet classifier still names what it sees.
+
+Source: EnhanceNet (arXiv 1612.07919), its section on object recognition.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from enhance_cli.config import EvaluateOptions
+from enhance_cli.errors import EnhanceError
+from enhance_cli.evaluate.methods import load_methods
+from enhance_cli.evaluate.networks import Networks, imagenet_weights, pretrained
+from enhance_cli.evaluate.pairs import Example, Pair, Skipped, name_all
+from enhance_cli.evaluate.protocol import OnImage, Score, metric_device, reduce_bicubic
+from enhance_cli.evaluate.results import Results
+from enhance_cli.evaluate.suite import Unit
+from enhance_cli.images.files import Photo, find_images, from_pillow, read_pixels, to_pillow
+from enhance_cli.model.device import pick_backend
+
+SIDE, SHORT_SIDE = 224, 256  # pixels: what is classified is the centre of a reduced photograph
+CLASSES = 1000
+_ERROR = Unit(digits=3, higher_is_better=False)
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of torchvision's classifiers
+
+
+def measure_recognition(options: EvaluateOptions, on_image: OnImage) -> Results:
+    """Classify originals and their enlarged reductions: top-1 and top-5 error of each method.
+
+    Calls `on_image` after each image. Raises EnhanceError if the classifier cannot be loaded or
+    the data's labels are unclear.
+    """
+    assert options.data is not None
+    backend = pick_backend(options.device, options.precision)
+    methods, scale = load_methods(options.models, backend)
+    classifier = Classifier(options.classifier, dict(options.networks), metric_device(backend))
+    labelled = find_labelled(options.data, options.labels, classifier.categories)
+    scores: list[Score] = []
+    skipped: list[Skipped] = []
+    on_skip = skipped.append if options.skip_bad else None
+    for example in _examples(labelled, options.data, scale, on_skip):
+        estimates = {name: enlarge(example) for name, enlarge in methods.items()}
+        estimates["original"] = example.original
+        label = labelled[example.pair.high_res]
+        scores.append(Score(example.pair.name, classifier.judge(estimates, label)))
+        on_image(len(scores), len(labelled), example, estimates)
+    if not scores:
+        raise EnhanceError(f"nothing in {options.data} can be read: {name_all(skipped)}")
+    return Results(
+        data=options.data.resolve().name,
+        protocol="recognition",
+        description=_describe(scale, options.classifier),
+        metrics={"top1_error": _ERROR, "top5_error": _ERROR},
+        scores=scores,
+        skipped=skipped,
+        refused={},
+    )
+
+
+def _describe(scale: int, classifier: str) -> str:
+    return (
+        f"protocol recognition: {SIDE}² centres reduced to {SIDE // scale}² by MATLAB-compatible "
+        f"bicubic, enlarged ×{scale}, classified by torchvision's {classifier}"
+    )
+
+
+def _examples(
+    paths: Iterable[Path], root: Path, scale: int, on_skip: Callable[[Skipped], None] | None
+) -> Iterator[Example]:
+    for path in paths:
+        name = path.relative_to(root).as_posix()
+        try:
+            original = centre(read_pixels(path))
+        except EnhanceError as error:
+            if on_skip is None:
+                raise
+            on_skip(Skipped(name, str(error)))
+        else:
+            yield Example(Pair(name, path, None), original, reduce_bicubic(original, scale))
+
+
+class Classifier:
+    """An ImageNet network of torchvision. Raises EnhanceError as `pretrained` does."""
+
+    def __init__(self, name: str, networks: Networks, device: torch.device) -> None:
+        from torchvision.models import get_model  # type: ignore[import-untyped]  # no stubs
+
+        weights = imagenet_weights(name)
+        self.categories: list[str] = weights.meta["categories"]
+        with pretrained(name, networks):
+            network: nn.Module = get_model(name, weights=weights)
+        self.network, self.device = network.to(device).eval(), device
+
+    @torch.inference_mode()
+    def judge(self, estimates: dict[str, Tensor], label: int) -> dict[str, dict[str, float]]:
+        """Return for each (3, 224, 224) uint8 whether the label is missed, as 1.0 or 0.0."""
+        images = torch.stack(list(estimates.values())).to(self.device).float().div(255)
+        mean, deviation = (
+            torch.tensor(value, device=self.device).view(3, 1, 1) for value in (_MEAN, _DEVIATION)
+        )
+        best = self.network((images - mean) / deviation).topk(5).indices.tolist()
+        return {
+            name: {"top1_error": float(label != guess[0]), "top5_error": float(label not in guess)}
+            for name, guess in zip(estimates, best, strict=True)
+        }
+
+
+def centre(pixels: Tensor) -> Tensor:
+    """Reduce (3, H, W) uint8 to a short side of 256 and return the centre, (3, 224, 224)."""
+    _, height, width = pixels.shape
+    ratio = SHORT_SIDE / min(height, width)
+    size = max(SHORT_SIDE, int(width * ratio)), max(SHORT_SIDE, int(height * ratio))
+    image = to_pillow(Photo(pixels)).resize(size, Image.Resampling.BILINEAR)
+    left, top = ((side - SIDE) // 2 for side in size)
+    return from_pillow(image.crop((left, top, left + SIDE, top + SIDE))).pixels
+
+
+def find_labelled(data: Path, labels: Path | None, categories: Sequence[str]) -> dict[Path, int]:
+    """Return the images below a folder and their classes, 0 to 999.
+
+    Without a file of labels the folder that an image lies in names its class: by its number, by
+    torchvision's name of it, or, where there are 1,000 folders, by its place in their order, as
+    with ImageNet's own names. A file of labels has lines of a file name and a class. Raises
+    EnhanceError for a name that is no class, and for an image without a label.
+    """
+    images = find_images(data)
+    if labels:
+        classes = _read_labels(labels, categories)
+        missing = [path.name for path in images if path.name not in classes]
+        if missing:
+            raise EnhanceError(f"{labels} has no label of {len(missing)} images: {missing[0]}, ...")
+        return {path: classes[path.name] for path in images}
+    folders = sorted({path.parent.name for path in images})
+    if len(folders) == CLASSES:
+        order = {name: index for index, name in enumerate(folders)}
+    else:
+        order = {name: _class_of(name, categories, data) for name in folders}
+    return {path: order[path.parent.name] for path in images}
+
+
+def _read_labels(file: Path, categories: Sequence[str]) -> dict[str, int]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise EnhanceError(f"cannot read the labels in {file}: {error}") from error
+    classes = {}
+    for line in filter(str.strip, lines):
+        name, _, label = re.sub(r"[\s,]+", " ", line.strip()).partition(" ")
+        classes[Path(name).name] = _class_of(label, categories, file)
+    return classes
+
+
+def _class_of(name: str, categories: Sequence[str], source: Path) -> int:
+    if name.isdecimal() and int(name) < CLASSES:
+        return int(name)
+    spaced = name.replace("_", " ")
+    if spaced in categories:
+        return categories.index(spaced)
+    raise EnhanceError(
+        f"{source}: {name!r} is no class: neither 0 to {CLASSES - 1} nor a name such as "
+        f"{categories[0]!r}, and not one of {CLASSES} folders"
+    )

@@ -1,0 +1,158 @@
+"""All that an evaluation found, and its forms for other programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from enhance_cli.evaluate.pairs import Skipped
+from enhance_cli.evaluate.protocol import Score
+from enhance_cli.evaluate.statistics import Summary, judge, summarise, summarise_difference
+from enhance_cli.evaluate.suite import Unit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """How one method differs from another by a metric, and what that says."""
+
+    method: str
+    other: str
+    metric: str
+    summary: Summary
+    verdict: str
+
+    def describe(self, unit: Unit) -> str:
+        """Say all this in one line."""
+        ends = (self.summary.mean, *(self.summary.interval or ()))
+        mean, *interval = (format(end, f"+.{unit.digits}f") for end in ends)
+        line = f"{self.method} − {self.other}: {self.metric} {mean} {unit.symbol}".rstrip()
+        if interval:
+            line += f" [{', '.join(interval)}]"
+        return f"{line}, {self.summary.count} images: {self.verdict}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """The scores of a set by a protocol; at least one image's."""
+
+    data: str  # the set's name
+    protocol: str
+    description: str  # the protocol in one line
+    metrics: Mapping[str, Unit]
+    scores: list[Score]
+    skipped: list[Skipped]  # images
+    refused: Mapping[str, str]  # metrics that could not run, and why
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods, bicubic first."""
+        return list(self.scores[0].values)
+
+    def values(self, method: str, metric: str) -> list[float]:
+        """Return the values of the images."""
+        return [score.values[method][metric] for score in self.scores]
+
+    def summary(self, method: str, metric: str) -> Summary:
+        """Return the mean over the images, with its interval."""
+        return summarise(self.values(method, metric))
+
+    def differences(self) -> list[Difference]:
+        """Compare the first method after bicubic with each other one, by each metric."""
+        if len(self.methods) < 2:
+            return []
+        baseline, first, *rest = self.methods
+        return [self._compare(first, other, m) for m in self.metrics for other in (baseline, *rest)]
+
+    def _compare(self, method: str, other: str, metric: str) -> Difference:
+        summary = summarise_difference(self.values(method, metric), self.values(other, metric))
+        verdict = judge(summary, higher_is_better=self.metrics[metric].higher_is_better)
+        return Difference(
+            method=method, other=other, metric=metric, summary=summary, verdict=verdict
+        )
+
+    def verdicts(self) -> list[str]:
+        """Say how the methods differ, a line for each difference."""
+        return [one.describe(self.metrics[one.metric]) for one in self.differences()]
+
+    def notes(self) -> list[str]:
+        """Say what is not in the numbers: nothing is left out silently."""
+        notes = [f"{one.name} was left out: {one.why}" for one in self.skipped]
+        notes += [f"{name} was not measured: {why}" for name, why in self.refused.items()]
+        for name in self.metrics:
+            count = sum(map(math.isnan, self.values(self.methods[0], name)))
+            if count:
+                notes.append(f"{name} cannot measure {count} of {len(self.scores)} images")
+        return notes
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what JSON can hold: infinity is the string "inf", what is unknown is null."""
+        return {
+            "data": self.data,
+            "protocol": {"name": self.protocol, "description": self.description},
+            "metrics": {
+                name: {
+                    "unit": unit.symbol,
+                    "digits": unit.digits,
+                    "higher_is_better": unit.higher_is_better,
+                }
+                for name, unit in self.metrics.items()
+            },
+            "images": [
+                {
+                    "image": score.name,
+                    "scores": {
+                        method: {name: storable(value) for name, value in values.items()}
+                        for method, values in score.values.items()
+                    },
+                }
+                for score in self.scores
+            ],
+            "mean": {
+                method: {name: _as_json(self.summary(method, name)) for name in self.metrics}
+                for method in self.methods
+            },
+            "differences": [
+                {
+                    "method": one.method,
+                    "other": one.other,
+                    "metric": one.metric,
+                    "verdict": one.verdict,
+                    **_as_json(one.summary),
+                }
+                for one in self.differences()
+            ],
+            "skipped": [{"image": one.name, "why": one.why} for one in self.skipped],
+            "not_measured": dict(self.refused),
+        }
+
+    def as_csv(self) -> str:
+        """Return a line for each value: data, protocol, image, method, metric, value."""
+        lines = io.StringIO()
+        writer = csv.writer(lines, lineterminator="\n")
+        writer.writerow(["data", "protocol", "image", "method", "metric", "value"])
+        for score in self.scores:
+            for method, values in score.values.items():
+                for metric, value in values.items():
+                    row = [self.data, self.protocol, score.name, method, metric, value]
+                    writer.writerow(row)
+        return lines.getvalue()
+
+
+def _as_json(summary: Summary) -> dict[str, Any]:
+    return {
+        "mean": storable(summary.mean),
+        "interval": summary.interval,
+        "images": summary.count,
+        "left_out": summary.left_out,
+    }
+
+
+def storable(value: float) -> float | str | None:
+    """Return a value as JSON can hold it."""
+    if math.isnan(value):
+        return None
+    return value if math.isfinite(value) else str(value)

@@ -1,0 +1,97 @@
+"""The metrics there are, and loading those that are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from enhance_cli.config import METRICS, TEXTURE_METRICS
+from enhance_cli.errors import EnhanceError
+from enhance_cli.evaluate import perceptual
+from enhance_cli.evaluate.metrics import ms_ssim, psnr_rgb, psnr_y, ssim_rgb, ssim_y
+from enhance_cli.evaluate.networks import Networks
+from enhance_cli.evaluate.niqe import BLOCK, niqe
+from enhance_cli.evaluate.texture import feature_distance, gram_distance
+from enhance_cli.model.features import load_features
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """How the values of a metric are written and read."""
+
+    symbol: str = ""
+    digits: int = 4
+    higher_is_better: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A measure of an estimate against its original, both RGB in [0, 1], (1, 3, H, W)."""
+
+    compute: Callable[[Tensor, Tensor], float]
+    unit: Unit
+    smallest: int = 11  # pixels a side: less cannot be measured
+
+
+_DECIBELS = Unit(symbol="dB", digits=2)
+_SIMILARITY, _DISTANCE = Unit(), Unit(higher_is_better=False)
+
+
+def load_metric(name: str, device: torch.device, networks: Networks) -> Metric:
+    """Make a metric ready, on the device. Raises EnhanceError if what it needs is not there."""
+    match name:
+        case "psnr_y":
+            return Metric(compute=psnr_y, unit=_DECIBELS, smallest=1)
+        case "psnr_rgb":
+            return Metric(compute=psnr_rgb, unit=_DECIBELS, smallest=1)
+        case "ssim_y":
+            return Metric(compute=ssim_y, unit=_SIMILARITY)
+        case "ssim_rgb":
+            return Metric(compute=ssim_rgb, unit=_SIMILARITY)
+        case "ms_ssim":
+            return Metric(compute=ms_ssim, unit=_SIMILARITY, smallest=161)
+        case "lpips":
+            lpips = perceptual.load_lpips(device, networks)
+            return Metric(compute=lpips, unit=_DISTANCE, smallest=64)
+        case "dists":
+            dists = perceptual.load_dists(device, networks)
+            return Metric(compute=dists, unit=_DISTANCE, smallest=32)
+        case "niqe":
+            unit = Unit(digits=3, higher_is_better=False)
+            return Metric(compute=lambda estimate, _: niqe(estimate), unit=unit, smallest=BLOCK)
+        case _ if name in TEXTURE_METRICS:
+            return _load_distance(name, device, networks)
+    raise AssertionError(name)
+
+
+def _load_distance(name: str, device: torch.device, networks: Networks) -> Metric:
+    kind, layer = TEXTURE_METRICS[name]
+    features = load_features([layer], networks.get("vgg19"), "max").to(device)
+    compute = (
+        gram_distance(features, layer) if kind == "gram" else feature_distance(features, layer)
+    )
+    return Metric(compute=compute, unit=_DISTANCE, smallest=64)
+
+
+def load_metrics(
+    names: Iterable[str], colour: str, device: torch.device, networks: Networks
+) -> tuple[dict[str, Metric], dict[str, str]]:
+    """Return the metrics that names stand for, and for those of "all" that cannot run, why.
+
+    "psnr" and "ssim" are those of the protocol's colour. Raises EnhanceError if a metric asked
+    for by its own name cannot run.
+    """
+    asked = tuple(f"{name}_{colour}" if name in ("psnr", "ssim") else name for name in names)
+    wanted = METRICS if "all" in asked else dict.fromkeys(asked)
+    metrics, refused = {}, {}
+    for name in wanted:
+        try:
+            metrics[name] = load_metric(name, device, networks)
+        except EnhanceError as error:
+            if name in asked:
+                raise
+            refused[name] = str(error)
+    return metrics, refused

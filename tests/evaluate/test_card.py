@@ -1,0 +1,59 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from enhance_cli.evaluate.card import card_of, read_card, update_card
+from enhance_cli.evaluate.protocol import Score
+from enhance_cli.evaluate.results import Results
+from enhance_cli.evaluate.suite import Unit
+from enhance_cli.model.weights import shipped_models
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+SETS = ("Set5", "Set14")
+
+
+def results(data, psnr, metric="psnr_y"):
+    score = Score("a.png", {"bicubic": {metric: 28.0}, "e": {metric: psnr}})
+    return Results(
+        data=data, protocol="standard", description="", metrics={metric: Unit(digits=2)},
+        scores=[score], skipped=[], refused={},
+    )  # fmt: skip
+
+
+def test_scores_are_written_and_what_was_there_stays(tmp_path):
+    card = tmp_path / "enet-e.md"
+    card.write_text("# ENet-E\n\nBy hand.\n")
+    update_card(card, results("Set5", 31.0), "e")
+    card.write_text(card.read_text() + "After.\n")
+    update_card(card, results("Set14", 28.0), "e")
+    update_card(card, results("Set5", 31.5), "e")
+    text = card.read_text()
+    assert text.startswith("# ENet-E\n\nBy hand.\n\n<!-- scores")
+    assert text.endswith("end of scores -->\nAfter.\n")
+    assert text.count("| Set5 | 1 | standard | psnr_y | 28.00 | 31.50 |") == 1
+    assert list(read_card(card).values()) == [("28.00", "31.50"), ("28.00", "28.00")]
+
+
+def test_writing_twice_changes_nothing(tmp_path):
+    card = tmp_path / "new.md"
+    update_card(card, results("Set5", 31.0), "e")
+    before = card.read_text()
+    update_card(card, results("Set5", 31.0), "e")
+    assert card.read_text() == before
+
+
+def table_of_the_readme():
+    """The cells of each row of the README's table of weights, by model."""
+    rows = re.findall(r"^\| `?([\w-]+)`? \|(.*)\|$", README, re.MULTILINE)
+    return {name: [cell.strip() for cell in cells.split("|")] for name, cells in rows}
+
+
+@pytest.mark.parametrize("model", shipped_models())
+def test_the_readme_says_what_the_cards_say(model):
+    readme, card = table_of_the_readme(), read_card(card_of(shipped_models()[model]))
+    for column, name in enumerate(SETS, start=1):
+        psnr, ssim = (card[name, "standard", metric] for metric in ("psnr_y", "ssim_y"))
+        bicubic, network = (f"{a} / {b}" for a, b in zip(psnr, ssim, strict=True))
+        assert readme["bicubic"][column] == bicubic
+        assert readme[model][column] == network

@@ -1,0 +1,92 @@
+import pytest
+from PIL import Image
+
+from enhance_cli.errors import EnhanceError
+from enhance_cli.evaluate.pairs import (
+    bundled_photographs,
+    find_pairs,
+    find_partners,
+    load_example,
+)
+from enhance_cli.evaluate.protocol import reduce_bicubic
+
+RED, GREY = (200, 10, 20), (70, 70, 70)
+
+
+def make_pair(folder, high, low, colours=(RED, RED)):
+    for name, size, colour in (("HR", high, colours[0]), ("LR", low, colours[1])):
+        (folder / name).mkdir()
+        Image.new("RGB", size, colour).save(folder / name / "a.png")
+
+
+def load(folder):
+    return load_example(find_pairs(folder)[0], 4, reduce_bicubic)
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    return [folder / name for name in names]
+
+
+def test_bundled_photographs_are_there():
+    assert len(find_pairs(bundled_photographs())) == 8
+
+
+def test_missing_partners_are_named_on_both_sides(tmp_path):
+    make_pair(tmp_path, (64, 64), (16, 16))
+    touch(tmp_path, "HR/b.png", "HR/c.png", "LR/d.png")
+    with pytest.raises(EnhanceError) as caught:
+        find_pairs(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path / 'LR'} has no partner: b.png, c.png; {tmp_path / 'HR'} has no partner: d.png"
+    )
+
+
+def test_partners_are_found_by_name_with_what_programs_add(tmp_path):
+    originals = touch(tmp_path / "o", "a.png", "a_b.png", "c.png", "img_1.png", "img_10.png")
+    touch(tmp_path / "r", "a_b.jpg", "cx4.png", "img_1_SwinIR.png", "img_10.png")
+    found = find_partners(originals, tmp_path / "o", tmp_path / "r")
+    assert {original.name: result.name for original, result in found.items()} == {
+        "a_b.png": "a_b.jpg",  # and not the partner of a.png as well
+        "c.png": "cx4.png",
+        "img_1.png": "img_1_SwinIR.png",
+        "img_10.png": "img_10.png",
+    }
+
+
+def test_images_of_one_name_in_two_folders_keep_apart(tmp_path):
+    touch(tmp_path / "o", "a.png")
+    touch(tmp_path / "p", "a.png")
+    assert [pair.name for pair in find_pairs(tmp_path)] == ["o/a.png", "p/a.png"]
+
+
+def test_two_possible_partners_are_none(tmp_path):
+    originals = touch(tmp_path / "o", "a.png")
+    touch(tmp_path / "r", "a.jpg", "a.png")
+    assert find_partners(originals, tmp_path / "o", tmp_path / "r") == {}
+
+
+def test_a_low_resolution_image_of_the_wrong_size_is_refused(tmp_path):
+    make_pair(tmp_path, (64, 64), (32, 32))
+    with pytest.raises(EnhanceError, match=r"is 32×32, expected 16×16 for"):
+        load(tmp_path)
+
+
+def test_grey_against_colour_is_refused(tmp_path):
+    make_pair(tmp_path, (64, 64), (16, 16), (RED, GREY))
+    with pytest.raises(EnhanceError, match=r"LR/a\.png is grey, .*HR/a\.png is in colour"):
+        load(tmp_path)
+
+
+def test_sides_that_are_no_multiple_are_cropped(tmp_path):
+    Image.new("RGB", (67, 66)).save(tmp_path / "a.png")
+    example = load(tmp_path)
+    assert (example.original.shape, example.low_res.shape) == ((3, 64, 64), (3, 16, 16))
+
+
+def test_an_image_too_small_to_measure_is_refused(tmp_path):
+    Image.new("RGB", (20, 80)).save(tmp_path / "a.png")
+    with pytest.raises(EnhanceError, match="too small to measure: 20×80"):
+        load(tmp_path)

@@ -1,0 +1,97 @@
+import pytest
+import torch
+from PIL import Image
+
+from enhance_cli.config import EvaluateOptions
+from enhance_cli.errors import EnhanceError
+from enhance_cli.evaluate.recognition import Classifier, centre, find_labelled, measure_recognition
+
+pytestmark = pytest.mark.filterwarnings("default")  # what libraries warn of is not ours to mend
+NAMES = ["tench", "goldfish", "great white shark"]
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    """Random weights of a small network: torchvision's own cannot be had in a test."""
+    from torchvision.models import get_model
+
+    path = tmp_path_factory.mktemp("network") / "squeezenet1_1.pth"
+    torch.manual_seed(0)
+    torch.save(get_model("squeezenet1_1").state_dict(), path)
+    return {"squeezenet1_1": path}
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+
+
+def test_a_folder_names_the_class_by_number_or_name(tmp_path):
+    touch(tmp_path, "7/a.JPEG", "goldfish/b.jpg", "great_white_shark/c.png")
+    found = find_labelled(tmp_path, None, NAMES)
+    assert {path.name: label for path, label in found.items()} == {
+        "a.JPEG": 7, "b.jpg": 1, "c.png": 2,
+    }  # fmt: skip
+
+
+def test_a_thousand_folders_are_classes_in_order(tmp_path):
+    for index in range(1000):
+        touch(tmp_path, f"n{index + 1440764:08}/a.png")
+    found = find_labelled(tmp_path, None, NAMES)
+    assert found[tmp_path / "n01440764" / "a.png"] == 0
+    assert found[tmp_path / f"n{1440764 + 999:08}" / "a.png"] == 999
+
+
+def test_a_file_of_labels_names_them_too(tmp_path):
+    touch(tmp_path, "images/a.png", "images/b.png")
+    (tmp_path / "val.txt").write_text("a.png 65\nimages/b.png,great white shark\n")
+    found = find_labelled(tmp_path / "images", tmp_path / "val.txt", NAMES)
+    assert list(found.values()) == [65, 2]
+
+
+def test_an_image_without_a_label_is_refused(tmp_path):
+    touch(tmp_path, "images/a.png", "images/b.png")
+    (tmp_path / "val.txt").write_text("a.png 65\n")
+    with pytest.raises(EnhanceError, match=r"no label of 1 images: b\.png"):
+        find_labelled(tmp_path / "images", tmp_path / "val.txt", NAMES)
+
+
+def test_a_folder_that_names_no_class_is_refused(tmp_path):
+    touch(tmp_path, "holiday/a.png")
+    with pytest.raises(EnhanceError, match="'holiday' is no class: neither 0 to 999 nor a name"):
+        find_labelled(tmp_path, None, NAMES)
+
+
+@pytest.mark.parametrize("size", [(300, 500), (500, 301), (64, 64), (256, 256)])
+def test_the_centre_is_224_pixels_of_a_short_side_of_256(size):
+    assert centre(torch.zeros(3, *size, dtype=torch.uint8)).shape == (3, 224, 224)
+
+
+def test_errors_count_whether_the_label_is_among_the_best_five(network):
+    classifier = Classifier("squeezenet1_1", network, CPU)
+    classifier.network = lambda images: torch.arange(1000.0).expand(len(images), -1)
+    image = {"original": torch.zeros(3, 224, 224, dtype=torch.uint8)}
+    errors = [tuple(classifier.judge(image, n)["original"].values()) for n in (999, 995, 994)]
+    assert errors == [(0, 0), (1, 0), (1, 1)]
+
+
+def test_a_set_gives_the_errors_of_every_method_and_the_originals(tmp_path, network, sample):
+    (tmp_path / "3").mkdir()
+    with Image.open(sample) as image:
+        image.save(tmp_path / "3" / "a.png")
+    (tmp_path / "3" / "broken.png").write_bytes(b"nothing")
+    options = EvaluateOptions(
+        data=tmp_path, models=("nearest",), classifier="squeezenet1_1", skip_bad=True,
+        networks=tuple(network.items()), device="cpu",
+    )  # fmt: skip
+    results = measure_recognition(options, lambda *_: None)
+    assert results.methods == ["bicubic", "nearest", "original"]
+    assert list(results.metrics) == ["top1_error", "top5_error"]
+    assert [one.name for one in results.skipped] == ["3/broken.png"]
+
+
+def test_an_unknown_classifier_is_refused():
+    with pytest.raises(EnhanceError, match="torchvision has no network 'resnet51'"):
+        Classifier("resnet51", {}, CPU)
