@@ -7,35 +7,6 @@ import time
 import pytest
 from PIL import Image, ImageCms
 
-from enhance_cli.config import Dimensions
-from enhance_cli.model.generator import Generator
-from enhance_cli.model.weights import save_generator
-
-
-@pytest.fixture
-def model(tmp_path):
-    """A small network: what is tested here is everything around it."""
-    path = tmp_path / "small.safetensors"
-    save_generator(Generator(Dimensions(features=4, blocks=1)), path, {})
-    return path
-
-
-@pytest.fixture
-def photo(tmp_path):
-    path = tmp_path / "photo.png"
-    Image.linear_gradient("L").convert("RGB").resize((20, 12)).save(path)
-    return path
-
-
-@pytest.fixture
-def upscale(enhance, model):
-    return lambda *arguments: enhance("upscale", "--model", model, *arguments)
-
-
-@pytest.fixture
-def upscale_fails(fails, model):
-    return lambda *arguments: fails("upscale", "--model", model, *arguments)
-
 
 def opened(path):
     with Image.open(path) as image:
@@ -101,16 +72,10 @@ def test_alpha_that_jpeg_cannot_hold_is_refused(upscale_fails, tmp_path, photo):
     opened(photo).convert("RGBA").save(tmp_path / "in.png")
     target = tmp_path / "out.jpg"
     assert upscale_fails(tmp_path / "in.png", "-o", target) == (
-        f"{target}: JPEG cannot hold transparency; use .png, .webp or .tiff"
+        f"{target}: JPEG cannot hold transparency; use .png, .webp or .tiff, or choose "
+        "a colour behind it by --background"
     )
     assert not target.exists()
-
-
-def test_16_bits_are_refused_and_not_cut(upscale_fails, tmp_path):
-    Image.new("I;16", (8, 8)).save(tmp_path / "in.png")
-    assert "more than 8 bits a channel" in upscale_fails(
-        tmp_path / "in.png", "-o", tmp_path / "o.png"
-    )
 
 
 def test_a_folders_tree_is_mirrored(upscale, tmp_path, photo):
@@ -129,7 +94,7 @@ def test_one_bad_file_does_not_end_the_rest(upscale, tmp_path, photo):
     result = upscale(bad, photo, "-o", out)
     assert result.exit_code == 1
     assert f"{bad} cannot be decoded" in result.stderr
-    assert [path.name for path in out.iterdir()] == ["photo.png"]
+    assert [path.name for path in out.glob("[!.]*")] == ["photo.png"]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +124,7 @@ def test_a_truncated_photograph_is_one_line(upscale_fails, tmp_path, sample):
 def test_a_folder_without_images_is_one_line(upscale_fails, tmp_path):
     (tmp_path / "empty").mkdir()
     line = upscale_fails(tmp_path / "empty", "-o", tmp_path)
-    assert line.startswith(f"no images in {tmp_path / 'empty'}: looked for .bmp, ")
+    assert line.startswith(f"no images in {tmp_path / 'empty'}: looked for .avif, ")
 
 
 def test_an_existing_output_is_refused(upscale, upscale_fails, tmp_path, photo):
@@ -174,7 +139,7 @@ def test_an_existing_output_is_refused(upscale, upscale_fails, tmp_path, photo):
 def test_input_as_output_is_refused_even_with_overwrite(upscale_fails, photo):
     before = photo.read_bytes()
     assert upscale_fails(photo, "-o", photo, "--overwrite") == (
-        f"{photo} is both input and output; choose another output"
+        f"{photo} is both input and output; choose another output or a --suffix"
     )
     assert photo.read_bytes() == before
 
@@ -257,7 +222,7 @@ def test_metadata_that_a_format_cannot_hold_is_one_line(upscale_fails, tmp_path,
     opened(photo).save(tmp_path / "in.png", exif=exif)
     target = tmp_path / "out.jpg"
     assert upscale_fails(tmp_path / "in.png", "-o", target) == (
-        f"cannot encode {target}: EXIF data is too long"
+        f"{target}: JPEG cannot hold 70028 bytes of metadata, only 65500; use .png, .webp or .tiff"
     )
     assert list(tmp_path.glob("*out.jpg*")) == []
 

@@ -74,7 +74,7 @@ def test_out_of_memory_is_advice(monkeypatch):
 
     engine = Engine(Generator(Dimensions(features=4, blocks=1)), FP32)
     monkeypatch.setattr(engine.generator, "describe", exhausted)
-    with pytest.raises(EnhanceError, match="not enough memory for a tile of 5×4 pixels"):
+    with pytest.raises(EnhanceError, match="not enough memory, even for tiles of 5 pixels"):
         engine.enlarge(torch.zeros(3, 4, 5, dtype=torch.uint8))
 
 

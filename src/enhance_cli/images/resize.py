@@ -6,6 +6,7 @@ import math
 from functools import lru_cache
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -32,6 +33,16 @@ def reduce_levels(levels: Tensor, scale: int) -> Tensor:
     height, width = levels.shape[2:]
     rows = resize(levels, height // scale, width).add(0.5).floor().clamp(0, 255)
     return resize(rows, height // scale, width // scale).add(0.5).floor().clamp(0, 255)
+
+
+def to_size(image: Tensor, height: int, width: int) -> Tensor:
+    """Resample floats (C, H, W) to (C, height, width) for the eye: antialiased bicubic, as Pillow.
+
+    The same kernel as `resize`, in a fraction of its memory for large images.
+    """
+    if image.shape[1:] == (height, width):
+        return image
+    return F.interpolate(image[None], (height, width), mode="bicubic", antialias=True)[0]
 
 
 @lru_cache(maxsize=32)
