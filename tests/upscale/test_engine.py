@@ -68,7 +68,26 @@ def test_one_pixel_can_be_enlarged():
     assert engine.enlarge(torch.zeros(3, 1, 1, dtype=torch.uint8)).shape == (3, 4, 4)
 
 
-def test_out_of_memory_is_advice(monkeypatch):
+@pytest.mark.parametrize("tile", [0, 64])
+def test_tiles_are_halved_until_they_fit_into_memory(monkeypatch, caplog, tile):
+    def limited(x):
+        if x.shape[3] > 30:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return describe(x)
+
+    generator = Generator(Dimensions(features=4, blocks=1))
+    pixels = torch.randint(0, 256, (3, 50, 70), dtype=torch.uint8)
+    whole = Engine(generator, FP32, 0).enlarge(pixels)
+    describe = generator.describe
+    monkeypatch.setattr(generator, "describe", limited)
+    engine, progress = Engine(generator, FP32, tile), []
+    assert levels_apart(engine.enlarge(pixels, progress.append), whole) <= 1
+    assert engine.tile < 30
+    assert caplog.messages[0].startswith("not enough memory for tiles of ")
+    assert progress[-1] == 50 * 70
+
+
+def test_out_of_memory_at_the_smallest_tile_is_one_line(monkeypatch):
     def exhausted(_):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
 
@@ -76,6 +95,14 @@ def test_out_of_memory_is_advice(monkeypatch):
     monkeypatch.setattr(engine.generator, "describe", exhausted)
     with pytest.raises(EnhanceError, match="not enough memory, even for tiles of 5 pixels"):
         engine.enlarge(torch.zeros(3, 4, 5, dtype=torch.uint8))
+
+
+def test_16_bit_levels_are_enlarged_without_a_step_of_8():
+    engine = Engine(Generator(Dimensions(features=4, blocks=1)), FP32)
+    ramp = torch.arange(20_000, 20_128).expand(3, 8, 128).to(torch.uint16)
+    result = engine.enlarge(ramp)
+    assert result.dtype == torch.uint16
+    assert len(result[0, 16].unique()) > 100
 
 
 def test_python_api_enlarges_a_pillow_image(sample):

@@ -35,30 +35,42 @@ def plan(inputs: list[Path], output: Path, options: UpscaleOptions) -> list[Job]
             f"{output} is not an existing folder, which several results need; create it first"
         )
     if into_folder:
-        jobs = [_job_in(output, file, name, options) for file, name in _expand(inputs, output)]
+        jobs = [
+            _job_in(output, file, name, options) for file, name in _expand(inputs, output, options)
+        ]
     else:
         jobs = [_job_to(output, inputs[0], options)]
     _check_targets(jobs)
+    if options.lossless:
+        _check_lossless(jobs)
     if output != STANDARD_STREAM:
         _check_folder(output if into_folder else output.absolute().parent)
     part, parts = options.shard
     return jobs[part - 1 :: parts]
 
 
-def _expand(inputs: list[Path], output: Path) -> Iterator[tuple[Path, Path]]:
+def _expand(
+    inputs: list[Path], output: Path, options: UpscaleOptions
+) -> Iterator[tuple[Path, Path]]:
     """Yield each file, and what it is called below the folder that was given.
 
-    An output folder that lies in an input folder is not taken for input.
+    Results of an earlier run are not taken for input: neither those in an output folder that lies
+    in the input folder, nor, where the two are the same, those with the suffix.
     """
+    target = output.resolve()
     for source in inputs:
         if source == STANDARD_STREAM:
             raise EnhanceError("standard input has no name: give a file as output")
         if not source.is_dir():
             yield source, Path(source.name)
             continue
-        lies_within = source.resolve() in output.resolve().parents
+        folder = source.resolve()
         for file in find_images(source):
-            if not (lies_within and output.resolve() in file.resolve().parents):
+            if folder == target:
+                is_result = bool(options.suffix) and file.stem.endswith(options.suffix)
+            else:
+                is_result = folder in target.parents and target in file.resolve().parents
+            if not is_result:
                 yield file, file.relative_to(source)
 
 
@@ -95,6 +107,14 @@ def _check_targets(jobs: list[Job]) -> None:
                 f"{job.source} and {taken[job.target]} would both be written to {job.target}"
             )
         taken[job.target] = job.source
+
+
+def _check_lossless(jobs: list[Job]) -> None:
+    for job in jobs:
+        if not job.format.has_lossless:
+            raise EnhanceError(
+                f"{job.target}: {job.format.name} has no --lossless; use .webp, .png or .tiff"
+            )
 
 
 def _check_folder(folder: Path) -> None:
