@@ -15,7 +15,6 @@ MAX_PIXELS = 178_956_970
 
 LARGEST_SCALE = 16
 SMALLEST_TILE = 16  # input pixels
-BACK_PROJECTIONS = 4  # of `--consistent`, docs/decisions/0012
 FORMATS = ("png", "jpeg", "webp", "tiff", "avif", "bmp")
 
 DEVICES = "auto, cpu, cuda, cuda:N, mps"

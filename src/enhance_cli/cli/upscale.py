@@ -149,9 +149,10 @@ def upscale(
     weights = find_weights(options.model)
     batch = Batch(jobs, output, options, weights)
     generator, _ = load_generator(weights)
-    engine = Engine(generator, pick_backend(options.device, options.precision), options.tile)
+    backend = pick_backend(options.device, options.precision)
+    engine = Engine(generator, backend, options.tile, is_consistent=options.consistent)
     with Report(len(batch.jobs), as_json=as_json, quiet=quiet, names=str(output) != "-") as report:
-        report.remark(f"{options.model} on {engine.backend}")
+        report.remark(f"{options.model} on {backend}")
         for job in batch.finished:
             report.on_finished(job)
         for outcome in batch.run(engine, report.on_progress):

@@ -36,13 +36,13 @@ def reduce_levels(levels: Tensor, scale: int) -> Tensor:
 
 
 def to_size(image: Tensor, height: int, width: int) -> Tensor:
-    """Resample floats (C, H, W) to (C, height, width) for the eye: antialiased bicubic, as Pillow.
+    """Resample floats (N, C, H, W) to (N, C, height, width) as Pillow: antialiased bicubic.
 
     The same kernel as `resize`, in a fraction of its memory for large images.
     """
-    if image.shape[1:] == (height, width):
+    if image.shape[2:] == (height, width):
         return image
-    return F.interpolate(image[None], (height, width), mode="bicubic", antialias=True)[0]
+    return F.interpolate(image, (height, width), mode="bicubic", antialias=True)
 
 
 @lru_cache(maxsize=32)

@@ -130,8 +130,7 @@ class Batch:
                 engine,
                 frame,
                 self._target_size(frame.size, engine.scale),
-                is_consistent=self.options.consistent,
-                on_progress=lambda done, total: on_progress(job, done, total),
+                lambda done, total: on_progress(job, done, total),
             )
             background = self.options.background
             results.append(flatten(result, background) if background else result)

@@ -13,6 +13,7 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.images.photo import PEAK
 from enhance_cli.model.device import Backend
 from enhance_cli.model.generator import Generator
+from enhance_cli.upscale.consistency import REACH, back_project
 from enhance_cli.upscale.tiles import Span, split
 
 AUTO_TILE = {"cpu": 256, "cuda": 512, "mps": 256}  # input pixels, docs/decisions/0002
@@ -23,12 +24,22 @@ _log = logging.getLogger(__name__)
 class Engine:
     """A generator on a device, ready to enlarge.
 
+    With `is_consistent`, results reduce to their inputs, to within 1/255 on average.
     Tiled equals whole: the result does not depend on the tile, to float32 rounding in fp32 and
     to one level of an 8-bit file in every precision.
     """
 
-    def __init__(self, generator: Generator, backend: Backend, tile: int | None = None) -> None:
+    def __init__(
+        self,
+        generator: Generator,
+        backend: Backend,
+        tile: int | None = None,
+        *,
+        is_consistent: bool = False,
+    ) -> None:
         self.backend = backend
+        self.is_consistent = is_consistent
+        self.margin = REACH if is_consistent else 0  # input pixels beyond the network's halo
         self.tile = AUTO_TILE[backend.device.type] if tile is None else tile
         self.scale = generator.scale
         self.generator = generator.to(backend.device, backend.dtype).eval()
@@ -66,7 +77,7 @@ class Engine:
         Where memory runs out the tile is halved, for good, and the row begun again.
         """
         _, height, width = pixels.shape
-        halo, top = self.generator.halo, 0
+        halo, top = self.generator.halo + self.margin, 0
         while top < height:
             row = split(height, self.tile, halo, start=top)[0]
             cores = []
@@ -95,12 +106,14 @@ class Engine:
         kept_column, column_core = self._trim(column)
         window = (slice(None), slice(None), kept_row, kept_column)
         estimate = self.generator.add_detail(x[window], described[window])
+        if self.is_consistent:
+            estimate = back_project(estimate, x[window])
         core: Tensor = estimate[0, :, row_core, column_core]
         return to_levels(core, levels).cpu()
 
     def _trim(self, span: Span) -> tuple[slice, slice]:
         """Return what to keep of a tile's features, and where its core lies in their output."""
-        halo = self.generator.head_halo
+        halo = self.generator.head_halo + self.margin
         left, right = min(span.left, halo), min(span.right, halo)
         size = span.stop - span.start
         first = span.left - left

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from enhance_cli.config import BACK_PROJECTIONS, DEFAULT_MODEL, LARGEST_SCALE
+from enhance_cli.config import DEFAULT_MODEL, LARGEST_SCALE
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.alpha import fill_unseen
 from enhance_cli.images.deep import bits_a_channel
@@ -58,8 +58,6 @@ def enlarge_photo(
     engine: Engine,
     photo: Photo,
     target: tuple[int, int] | None = None,
-    *,
-    is_consistent: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Photo:
     """Enlarge a photograph with all it has to `target`, (width, height), or by the network's scale.
@@ -72,16 +70,14 @@ def enlarge_photo(
     passes = count_passes(photo.size, (width, height), engine.scale)
     try:
         source = fill_unseen(photo)
-        reached = tuple(side * engine.scale**passes for side in photo.size)
-        fits = reached == (width, height) and not is_consistent
+        fits = tuple(side * engine.scale**passes for side in photo.size) == (width, height)
         levels = photo.pixels.dtype if fits else torch.uint16
         pixels = _run_network(engine, source, passes, levels, on_progress)
         if not fits:
-            low = source if is_consistent else None
-            pixels = _finish(pixels, height, width, photo.pixels.dtype, low)
-        alpha = None
-        if photo.alpha is not None:
-            alpha = _finish(photo.alpha, height, width, photo.alpha.dtype, None)
+            pixels = resample(pixels, height, width, photo.pixels.dtype)
+        alpha = photo.alpha
+        if alpha is not None:
+            alpha = resample(alpha, height, width, alpha.dtype)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -110,37 +106,13 @@ def _run_network(
     return pixels
 
 
-def _finish(
-    canvas: Tensor, height: int, width: int, levels: torch.dtype, low: Tensor | None
-) -> Tensor:
-    """Resample (C, H, W) levels to (C, height, width), channel by channel to save memory.
-
-    With `low`, the result is made consistent with it.
-    """
+def resample(canvas: Tensor, height: int, width: int, levels: torch.dtype) -> Tensor:
+    """Resample (C, H, W) levels to (C, height, width), channel by channel to save memory."""
     channels = []
-    for index in range(canvas.shape[0]):
-        x = to_size(as_floats(canvas[index : index + 1]), height, width)
-        if low is not None:
-            x = back_project(x, as_floats(low[index : index + 1]))
-        channels.append(to_levels(x, levels))
+    for channel in canvas:
+        floats = channel[None, None].float().div(PEAK[canvas.dtype])
+        channels.append(to_levels(to_size(floats, height, width)[0], levels))
     return torch.cat(channels)
-
-
-def back_project(x: Tensor, low: Tensor) -> Tensor:
-    """Correct an enlarged image (C, H', W') until it reduces to `low`, (C, H, W), both in [0, 1].
-
-    What the reduced result lacks is enlarged bicubically and added, a few times over.
-    Source: Irani and Peleg 1991, doi:10.1016/1049-9652(91)90045-L.
-    """
-    for _ in range(BACK_PROJECTIONS):
-        lacking = low - to_size(x, *low.shape[1:])
-        x = x + to_size(lacking, *x.shape[1:])
-    return x
-
-
-def as_floats(levels: Tensor) -> Tensor:
-    """Return levels as floats in [0, 1]."""
-    return levels.float().div(PEAK[levels.dtype])
 
 
 class Upscaler:
