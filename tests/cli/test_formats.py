@@ -109,7 +109,7 @@ def test_the_first_of_several_frames_is_taken_with_a_warning(upscale, tmp_path, 
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime", "blue")]
     frames[0].save(source, save_all=True, append_images=frames[1:])
     result = upscale(source, "-o", target)
-    assert f"enhance: {source} holds 3 frames: only the first is enlarged" in result.stderr
+    assert f"enhance: {source}: holds 3 frames: only the first is enlarged" in result.stderr
     assert magick(target, "-format", "%n", "info:") == "1"
 
 

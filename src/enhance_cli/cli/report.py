@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from enhance_cli.upscale.batch import Outcome
     from enhance_cli.upscale.plan import Job
 
@@ -36,20 +38,24 @@ class Report(logging.Handler):
         if count > 1:
             self.files = self.progress.add_task("all", total=count)
         self.pixels = self.progress.add_task("", total=None)
+        self.pillow = logging.NullHandler()
+        self.source: Path | None = None
         self.done, self.failed = 0, 0
 
     def __enter__(self) -> Report:
         logging.getLogger("enhance_cli").addHandler(self)
+        logging.getLogger("PIL").addHandler(self.pillow)  # it would print what an error tells too
         self.progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
         logging.getLogger("enhance_cli").removeHandler(self)
+        logging.getLogger("PIL").removeHandler(self.pillow)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Show a warning of the library."""
-        self.remark(f"enhance: {record.getMessage()}", style="yellow")
+        """Show a warning of the library, with the photograph that it is about."""
+        self.remark(f"enhance: {self.source}: {record.getMessage()}", style="yellow")
 
     def remark(self, text: str, style: str = "dim") -> None:
         """Show a line on stderr, unless quiet."""
@@ -58,6 +64,7 @@ class Report(logging.Handler):
 
     def on_progress(self, job: Job, done: int, total: int) -> None:
         """Move the bar of a photograph."""
+        self.source = job.source
         self.progress.update(self.pixels, description=job.source.name, completed=done, total=total)
 
     def on_finished(self, job: Job) -> None:

@@ -7,7 +7,13 @@ import zlib
 
 from PIL import Image
 
-from enhance_cli.images.metadata import ORIENTATION, RESOLUTION_UNIT, X_RESOLUTION, Y_RESOLUTION
+from enhance_cli.images.metadata import (
+    ORIENTATION,
+    RESOLUTION_UNIT,
+    TIFF_STRUCTURE,
+    X_RESOLUTION,
+    Y_RESOLUTION,
+)
 from enhance_cli.images.photo import Photo
 
 _INCH = 0.0254  # metres
@@ -64,6 +70,8 @@ def _metadata_directory(photo: Photo, order: str, offset: int) -> bytes:
     exif = Image.Exif()
     if photo.exif:
         exif.load(photo.exif)
+        for tag in TIFF_STRUCTURE.intersection(exif):
+            del exif[tag]
     exif.endian = order
     exif[ORIENTATION] = 1
     if photo.xmp:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import struct
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +14,7 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.images.containers import png_with_metadata, tiff_with_metadata
 from enhance_cli.images.deep import encode_deep
 from enhance_cli.images.formats import Format
-from enhance_cli.images.metadata import exif_for, exif_from_dpi
+from enhance_cli.images.metadata import can_be_rewritten, exif_for, exif_from_dpi
 from enhance_cli.images.photo import Photo, to_pillow
 
 _SETTINGS: dict[str, dict[str, Any]] = {
@@ -38,18 +39,22 @@ def encode(frames: Sequence[Photo], kind: Format, encoding: Encoding) -> bytes:
 
     The metadata are those of the first frame. Raises EnhanceError if the format cannot hold it.
     """
-    first = _for_writing(frames[0])
-    if kind.name in _ADD_METADATA:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
+        first = _for_writing(frames[0], kind)
+        if kind.name not in _ADD_METADATA:
+            return _encode(frames, kind, encoding, **_metadata(first, kind))
         bare = encode_deep(first, kind.name) if first.is_deep else _encode(frames, kind, encoding)
         return _ADD_METADATA[kind.name](bare, first)
-    return _encode(frames, kind, encoding, **_metadata(first, kind))
 
 
-def _for_writing(photo: Photo) -> Photo:
+def _for_writing(photo: Photo, kind: Format) -> Photo:
     """Return the photograph with an EXIF that fits its pixels."""
     if photo.exif is None:
         return photo
     exif = exif_for(photo.exif, *photo.size)
+    if exif and kind.name in ("TIFF", "AVIF") and not can_be_rewritten(exif):
+        exif = None
     if exif is None:
         _log.warning("the EXIF is damaged: left out")
     return replace(photo, exif=exif)

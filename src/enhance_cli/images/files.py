@@ -32,6 +32,8 @@ STANDARD_STREAM = Path("-")
 DECODER_ERRORS = (
     OSError,
     SyntaxError,
+    TypeError,
+    RuntimeError,
     ValueError,
     EOFError,
     IndexError,
@@ -85,7 +87,7 @@ def read_frames(path: Path, *, every: bool = False, max_pixels: int = MAX_PIXELS
         if bits > 16:
             raise EnhanceError(f"{path} has {bits} bits a channel: expected 8 or 16")
         if count > decoded:
-            _log.warning("%s holds %d frames: only the first is enlarged", path, count)
+            _log.warning("holds %d frames: only the first is enlarged", count)
         if bits == 16:
             return [decode_deep(image, data, path)]
         return [_read_frame(image, index) for index in range(decoded)]

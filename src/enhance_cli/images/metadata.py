@@ -8,7 +8,7 @@ import struct
 from PIL import ExifTags, Image
 
 ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 274, 282, 283, 296
-_TIFF_STRUCTURE = {254, 255, *range(256, 260), 262, 266, 273, *range(277, 280), 284, 317, 320,
+TIFF_STRUCTURE = {254, 255, *range(256, 260), 262, 266, 273, *range(277, 280), 284, 317, 320,
                    *range(322, 326), 330, 338, 339, 347, 700, 34675}  # fmt: skip
 """Tags of a TIFF that tell how its pixels lie, and so are not the photograph's EXIF."""
 _PREFIX = b"Exif\0\0"
@@ -22,7 +22,7 @@ def exif_of(image: Image.Image) -> bytes | None:
     if isinstance(raw, bytes) and raw:
         return raw.removeprefix(_PREFIX)
     exif = image.getexif()
-    for tag in _TIFF_STRUCTURE.intersection(exif):
+    for tag in TIFF_STRUCTURE.intersection(exif):
         del exif[tag]
     return exif.tobytes().removeprefix(_PREFIX) if exif else None
 
@@ -80,6 +80,18 @@ def exif_for(exif: bytes, width: int, height: int) -> bytes | None:
     except (KeyError, struct.error):
         return None
     return bytes(patched)
+
+
+def can_be_rewritten(exif: bytes) -> bool:
+    """Whether Pillow can take an EXIF apart and put it together again, as a TIFF and AVIF need."""
+    try:
+        parts = Image.Exif()
+        parts.load(exif)
+        parts.endian = "<"
+        parts.tobytes()
+    except (AttributeError, TypeError, ValueError, SyntaxError, KeyError, struct.error):
+        return False  # values that are not of the type that their tag has
+    return True
 
 
 def _entries(exif: bytearray, order: str, start: int) -> tuple[dict[int, int], int]:

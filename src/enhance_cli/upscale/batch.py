@@ -74,7 +74,7 @@ class Batch:
         """Enlarge one photograph after another; one that fails does not end the rest.
 
         What the headers tell not to be possible fails before work starts. Calls
-        `on_progress(job, done, total)` before the first tile of a photograph and after each.
+        `on_progress(job, done, total)` when a photograph begins and after each of its tiles.
         """
         possible = []
         for job in self.jobs:
@@ -85,6 +85,7 @@ class Batch:
                 yield Outcome(job, error=str(error))
         for job in possible:
             started = time.monotonic()
+            on_progress(job, 0, 1)
             try:
                 sizes = self._run_one(job, engine, on_progress)
                 yield Outcome(job, *sizes, time.monotonic() - started)
