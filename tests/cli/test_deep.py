@@ -4,6 +4,8 @@ import sys
 
 import pytest
 
+from enhance_cli.images.files import read_photo
+
 pyvips = pytest.importorskip("pyvips", reason="the extra vips is not installed")
 
 
@@ -54,6 +56,19 @@ def test_metadata_of_16_bit_files_are_carried_over(upscale, tmp_path, exiftool, 
     turned = pyvips.Image.new_from_file(str(target))
     assert (turned.width, turned.height) == (64, 256)
     assert turned.xres == pytest.approx(300 / 25.4, rel=0.01)
+
+
+def test_16_bit_cmyk_becomes_rgb_through_its_profile(tmp_path):
+    profile, source = pyvips.Image.profile_load("cmyk"), tmp_path / "in.tif"
+    levels = [180 * 257, 40 * 257, 90 * 257, 20 * 257]
+    inks = (pyvips.Image.black(16, 16, bands=4) + levels).cast("ushort")
+    inks = inks.copy(interpretation="cmyk")
+    inks.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    inks.write_to_file(str(source))
+    photo = read_photo(source)
+    assert photo.icc_profile is None
+    found = [level / 257 for level in photo.pixels[:, 8, 8].tolist()]
+    assert found == pytest.approx([43, 142, 146], abs=1)  # as of 8 bits, in test_fidelity
 
 
 def test_16_bits_without_the_extra_are_refused(upscale_fails, tmp_path, monkeypatch):

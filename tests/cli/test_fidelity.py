@@ -119,6 +119,18 @@ def test_greyscale_stays_grey(upscale, tmp_path, photo, magick, mode, suffix):
     assert kind.strip() == "gray"
 
 
+def test_a_profile_for_grey_stays_with_grey_only(upscale, tmp_path, photo, exiftool):
+    pyvips = pytest.importorskip("pyvips", reason="pyvips is not installed")
+    header = pyvips.Image.profile_load("srgb")
+    profile = header[:16] + b"GRAY" + header[20:]
+    Image.open(photo).convert("L").save(tmp_path / "in.jpg", icc_profile=profile)
+    upscale(tmp_path / "in.jpg", "-o", tmp_path / "out.png")
+    assert exiftool(tmp_path / "out.png", "ICC_Profile") == profile
+    result = upscale(tmp_path / "in.jpg", "-o", tmp_path / "out.webp")
+    assert "the profile is for grey, and the result has colours: left out" in result.stderr
+    assert exiftool(tmp_path / "out.webp", "ICC_Profile") == b""
+
+
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "GIF"])
 @pytest.mark.parametrize("suffix", ["png", "webp", "tiff"])
 def test_transparency_is_enlarged_without_fringes(upscale, tmp_path, magick, mode, suffix):

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     import pyvips
 
 _BITS_PER_SAMPLE, _EXTRA_SAMPLES, _PREMULTIPLIED = 258, 338, 1  # of TIFF
+_CMYK_TO_SRGB: dict[str, Any] = {
+    "embedded": True,
+    "input_profile": "cmyk",  # where none is embedded
+    "intent": "perceptual",
+    "depth": 16,
+}
 _SETTINGS: dict[str, dict[str, Any]] = {
     "PNG": {"compression": 3},
     "TIFF": {"compression": "deflate", "predictor": "horizontal"},
@@ -51,7 +57,7 @@ def decode_deep(image: Image.Image, data: bytes, name: object) -> Photo:
     try:
         pixels, icc_profile = _decode(vips, image, data), image.info.get("icc_profile")
         if pixels.interpretation == "cmyk":
-            pixels = pixels.icc_transform("srgb", embedded=True, input_profile="cmyk", depth=16)
+            pixels = pixels.icc_transform("srgb", **_CMYK_TO_SRGB)
             icc_profile = None
         if pixels.format != "ushort" or pixels.bands > 4:
             raise EnhanceError(

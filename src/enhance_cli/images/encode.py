@@ -49,15 +49,31 @@ def encode(frames: Sequence[Photo], kind: Format, encoding: Encoding) -> bytes:
 
 
 def _for_writing(photo: Photo, kind: Format) -> Photo:
-    """Return the photograph with an EXIF that fits its pixels."""
+    """Return the photograph with an EXIF and a profile that fit its pixels and the format."""
+    return replace(
+        photo, exif=_fitting_exif(photo, kind), icc_profile=_fitting_profile(photo, kind)
+    )
+
+
+def _fitting_exif(photo: Photo, kind: Format) -> bytes | None:
+    """Return the EXIF for the pixels' size, unless it is damaged."""
     if photo.exif is None:
-        return photo
+        return None
     exif = exif_for(photo.exif, *photo.size)
-    if exif and kind.name in ("TIFF", "AVIF") and not can_be_rewritten(exif):
-        exif = None
-    if exif is None:
+    if exif is None or (kind.name in ("TIFF", "AVIF") and not can_be_rewritten(exif)):
         _log.warning("the EXIF is damaged: left out")
-    return replace(photo, exif=exif)
+        return None
+    return exif
+
+
+def _fitting_profile(photo: Photo, kind: Format) -> bytes | None:
+    """Return the profile, unless it is one for grey and the file has colours."""
+    if photo.icc_profile is None or photo.icc_profile[16:20] != b"GRAY":
+        return photo.icc_profile
+    if photo.is_grey and kind.has_grey:
+        return photo.icc_profile
+    _log.warning("the profile is for grey, and the result has colours: left out")
+    return None
 
 
 def _metadata(photo: Photo, kind: Format) -> dict[str, Any]:

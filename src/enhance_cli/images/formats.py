@@ -19,6 +19,7 @@ class Format:
     name: str  # as Pillow and `--format` call it
     suffixes: tuple[str, ...]  # the first is what results get
     has_alpha: bool = True
+    has_grey: bool = True
     has_16_bits: bool = False
     has_frames: bool = True
     has_lossless: bool = True  # can be asked for it, or knows nothing else
@@ -39,7 +40,7 @@ FORMATS = (
         longest=65_500,
         metadata_limit=65_500,
     ),
-    Format(name="WEBP", suffixes=(".webp",), has_dpi=False, longest=16_383),
+    Format(name="WEBP", suffixes=(".webp",), has_grey=False, has_dpi=False, longest=16_383),
     Format(name="TIFF", suffixes=(".tif", ".tiff"), has_16_bits=True),
     Format(name="AVIF", suffixes=(".avif",), has_lossless=False, has_dpi=False, longest=65_536),
     Format(name="BMP", suffixes=(".bmp",), has_alpha=False, has_frames=False, has_metadata=False),

@@ -19,7 +19,7 @@ from enhance_cli.images.deep import load_vips
 from enhance_cli.images.encode import Encoding, encode
 from enhance_cli.images.files import STANDARD_STREAM, read_contents, read_frames
 from enhance_cli.images.formats import Contents, check_holds, contents_of
-from enhance_cli.upscale.engine import Engine
+from enhance_cli.upscale.engine import Engine, memory_for
 from enhance_cli.upscale.enlarge import enlarge_photo, target_size
 from enhance_cli.upscale.ledger import Ledger, fingerprint
 from enhance_cli.upscale.plan import Job
@@ -136,7 +136,9 @@ class Batch:
             background = self.options.background
             results.append(flatten(result, background) if background else result)
         encoding = Encoding(quality=self.options.quality, lossless=self.options.lossless)
-        self._write(job, encode(results, job.format, encoding), made)
+        with memory_for(f"writing {job.target}"):
+            data = encode(results, job.format, encoding)
+        self._write(job, data, made)
         return frames[0].size, results[0].size
 
     def _write(self, job: Job, data: bytes, made: str) -> None:

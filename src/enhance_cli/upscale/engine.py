@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -122,7 +123,7 @@ class Engine:
 
     def _take_smaller_tiles(self, error: BaseException, longest: int) -> None:
         """Halve the tile, if memory ran out; any other error is our own bug and stays as it is."""
-        if not is_out_of_memory(error):
+        if not _is_out_of_memory(error):
             raise error
         tile = min(self.tile or longest, longest)
         if tile <= SMALLEST_TILE:
@@ -133,8 +134,18 @@ class Engine:
         _log.warning("not enough memory for tiles of %d pixels: going on with %d", tile, self.tile)
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that an allocation failed, on any device."""
+@contextmanager
+def memory_for(what: str) -> Iterator[None]:
+    """Turn a failed allocation, on any device, into an EnhanceError that names what it was for."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise EnhanceError(f"not enough memory for {what}") from error
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
     text = str(error).lower()
     return isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text
 

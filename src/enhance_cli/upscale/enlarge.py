@@ -17,7 +17,7 @@ from enhance_cli.images.photo import PEAK, Photo, enlarged, from_pillow, to_pill
 from enhance_cli.images.resize import to_size
 from enhance_cli.model.device import pick_backend
 from enhance_cli.model.weights import find_weights, load_generator
-from enhance_cli.upscale.engine import Engine, is_out_of_memory, to_levels
+from enhance_cli.upscale.engine import Engine, memory_for, to_levels
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -68,7 +68,7 @@ def enlarge_photo(
     """
     width, height = target or (photo.size[0] * engine.scale, photo.size[1] * engine.scale)
     passes = count_passes(photo.size, (width, height), engine.scale)
-    try:
+    with memory_for(f"a result of {width}×{height}"):
         source = fill_unseen(photo)
         fits = tuple(side * engine.scale**passes for side in photo.size) == (width, height)
         levels = photo.pixels.dtype if fits else torch.uint16
@@ -78,10 +78,6 @@ def enlarge_photo(
         alpha = photo.alpha
         if alpha is not None:
             alpha = resample(alpha, height, width, alpha.dtype)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise EnhanceError(f"not enough memory for a result of {width}×{height}") from error
     return enlarged(photo, pixels, alpha)
 
 
