@@ -71,6 +71,14 @@ def test_16_bit_cmyk_becomes_rgb_through_its_profile(tmp_path):
     assert found == pytest.approx([43, 142, 146], abs=1)  # as of 8 bits, in test_fidelity
 
 
+def test_an_avif_of_10_bits_is_read_with_a_warning(upscale, tmp_path):
+    source = tmp_path / "in.avif"
+    ramp(3).write_to_file(str(source), bitdepth=10)
+    result = upscale(source, "-o", tmp_path / "out.png")
+    assert result.exit_code == 0
+    assert f"{source}: has 10 bits a channel: only 8 of them are read" in result.stderr
+
+
 def test_16_bits_without_the_extra_are_refused(upscale_fails, tmp_path, monkeypatch):
     source = tmp_path / "in.png"
     ramp(3).write_to_file(str(source))

@@ -171,6 +171,7 @@ def test_json_has_a_line_a_file(upscale, folders):
         "output": str(output / "a.png"),
         "input_size": [20, 12],
         "output_size": [80, 48],
+        "skipped": False,
         "error": None,
     }
     assert bad["error"] == f"{source / 'bad.png'} is not an image: no known format"
@@ -242,7 +243,7 @@ def test_a_folder_that_vanishes_is_one_line(upscale, folders, monkeypatch):
     monkeypatch.setattr(batch, "encode", vanish)
     result = upscale(source / "a.png", "-o", output)
     assert result.exit_code == 1
-    assert f"enhance: cannot create {output}: File exists" in result.stderr
+    assert f"{source / 'a.png'}: cannot create {output}: File exists\n" in result.stderr
 
 
 def test_an_input_that_changes_while_it_is_read_is_refused(

@@ -40,7 +40,7 @@ class Report(logging.Handler):
         self.pixels = self.progress.add_task("", total=None)
         self.pillow = logging.NullHandler()
         self.source: Path | None = None
-        self.done, self.failed = 0, 0
+        self.done, self.skipped, self.failed = 0, 0, 0
 
     def __enter__(self) -> Report:
         logging.getLogger("enhance_cli").addHandler(self)
@@ -67,11 +67,6 @@ class Report(logging.Handler):
         self.source = job.source
         self.progress.update(self.pixels, description=job.source.name, completed=done, total=total)
 
-    def on_finished(self, job: Job) -> None:
-        """Tell of a job that needs no work."""
-        if self.as_json:
-            self._json({"input": str(job.source), "output": str(job.target), "skipped": True})
-
     def on_outcome(self, outcome: Outcome) -> None:
         """Tell what became of a job."""
         if self.files is not None:
@@ -80,16 +75,23 @@ class Report(logging.Handler):
             self.failed += 1
             line = f"enhance: {' '.join(outcome.error.split())}"
             self.console.print(line, style="red", markup=False)
+        elif outcome.is_skipped:
+            self.skipped += 1
         else:
             self.done += 1
+        if self.names:
+            self._tell(outcome)
+
+    def _tell(self, outcome: Outcome) -> None:
         if self.as_json:
-            self._json(_as_json(outcome))
-        elif self.names and not outcome.error and not self.quiet:
+            click.echo(json.dumps(_as_json(outcome)))
+        elif not (outcome.error or outcome.is_skipped or self.quiet):
             click.echo(outcome.job.target)
 
-    def _json(self, line: dict[str, object]) -> None:
-        if self.names:
-            click.echo(json.dumps(line))
+    def summarise(self) -> None:
+        """Show how many photographs came to which end."""
+        skipped = f"{self.skipped} skipped as finished, " if self.skipped else ""
+        self.remark(f"{self.done} enlarged, {skipped}{self.failed} failed")
 
 
 def _as_json(outcome: Outcome) -> dict[str, object]:
@@ -99,5 +101,6 @@ def _as_json(outcome: Outcome) -> dict[str, object]:
         "input_size": outcome.source_size,
         "output_size": outcome.target_size,
         "seconds": round(outcome.seconds, 3),
+        "skipped": outcome.is_skipped,
         "error": outcome.error,
     }

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from enhance_cli.config import SMALLEST_TILE
+
 
 class TileType(click.ParamType[int | None]):
     """`auto`, 0 for the whole image, or a size in input pixels."""
@@ -17,8 +19,6 @@ class TileType(click.ParamType[int | None]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> int | None:
         """Refuse sizes below the smallest tile."""
-        from enhance_cli.config import SMALLEST_TILE
-
         if value == "auto":
             return None
         if not str(value).isdecimal() or 0 < int(value) < SMALLEST_TILE:

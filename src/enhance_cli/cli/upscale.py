@@ -151,15 +151,12 @@ def upscale(
     generator, _ = load_generator(weights)
     backend = pick_backend(options.device, options.precision)
     engine = Engine(generator, backend, options.tile, is_consistent=options.consistent)
-    with Report(len(batch.jobs), as_json=as_json, quiet=quiet, names=str(output) != "-") as report:
+    with Report(len(jobs), as_json=as_json, quiet=quiet, names=str(output) != "-") as report:
         report.remark(f"{options.model} on {backend}")
-        for job in batch.finished:
-            report.on_finished(job)
         for outcome in batch.run(engine, report.on_progress):
             report.on_outcome(outcome)
         if len(jobs) > 1:
-            skipped = f"{len(batch.finished)} skipped as finished, " if batch.finished else ""
-            report.remark(f"{report.done} enlarged, {skipped}{report.failed} failed")
+            report.summarise()
     sys.exit(1 if report.failed else 0)
 
 

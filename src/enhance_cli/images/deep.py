@@ -37,6 +37,12 @@ def bits_a_channel(image: Image.Image) -> int:
     return 16 if is_deep or any(";16" in mode for mode in raw_modes) else 8
 
 
+def avif_bits(data: bytes) -> int:
+    """Return the bits a channel that an AVIF file says it has; Pillow makes 8 of them."""
+    box = data.find(b"pixi")  # size, "pixi", version and flags, channels, bits of each
+    return data[box + 9] if 0 < box < len(data) - 9 else 8
+
+
 def load_vips(name: object) -> Any:
     """Import pyvips for the file `name`. Raises EnhanceError, with what to do, without it."""
     try:

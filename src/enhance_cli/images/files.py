@@ -19,7 +19,7 @@ from torch import Tensor
 
 from enhance_cli.config import IMAGE_SUFFIXES, MAX_PIXELS
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.deep import bits_a_channel, decode_deep
+from enhance_cli.images.deep import avif_bits, bits_a_channel, decode_deep
 from enhance_cli.images.formats import Contents
 from enhance_cli.images.metadata import ORIENTATION
 from enhance_cli.images.photo import Photo, from_pillow, to_pillow
@@ -88,6 +88,8 @@ def read_frames(path: Path, *, every: bool = False, max_pixels: int = MAX_PIXELS
             raise EnhanceError(f"{path} has {bits} bits a channel: expected 8 or 16")
         if count > decoded:
             _log.warning("holds %d frames: only the first is enlarged", count)
+        if image.format == "AVIF" and avif_bits(data) > 8:
+            _log.warning("has %d bits a channel: only 8 of them are read", avif_bits(data))
         if bits == 16:
             return [decode_deep(image, data, path)]
         return [_read_frame(image, index) for index in range(decoded)]

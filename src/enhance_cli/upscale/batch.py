@@ -32,12 +32,16 @@ _DECIDE_THE_RESULT = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job: sizes as (width, height), or the error that ended it."""
+    """What became of a job: sizes as (width, height), or the error that ended it.
+
+    Skipped is what an earlier run has finished.
+    """
 
     job: Job
     source_size: tuple[int, int] | None = None
     target_size: tuple[int, int] | None = None
     seconds: float = 0.0
+    is_skipped: bool = False
     error: str | None = None
 
 
@@ -76,13 +80,15 @@ class Batch:
         What the headers tell not to be possible fails before work starts. Calls
         `on_progress(job, done, total)` when a photograph begins and after each of its tiles.
         """
+        for job in self.finished:
+            yield Outcome(job, is_skipped=True)
         possible = []
         for job in self.jobs:
             try:
                 self._check_header(job, engine.scale)
                 possible.append(job)
             except EnhanceError as error:
-                yield Outcome(job, error=str(error))
+                yield Outcome(job, error=_named(job, error))
         for job in possible:
             started = time.monotonic()
             on_progress(job, 0, 1)
@@ -90,7 +96,8 @@ class Batch:
                 sizes = self._run_one(job, engine, on_progress)
                 yield Outcome(job, *sizes, time.monotonic() - started)
             except EnhanceError as error:
-                yield Outcome(job, seconds=time.monotonic() - started, error=str(error))
+                seconds = time.monotonic() - started
+                yield Outcome(job, seconds=seconds, error=_named(job, error))
 
     def _check_header(self, job: Job, scale: int) -> None:
         if job.source == STANDARD_STREAM:
@@ -151,6 +158,7 @@ class Batch:
             file.write(data)
             if self.ledger:
                 file.flush()
+                os.fsync(file.fileno())  # only now have network file systems the final time
                 self.ledger.add(job.target, made, os.fstat(file.fileno()))
 
 
@@ -159,6 +167,13 @@ def _settings(options: UpscaleOptions, weights: Path) -> dict[str, Any]:
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     chosen = asdict(options)
     return {"weights": digest} | {name: chosen[name] for name in _DECIDE_THE_RESULT}
+
+
+def _named(job: Job, error: EnhanceError) -> str:
+    """Return an error's line, with the photograph where it names no file of the job."""
+    line = str(error)
+    is_named = str(job.source) in line or str(job.target) in line
+    return line if is_named else f"{job.source}: {line}"
 
 
 def _make_folder(folder: Path) -> None:

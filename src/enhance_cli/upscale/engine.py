@@ -100,7 +100,11 @@ class Engine:
         The features need the whole halo, but what follows them needs only `head_halo`: cutting
         the rest away in between saves most of the cost of the halo and changes no result.
         """
-        x = tile.to(self.backend.device)[None].float().div(PEAK[tile.dtype])  # (1, 3, h, w)
+        if tile.dtype == torch.uint16:  # which only the CPU converts everywhere
+            x = tile.float().to(self.backend.device)
+        else:
+            x = tile.to(self.backend.device).float()
+        x = x[None].div(PEAK[tile.dtype])  # (1, 3, h, w)
         x = x.contiguous(memory_format=torch.channels_last)
         described = self.generator.describe(x)
         kept_row, row_core = self._trim(row)
@@ -110,7 +114,7 @@ class Engine:
         if self.is_consistent:
             estimate = back_project(estimate, x[window])
         core: Tensor = estimate[0, :, row_core, column_core]
-        return to_levels(core, levels).cpu()
+        return to_levels(core.cpu() if levels == torch.uint16 else core, levels).cpu()
 
     def _trim(self, span: Span) -> tuple[slice, slice]:
         """Return what to keep of a tile's features, and where its core lies in their output."""

@@ -15,6 +15,7 @@ from typing import Any
 from enhance_cli.errors import EnhanceError
 
 _PATTERN = ".enhance*.jsonl"
+_COARSEST = 2_000_000_000  # nanoseconds: FAT keeps times to two seconds
 
 
 def fingerprint(source: Path, settings: dict[str, Any]) -> str:
@@ -67,7 +68,7 @@ class Ledger:
         except FileNotFoundError:
             return None
         for made, size, time in self.entries.get(self._name(target), ()):
-            if (size, time) == (stat.st_size, stat.st_mtime_ns):
+            if size == stat.st_size and abs(time - stat.st_mtime_ns) <= _COARSEST:
                 return made
         return None
 
