@@ -1,5 +1,6 @@
 import io
 import random
+import struct
 
 import pytest
 import torch
@@ -31,6 +32,13 @@ def test_only_orientation_and_sizes_of_exif_change():
     assert read[0x0112] == 1
     inner = read.get_ifd(0x8769)
     assert (inner[0xA002], inner[0xA003], inner[0x927C]) == (80, 48, b"maker's own notes")
+
+
+@pytest.mark.parametrize(("orientation", "link"), [(1, 99), (6, 0)])
+def test_the_thumbnail_of_a_turned_picture_is_let_go(orientation, link):
+    entry = struct.pack("<HHLHH", 0x0112, 3, 1, orientation, 0)
+    given = struct.pack("<2sHLH", b"II", 42, 8, 1) + entry + struct.pack("<L", 99)
+    assert struct.unpack("<L", exif_for(given, 4, 4)[-4:]) == (link,)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow, reading back an odd EXIF

@@ -1,8 +1,11 @@
+import os
+
 import pytest
 import torch
 from PIL import Image
 
 from enhance_cli.config import Dimensions
+from enhance_cli.errors import EnhanceError
 from enhance_cli.images.alpha import fill_unseen, flatten
 from enhance_cli.images.files import read_photo
 from enhance_cli.images.photo import Photo
@@ -64,6 +67,16 @@ def test_consistent_results_reduce_to_their_inputs(sample, factor):
         reduced = to_size(result.pixels[None].float(), 80, 90)[0]
         error[is_consistent] = (reduced - pixels).abs().mean().item()
     assert error[True] < 1 < 5 < error[False]
+
+
+def test_a_result_beyond_the_machines_memory_is_refused_before_work(engine, monkeypatch):
+    values = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 2**18}
+    monkeypatch.setattr(os, "sysconf", values.get)
+    photo = Photo(torch.zeros(3, 1, 1, dtype=torch.uint8).expand(3, 1000, 1000))
+    with pytest.raises(
+        EnhanceError, match=r"of 5000×5000: it takes 1\.4 GiB on the way, and there"
+    ):
+        enlarge_photo(engine, photo, (5000, 5000))
 
 
 def test_progress_ends_at_its_total(engine):

@@ -144,7 +144,8 @@ def upscale(
     from enhance_cli.upscale.engine import Engine
     from enhance_cli.upscale.plan import plan
 
-    Image.MAX_IMAGE_PIXELS = options.max_pixels  # Pillow's own limit would come first
+    # Pillow's own limit must not come before --max-pixels.
+    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, options.max_pixels)
     jobs = plan(list(inputs), output, options)
     weights = find_weights(options.model)
     batch = Batch(jobs, output, options, weights)

@@ -74,7 +74,7 @@ def format_named(name: str) -> Format:
     """Return the format that `--format` means. Raises EnhanceError where Pillow lacks it."""
     found = next(kind for kind in FORMATS if kind.name == name.upper())
     if found.name == "AVIF" and not features.check("avif"):
-        raise EnhanceError("this Pillow cannot write AVIF: install Pillow 11.3 or newer")
+        raise EnhanceError("this Pillow is built without AVIF; choose another --format")
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -68,10 +69,12 @@ def enlarge_photo(
     """
     width, height = target or (photo.size[0] * engine.scale, photo.size[1] * engine.scale)
     passes = count_passes(photo.size, (width, height), engine.scale)
+    reached = tuple(side * engine.scale**passes for side in photo.size)
+    fits = reached == (width, height)
+    levels = photo.pixels.dtype if fits else torch.uint16
+    _check_memory(3 * reached[0] * reached[1] * levels.itemsize, f"{width}×{height}")
     with memory_for(f"a result of {width}×{height}"):
         source = fill_unseen(photo)
-        fits = tuple(side * engine.scale**passes for side in photo.size) == (width, height)
-        levels = photo.pixels.dtype if fits else torch.uint16
         pixels = _run_network(engine, source, passes, levels, on_progress)
         if not fits:
             pixels = resample(pixels, height, width, photo.pixels.dtype)
@@ -79,6 +82,18 @@ def enlarge_photo(
         if alpha is not None:
             alpha = resample(alpha, height, width, alpha.dtype)
     return enlarged(photo, pixels, alpha)
+
+
+def _check_memory(needed: int, what: str) -> None:
+    """Raise EnhanceError for a canvas that the machine cannot hold: the system kills who tries."""
+    if not hasattr(os, "sysconf"):  # Windows, which refuses instead
+        return
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise EnhanceError(
+            f"not enough memory for a result of {what}: it takes {needed / 2**30:.1f} GiB on the "
+            f"way, and there are {there / 2**30:.1f}; choose a smaller --scale"
+        )
 
 
 def _run_network(
