@@ -228,21 +228,19 @@ def test_metadata_that_a_format_cannot_hold_is_one_line(upscale_fails, tmp_path,
 
 
 SLOW = """
-import sys, time
-from PIL import Image
+import os, sys, time
 from enhance_cli.cli.main import main
-save = Image.Image.save
-def slow(*arguments, **settings):
-    save(*arguments, **settings)
-    time.sleep(60)
-Image.Image.save = slow
+os.fsync = lambda descriptor: time.sleep(60)
 main(sys.argv[1:])
 """
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_nothing_half_written(tmp_path, photo, number):
-    """Killed while the temporary file is being written, nothing has the final name."""
+def test_nothing_half_written(tmp_path, photo, upscale, number):
+    """Killed while the temporary file is being written, nothing has the final name.
+
+    And the next run removes what is left.
+    """
     target = tmp_path / "out.png"
     command = [sys.executable, "-c", SLOW, "upscale", photo, "-o", target]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -254,3 +252,5 @@ def test_nothing_half_written(tmp_path, photo, number):
     process.communicate()
     assert process.returncode != 0
     assert not target.exists()
+    assert upscale(photo, "-o", target).exit_code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.png", "photo.png"]
