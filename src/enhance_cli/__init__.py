@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from enhance_cli.upscale.engine import Upscaler as Upscaler
+    from enhance_cli.upscale.enlarge import Upscaler as Upscaler
 
 __version__ = "0.1.0"
 __all__ = ["Upscaler", "__version__"]
@@ -14,7 +14,7 @@ __all__ = ["Upscaler", "__version__"]
 def __getattr__(name: str) -> object:
     """Import the Python API only when it is asked for: `enhance --help` must not wait for torch."""
     if name == "Upscaler":
-        from enhance_cli.upscale.engine import Upscaler
+        from enhance_cli.upscale.enlarge import Upscaler
 
         return Upscaler
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from enhance_cli.errors import EnhanceError
+
+_HOST = re.sub(r"\W", "-", socket.gethostname())[:20]
+_PART = re.compile(r"\..*\.(?P<host>[\w-]+)\.(?P<process>\d+)\.part")
+_ABANDONED = 24 * 3600  # seconds; for processes of other machines, which cannot be asked
 
 
 @contextmanager
@@ -18,7 +25,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     Nothing half-written: whatever interrupts, `path` stands for the old file or the whole new
     one. Raises EnhanceError where the folder cannot be written to or the disk is full.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Names may have 255 bytes: the temporary one must not be the one that is too long.
+    part = path.with_name(f".{path.name[:40]}.{_HOST}.{os.getpid()}.part")
     try:
         with part.open("w+b") as file:
             yield file
@@ -28,4 +36,30 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         raise EnhanceError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that is locked now: the error above says so
+            part.unlink(missing_ok=True)
+
+
+def remove_leftovers(folders: Iterable[Path]) -> None:
+    """Remove the temporary files of killed processes; those of running ones stay."""
+    for folder in folders:
+        for part in folder.glob(".*.part"):
+            named = _PART.fullmatch(part.name)
+            if named and _is_abandoned(part, named["host"], int(named["process"])):
+                with suppress(OSError):
+                    part.unlink()
+
+
+def _is_abandoned(part: Path, host: str, process: int) -> bool:
+    if host != _HOST or os.name == "nt":  # where signal 0 ends the process
+        try:
+            return time.time() - part.stat().st_mtime > _ABANDONED
+        except FileNotFoundError:
+            return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        return False
+    return False

@@ -7,8 +7,15 @@ from pathlib import Path
 
 DEFAULT_MODEL = "e"
 
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """The files that a folder given as input stands for."""
+
+MAX_PIXELS = 178_956_970
+"""Above it an image counts as a decompression bomb, as for Pillow: 0.5 GB of RGB."""
+
+LARGEST_SCALE = 16
+SMALLEST_TILE = 16  # input pixels
+FORMATS = ("png", "jpeg", "webp", "tiff", "avif", "bmp")
 
 DEVICES = "auto, cpu, cuda, cuda:N, mps"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -64,6 +71,18 @@ class UpscaleOptions:
     device: str = "auto"
     precision: str = "auto"
     tile: int | None = None  # input pixels; 0 is the whole image, None lets the engine choose
+    scale: float | None = None  # 1 to 16; None is the network's own
+    width: int | None = None  # pixels of the result, in place of a scale
+    height: int | None = None
+    format: str | None = None  # None goes by the output's extension
+    quality: int = 95  # of JPEG, WebP and AVIF, 1 to 100
+    lossless: bool = False  # WebP; PNG, TIFF and BMP always are
+    background: tuple[int, int, int] | None = None  # 8-bit RGB put behind transparency
+    frames: bool = False  # all frames instead of the first
+    consistent: bool = False  # docs/decisions/0012
+    max_pixels: int = MAX_PIXELS
+    suffix: str = ""  # added to the names of results in a folder
+    shard: tuple[int, int] = (1, 1)  # which part of the files, of how many
     overwrite: bool = False
 
 

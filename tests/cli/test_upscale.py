@@ -7,34 +7,7 @@ import time
 import pytest
 from PIL import Image, ImageCms
 
-from enhance_cli.config import Dimensions
-from enhance_cli.model.generator import Generator
-from enhance_cli.model.weights import describe_shipped, save_generator
-
-
-@pytest.fixture
-def model(tmp_path):
-    """A small network: what is tested here is everything around it."""
-    path = tmp_path / "small.safetensors"
-    save_generator(Generator(Dimensions(features=4, blocks=1)), path, {})
-    return path
-
-
-@pytest.fixture
-def photo(tmp_path):
-    path = tmp_path / "photo.png"
-    Image.linear_gradient("L").convert("RGB").resize((20, 12)).save(path)
-    return path
-
-
-@pytest.fixture
-def upscale(enhance, model):
-    return lambda *arguments: enhance("upscale", "--model", model, *arguments)
-
-
-@pytest.fixture
-def upscale_fails(fails, model):
-    return lambda *arguments: fails("upscale", "--model", model, *arguments)
+from enhance_cli.model.weights import describe_shipped
 
 
 def opened(path):
@@ -110,16 +83,10 @@ def test_alpha_that_jpeg_cannot_hold_is_refused(upscale_fails, tmp_path, photo):
     opened(photo).convert("RGBA").save(tmp_path / "in.png")
     target = tmp_path / "out.jpg"
     assert upscale_fails(tmp_path / "in.png", "-o", target) == (
-        f"{target}: JPEG cannot hold transparency; use .png, .webp or .tiff"
+        f"{target}: JPEG cannot hold transparency; use .png, .webp or .tiff, or choose "
+        "a colour behind it by --background"
     )
     assert not target.exists()
-
-
-def test_16_bits_are_refused_and_not_cut(upscale_fails, tmp_path):
-    Image.new("I;16", (8, 8)).save(tmp_path / "in.png")
-    assert "more than 8 bits a channel" in upscale_fails(
-        tmp_path / "in.png", "-o", tmp_path / "o.png"
-    )
 
 
 def test_a_folders_tree_is_mirrored(upscale, tmp_path, photo):
@@ -138,7 +105,7 @@ def test_one_bad_file_does_not_end_the_rest(upscale, tmp_path, photo):
     result = upscale(bad, photo, "-o", out)
     assert result.exit_code == 1
     assert f"{bad} cannot be decoded" in result.stderr
-    assert [path.name for path in out.iterdir()] == ["photo.png"]
+    assert [path.name for path in out.glob("[!.]*")] == ["photo.png"]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +135,7 @@ def test_a_truncated_photograph_is_one_line(upscale_fails, tmp_path, sample):
 def test_a_folder_without_images_is_one_line(upscale_fails, tmp_path):
     (tmp_path / "empty").mkdir()
     line = upscale_fails(tmp_path / "empty", "-o", tmp_path)
-    assert line.startswith(f"no images in {tmp_path / 'empty'}: looked for .bmp, ")
+    assert line.startswith(f"no images in {tmp_path / 'empty'}: looked for .avif, ")
 
 
 def test_an_existing_output_is_refused(upscale, upscale_fails, tmp_path, photo):
@@ -183,7 +150,7 @@ def test_an_existing_output_is_refused(upscale, upscale_fails, tmp_path, photo):
 def test_input_as_output_is_refused_even_with_overwrite(upscale_fails, photo):
     before = photo.read_bytes()
     assert upscale_fails(photo, "-o", photo, "--overwrite") == (
-        f"{photo} is both input and output; choose another output"
+        f"{photo} is both input and output; choose another output or a --suffix"
     )
     assert photo.read_bytes() == before
 
@@ -266,27 +233,25 @@ def test_metadata_that_a_format_cannot_hold_is_one_line(upscale_fails, tmp_path,
     opened(photo).save(tmp_path / "in.png", exif=exif)
     target = tmp_path / "out.jpg"
     assert upscale_fails(tmp_path / "in.png", "-o", target) == (
-        f"cannot encode {target}: EXIF data is too long"
+        f"{target}: JPEG cannot hold 70028 bytes of metadata, only 65500; use .png, .webp or .tiff"
     )
     assert list(tmp_path.glob("*out.jpg*")) == []
 
 
 SLOW = """
-import sys, time
-from PIL import Image
+import os, sys, time
 from enhance_cli.cli.main import main
-save = Image.Image.save
-def slow(*arguments, **settings):
-    save(*arguments, **settings)
-    time.sleep(60)
-Image.Image.save = slow
+os.fsync = lambda descriptor: time.sleep(60)
 main(sys.argv[1:])
 """
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_nothing_half_written(tmp_path, photo, number):
-    """Killed while the temporary file is being written, nothing has the final name."""
+def test_nothing_half_written(tmp_path, photo, upscale, number):
+    """Killed while the temporary file is being written, nothing has the final name.
+
+    And the next run removes what is left.
+    """
     target = tmp_path / "out.png"
     command = [sys.executable, "-c", SLOW, "upscale", photo, "-o", target]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -298,3 +263,5 @@ def test_nothing_half_written(tmp_path, photo, number):
     process.communicate()
     assert process.returncode != 0
     assert not target.exists()
+    assert upscale(photo, "-o", target).exit_code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.png", "photo.png"]

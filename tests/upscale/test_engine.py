@@ -8,6 +8,7 @@ from enhance_cli.images.files import read_pixels
 from enhance_cli.model.device import Backend, cpu_multiplies_bf16
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.weights import find_weights, load_generator
+from enhance_cli.upscale.consistency import REACH, back_project
 from enhance_cli.upscale.engine import Engine
 
 FP32 = Backend(torch.device("cpu"), torch.float32)
@@ -20,11 +21,25 @@ def levels_apart(one, other):
 
 @pytest.mark.parametrize(("tile", "size"), [(16, (50, 61)), (32, (64, 64)), (40, (97, 33))])
 @pytest.mark.parametrize("scale", [2, 4, 8])
-def test_tiled_equals_whole(tile, size, scale):
+@pytest.mark.parametrize("is_consistent", [False, True])
+def test_tiled_equals_whole(tile, size, scale, is_consistent):
     generator = Generator(Dimensions(features=8, blocks=3, scale=scale))
     pixels = torch.randint(0, 256, (3, *size), dtype=torch.uint8)
-    whole = Engine(generator, FP32, 0).enlarge(pixels)
-    assert levels_apart(Engine(generator, FP32, tile).enlarge(pixels), whole) <= 1
+    engines = [Engine(generator, FP32, side, is_consistent=is_consistent) for side in (0, tile)]
+    whole, tiled = (engine.enlarge(pixels) for engine in engines)
+    assert levels_apart(tiled, whole) <= 1
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_back_projection_reaches_no_farther_than_it_says(scale):
+    low = torch.rand(1, 1, 40, 40, dtype=torch.float64)
+    estimate = torch.rand(1, 1, 40 * scale, 40 * scale, dtype=torch.float64)
+    window = slice(20 - REACH, 21 + REACH)
+    wide = slice(window.start * scale, window.stop * scale)
+    cut = back_project(estimate[..., wide, wide], low[..., window, window])
+    whole = back_project(estimate, low)[..., 20 * scale : 21 * scale, 20 * scale : 21 * scale]
+    core = slice(REACH * scale, (REACH + 1) * scale)
+    torch.testing.assert_close(cut[..., core, core], whole, atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize("backend", [FP32, BF16], ids=["fp32", "bf16"])
@@ -68,14 +83,41 @@ def test_one_pixel_can_be_enlarged():
     assert engine.enlarge(torch.zeros(3, 1, 1, dtype=torch.uint8)).shape == (3, 4, 4)
 
 
-def test_out_of_memory_is_advice(monkeypatch):
+@pytest.mark.parametrize("tile", [0, 64])
+def test_tiles_are_halved_until_they_fit_into_memory(monkeypatch, caplog, tile):
+    def limited(x):
+        if x.shape[3] > 30:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return describe(x)
+
+    generator = Generator(Dimensions(features=4, blocks=1))
+    pixels = torch.randint(0, 256, (3, 50, 70), dtype=torch.uint8)
+    whole = Engine(generator, FP32, 0).enlarge(pixels)
+    describe = generator.describe
+    monkeypatch.setattr(generator, "describe", limited)
+    engine, progress = Engine(generator, FP32, tile), []
+    assert levels_apart(engine.enlarge(pixels, progress.append), whole) <= 1
+    assert engine.tile < 30
+    assert caplog.messages[0].startswith("not enough memory for tiles of ")
+    assert progress[-1] == 50 * 70
+
+
+def test_out_of_memory_at_the_smallest_tile_is_one_line(monkeypatch):
     def exhausted(_):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
 
     engine = Engine(Generator(Dimensions(features=4, blocks=1)), FP32)
     monkeypatch.setattr(engine.generator, "describe", exhausted)
-    with pytest.raises(EnhanceError, match="not enough memory for a tile of 5×4 pixels"):
+    with pytest.raises(EnhanceError, match="not enough memory, even for tiles of 5 pixels"):
         engine.enlarge(torch.zeros(3, 4, 5, dtype=torch.uint8))
+
+
+def test_16_bit_levels_are_enlarged_without_a_step_of_8():
+    engine = Engine(Generator(Dimensions(features=4, blocks=1)), FP32)
+    ramp = torch.arange(20_000, 20_128).expand(3, 8, 128).to(torch.uint16)
+    result = engine.enlarge(ramp)
+    assert result.dtype == torch.uint16
+    assert len(result[0, 16].unique()) > 100
 
 
 def test_python_api_enlarges_a_pillow_image(sample):

@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from enhance_cli.cli.options import backend_options
 from enhance_cli.cli.training import show_training
-from enhance_cli.cli.values import Duration, Factor, Layers, LossLetters
+from enhance_cli.cli.types import DurationType, FactorType, LayersType, LossLettersType
 from enhance_cli.config import DEGRADATIONS, PERCEPTUAL_LAYERS, TEXTURE_LAYERS, TrainOptions
 from enhance_cli.errors import EnhanceError
 
@@ -54,11 +54,11 @@ def _option(name: str, text: str, **settings: Any) -> Callable[[_Command], _Comm
 @_option(
     "losses",
     "Any of the letters E (pixels), P (perceptual), T (texture), A (adversarial), as in PAT.",
-    type=LossLetters(),
+    type=LossLettersType(),
 )
 @click.option(
     "--weight",
-    type=Factor(),
+    type=FactorType(),
     multiple=True,
     metavar="LETTER=FACTOR",
     help="Factor on the paper's weight of a loss: T=0.5. May be repeated.",
@@ -66,11 +66,11 @@ def _option(name: str, text: str, **settings: Any) -> Callable[[_Command], _Comm
 @_option(
     "perceptual-layers",
     "Layers of P.",
-    type=Layers(PERCEPTUAL_LAYERS),
+    type=LayersType(PERCEPTUAL_LAYERS),
     metavar="LAYER[=WEIGHT],...",
 )
 @_option(
-    "texture-layers", "Layers of T.", type=Layers(TEXTURE_LAYERS), metavar="LAYER[=WEIGHT],..."
+    "texture-layers", "Layers of T.", type=LayersType(TEXTURE_LAYERS), metavar="LAYER[=WEIGHT],..."
 )
 @_option("vgg", "VGG-19 as safetensors, instead of torchvision's download.", metavar="FILE")
 @_option(
@@ -89,7 +89,7 @@ def _option(name: str, text: str, **settings: Any) -> Callable[[_Command], _Comm
     "optimizer", "muon for the hidden layers, or adam for all.", type=click.Choice(["muon", "adam"])
 )
 @_option("steps", "Length of the run and of its cosine decay.")
-@_option("time", "End the run after this time (90m, 2h) if that is sooner.", type=Duration())
+@_option("time", "End the run after this time (90m, 2h) if that is sooner.", type=DurationType())
 @_option("batch", "Crops in a step.")
 @_option("crop", "Side of a crop of the original, in pixels.", type=click.IntRange(min=32))
 @_option(

@@ -3,47 +3,108 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from enhance_cli.cli.options import backend_options, list_models
-from enhance_cli.config import UpscaleOptions
-
-if TYPE_CHECKING:
-    from enhance_cli.upscale.batch import Job
+from enhance_cli.cli.types import ColourType, ShardType, SuffixType, TileType
+from enhance_cli.config import FORMATS, LARGEST_SCALE, UpscaleOptions
 
 _DEFAULTS = UpscaleOptions()
 
 
-class _Tile(click.ParamType[int | None]):
-    """`auto`, 0 for the whole image, or a size in input pixels."""
+def _options(*options: Callable[..., Any]) -> Callable[..., Any]:
+    """Add options in the order of reading."""
 
-    name = "tile"
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | None:
-        if value == "auto":
-            return None
-        if not str(value).isdecimal() or 0 < int(value) < 16:
-            self.fail(f"{value!r} is not auto, 0, or a number from 16.", param, ctx)
-        return int(value)
+    return add
+
+
+_size_options = _options(
+    click.option(
+        "--scale",
+        type=click.FloatRange(1, LARGEST_SCALE),
+        help=f"Times as large, 1 to {LARGEST_SCALE}; the network's own (4) by default.",
+    ),
+    click.option("--width", type=click.IntRange(1), help="Pixels of the result at most, instead."),
+    click.option("--height", type=click.IntRange(1), help="Pixels of the result at most, instead."),
+    click.option(
+        "--consistent",
+        is_flag=True,
+        help="Correct the result until, reduced again, it is the input.",
+    ),
+)
+_format_options = _options(
+    click.option(
+        "--format",
+        type=click.Choice(FORMATS, case_sensitive=False),
+        help="Format of the results; by default the output's extension decides.",
+    ),
+    click.option(
+        "--quality",
+        type=click.IntRange(1, 100),
+        default=_DEFAULTS.quality,
+        show_default=True,
+        help="Of JPEG, WebP and AVIF.",
+    ),
+    click.option("--lossless", is_flag=True, help="WebP without loss."),
+    click.option(
+        "--background",
+        type=ColourType(),
+        metavar="COLOUR",
+        help="Put behind transparency, which then is gone.",
+    ),
+    click.option("--frames", is_flag=True, help="All frames of an animation or pages of a TIFF."),
+)
+_folder_options = _options(
+    click.option(
+        "--suffix",
+        type=SuffixType(),
+        default=_DEFAULTS.suffix,
+        metavar="TEXT",
+        help="Added to the names of results in a folder.",
+    ),
+    click.option("--overwrite", is_flag=True, help="Make every result anew, and replace others."),
+    click.option(
+        "--shard",
+        type=ShardType(),
+        default="1/1",
+        metavar="I/N",
+        help="Only the i-th of n parts of the files, for several machines.",
+    ),
+    click.option(
+        "--max-pixels",
+        type=click.IntRange(1),
+        default=_DEFAULTS.max_pixels,
+        show_default=True,
+        help="Refuse larger inputs.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="A line of JSON for each file."),
+    click.option("-q", "--quiet", is_flag=True, help="Show only errors."),
+)
 
 
 @click.command()
 @click.argument(
-    "inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="INPUT..."
+    "inputs",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, allow_dash=True),
+    metavar="INPUT...",
 )
 @click.option(
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path),
-    help="File, or an existing folder; the extension decides the format.",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="File, an existing folder, or - for standard output.",
 )
 @click.option(
     "--model",
@@ -51,6 +112,9 @@ class _Tile(click.ParamType[int | None]):
     show_default=True,
     help="A shipped network, or a .safetensors file.",
 )
+@_size_options
+@_format_options
+@_folder_options
 @click.option(
     "--list-models",
     is_flag=True,
@@ -61,64 +125,53 @@ class _Tile(click.ParamType[int | None]):
 )
 @click.option(
     "--tile",
-    type=_Tile(),
+    type=TileType(),
     default="auto",
     show_default=True,
     metavar="auto|N|0",
     help="Tile in input pixels, 0 for the whole image; changes speed, never the picture.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
 @backend_options
-def upscale(inputs: tuple[Path, ...], output: Path, **values: Any) -> None:
-    """Enlarge photographs four times.
+def upscale(
+    inputs: tuple[Path, ...], output: Path, as_json: bool, quiet: bool, **values: Any
+) -> None:
+    """Enlarge photographs.
 
-    INPUT is any number of files and folders (JPEG, PNG, WebP, TIFF, BMP). A folder's tree is
-    mirrored in the output folder.
+    INPUT is any number of files and folders (JPEG, PNG, WebP, TIFF, AVIF, BMP), or - for standard
+    input. A folder's tree is mirrored in the output folder; results that an earlier run has
+    finished there, of the same input and settings, are skipped.
     """
+    options = UpscaleOptions(**values)
+    _check(options)
+    from PIL import Image
+
+    from enhance_cli.cli.report import Report
     from enhance_cli.model.device import pick_backend
     from enhance_cli.model.weights import find_weights, load_generator
-    from enhance_cli.upscale import batch
+    from enhance_cli.upscale.batch import Batch
     from enhance_cli.upscale.engine import Engine
+    from enhance_cli.upscale.plan import plan
 
-    options = UpscaleOptions(**values)
-    jobs = batch.plan(list(inputs), output, overwrite=options.overwrite)
-    generator, _ = load_generator(find_weights(options.model))
-    engine = Engine(generator, pick_backend(options.device, options.precision), options.tile)
-    console = Console(stderr=True)
-    console.print(f"{options.model} on {engine.backend}", style="dim", highlight=False)
-    failed = 0
-    with _progress(console) as progress:
-        report = _Reporter(progress, len(jobs))
-        for outcome in batch.run(jobs, engine, report.on_tiles):
-            report.on_done()
-            if outcome.error:
-                failed += 1
-                progress.console.print(
-                    f"enhance: {outcome.error}", style="red", markup=False, soft_wrap=True
-                )
-            else:
-                click.echo(outcome.job.target)
-    if len(jobs) > 1:
-        console.print(f"{len(jobs) - failed} enlarged, {failed} failed", highlight=False)
-    sys.exit(1 if failed else 0)
+    # Pillow's own limit must not come before --max-pixels.
+    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, options.max_pixels)
+    jobs = plan(list(inputs), output, options)
+    weights = find_weights(options.model)
+    batch = Batch(jobs, output, options, weights)
+    generator, _ = load_generator(weights)
+    backend = pick_backend(options.device, options.precision)
+    engine = Engine(generator, backend, options.tile, is_consistent=options.consistent)
+    with Report(len(jobs), as_json=as_json, quiet=quiet, names=str(output) != "-") as report:
+        report.remark(f"{options.model} on {backend}")
+        for outcome in batch.run(engine, report.on_progress):
+            report.on_outcome(outcome)
+        if len(jobs) > 1:
+            report.summarise()
+    sys.exit(1 if report.failed else 0)
 
 
-def _progress(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-
-
-class _Reporter:
-    """A bar for the photographs, where there are several, and one for the tiles of each."""
-
-    def __init__(self, progress: Progress, jobs: int) -> None:
-        self.progress = progress
-        self.files: TaskID | None = progress.add_task("all", total=jobs) if jobs > 1 else None
-        self.tiles = progress.add_task("", total=None)
-
-    def on_tiles(self, job: Job, done: int, total: int) -> None:
-        self.progress.update(self.tiles, description=job.source.name, completed=done, total=total)
-
-    def on_done(self) -> None:
-        if self.files is not None:
-            self.progress.advance(self.files)
+def _check(options: UpscaleOptions) -> None:
+    """Refuse options that contradict each other."""
+    if options.scale and (options.width or options.height):
+        raise click.UsageError("--scale and --width or --height contradict each other.")
+    if options.lossless and options.format in ("jpeg", "avif"):
+        raise click.UsageError(f"{options.format.upper()} has no --lossless.")

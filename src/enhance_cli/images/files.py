@@ -1,26 +1,39 @@
-"""Photographs as files: decoded to tensors with what a tensor cannot hold, and written back."""
+"""Photographs as files: found, and decoded with what a tensor cannot hold."""
 
 from __future__ import annotations
 
 import io
+import logging
+import os
 import struct
+import sys
 import warnings
 import zlib
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
-import torch
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from enhance_cli.atomic import replacing
-from enhance_cli.config import IMAGE_SUFFIXES
+from enhance_cli.config import IMAGE_SUFFIXES, MAX_PIXELS
 from enhance_cli.errors import EnhanceError
+from enhance_cli.images.deep import avif_bits, bits_a_channel, decode_deep
+from enhance_cli.images.formats import Contents
+from enhance_cli.images.metadata import ORIENTATION
+from enhance_cli.images.photo import Photo, from_pillow, to_pillow
+
+__all__ = ["Photo", "from_pillow", "to_pillow"]  # what other rooms take from here as well
+
+STANDARD_STREAM = Path("-")
+"""Stands for standard input or output."""
 
 DECODER_ERRORS = (
     OSError,
     SyntaxError,
+    TypeError,
+    RuntimeError,
     ValueError,
     EOFError,
     IndexError,
@@ -32,39 +45,8 @@ DECODER_ERRORS = (
 )
 """What Pillow's decoders raise on files that are not what they claim to be."""
 
-_FORMATS = {
-    ".bmp": "BMP", ".jpeg": "JPEG", ".jpg": "JPEG", ".png": "PNG",
-    ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WEBP",
-}  # fmt: skip
-_NO_ALPHA = ("JPEG", "BMP")
-_LONGEST = {"JPEG": 65_500, "WEBP": 16_383}  # pixels on a side
-_TIFF_STRUCTURE = {254, 255, *range(256, 260), 262, 266, 273, *range(277, 280), 284, 317, 320,
-                   *range(322, 326), 330, 338, 339, 347, 700, 34675}  # fmt: skip
-"""Tags of a TIFF that tell how its pixels lie, and so are not the photograph's EXIF."""
-_DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
-_SETTINGS: dict[str, dict[str, Any]] = {
-    "JPEG": {"quality": 95, "subsampling": 0},
-    "PNG": {"compress_level": 3},
-    "TIFF": {"compression": "tiff_adobe_deflate"},
-    "WEBP": {"quality": 95},
-    "BMP": {},
-}
-
-
-@dataclass(frozen=True)
-class Photo:
-    """A decoded file.
-
-    `pixels` is (3, H, W) uint8 RGB, upright; `alpha` (1, H, W) uint8 or None; the rest is what
-    the file said about itself and what is written back.
-    """
-
-    pixels: Tensor
-    alpha: Tensor | None = None
-    is_grey: bool = False
-    icc_profile: bytes | None = None
-    exif: bytes | None = None
-    dpi: tuple[float, float] | None = None
+_DECODERS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+_log = logging.getLogger(__name__)
 
 
 def is_image_name(path: Path) -> bool:
@@ -83,167 +65,110 @@ def find_images(folder: Path) -> list[Path]:
 
 
 def read_photo(path: Path) -> Photo:
-    """Decode a photograph upright, with its alpha, profile, EXIF and resolution.
+    """Decode a photograph, of a file with several frames the first. Raises as `read_frames`."""
+    return read_frames(path)[0]
 
-    CMYK is converted to sRGB through its profile. Raises EnhanceError for a file that is
-    missing, empty, truncated or not an image, and for one with more than 8 bits a channel,
-    which would lose them.
+
+def read_frames(path: Path, *, every: bool = False, max_pixels: int = MAX_PIXELS) -> list[Photo]:
+    """Decode a photograph upright, with its alpha, profile, EXIF, XMP and resolution.
+
+    Or `every` frame of an animation or of a TIFF; otherwise the first, with a warning. 16 bits a
+    channel stay. Raises EnhanceError for a file that is missing, empty, truncated, not an image,
+    changed while it is read, or has more than `max_pixels` in all that is decoded.
     """
-    try:
-        if path.stat().st_size == 0:
-            raise EnhanceError(f"{path} is empty: not an image")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
-            with Image.open(path) as image:
-                check_pillow(image, path)
-                return from_pillow(image)
-    except FileNotFoundError as error:
-        raise EnhanceError(f"no such file: {path}") from error
-    except UnidentifiedImageError as error:
-        raise EnhanceError(f"{path} is not an image: no known format") from error
-    except DECODER_ERRORS as error:
-        raise EnhanceError(f"{path} cannot be decoded: {error}") from error
+    data = _read(path)
+    with _opened(io.BytesIO(data), path) as image:
+        count = getattr(image, "n_frames", 1)
+        decoded = count if every else 1
+        pixels = image.width * image.height * decoded
+        if pixels > max_pixels:
+            raise EnhanceError(f"{path} has {pixels} pixels, more than {max_pixels} (--max-pixels)")
+        bits = bits_a_channel(image)
+        if bits > 16:
+            raise EnhanceError(f"{path} has {bits} bits a channel: expected 8 or 16")
+        if count > decoded:
+            _log.warning("holds %d frames: only the first is enlarged", count)
+        if image.format == "AVIF" and avif_bits(data) > 8:
+            _log.warning("has %d bits a channel: only 8 of them are read", avif_bits(data))
+        if bits == 16:
+            return [decode_deep(image, data, path)]
+        return [_read_frame(image, index) for index in range(decoded)]
 
 
 def read_pixels(path: Path) -> Tensor:
     """Return the upright RGB pixels of a file, (3, H, W) uint8. Raises as `read_photo`."""
-    return read_photo(path).pixels
+    photo = read_photo(path)
+    if photo.is_deep:
+        raise EnhanceError(f"{path} has 16 bits a channel: expected 8")
+    return photo.pixels
 
 
 def read_size(path: Path) -> tuple[int, int]:
     """Return (width, height) from a file's header. Raises EnhanceError if it has none."""
+    with _reading(path) as file, _opened(file, path) as image:
+        width, height = image.size
+        return width, height
+
+
+def read_contents(path: Path) -> Contents:
+    """Return what a file holds, by its header, upright. Raises EnhanceError if it has none."""
+    with _reading(path) as file, _opened(file, path) as image:
+        width, height = image.size
+        if image.getexif().get(ORIENTATION, 1) > 4:  # lies on its side
+            width, height = height, width
+        return Contents(
+            (width, height),
+            image.has_transparency_data,
+            bits_a_channel(image) > 8,
+            getattr(image, "n_frames", 1),
+        )
+
+
+def _read_frame(image: Image.Image, index: int) -> Photo:
+    if index:
+        image.seek(index)
+    if bits_a_channel(image) > 8:
+        raise EnhanceError(f"frame {index + 1} has more than 8 bits a channel: leave --frames out")
+    return from_pillow(image)
+
+
+def _read(path: Path) -> bytes:
+    """Return the bytes of a file that stays the same meanwhile, or of standard input."""
+    if path == STANDARD_STREAM:
+        return sys.stdin.buffer.read()
+    with _reading(path) as file:
+        before = os.fstat(file.fileno())
+        data = file.read()
+        after = path.stat()
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise EnhanceError(f"{path} changed while it was read; run again when it is whole")
+    return data
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[BinaryIO]:
+    try:
+        with path.open("rb") as file:
+            yield file
+    except FileNotFoundError as error:
+        raise EnhanceError(f"no such file: {path}") from error
+    except OSError as error:
+        raise EnhanceError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def _opened(file: BinaryIO, name: Path) -> Iterator[Image.Image]:
+    """Open a file's header by Pillow; whatever its decoder raises becomes one line."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                width, height = image.size
-                return width, height
+            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
+            with Image.open(file, formats=_DECODERS) as image:
+                yield image
+    except UnidentifiedImageError as error:
+        is_empty = file.seek(0, io.SEEK_END) == 0
+        found = "is empty: not an image" if is_empty else "is not an image: no known format"
+        raise EnhanceError(f"{name} {found}") from error
+    except MemoryError as error:
+        raise EnhanceError(f"{name} cannot be decoded: not enough memory") from error
     except DECODER_ERRORS as error:
-        raise EnhanceError(f"{path} is not an image: {error}") from error
-
-
-def check_pillow(image: Image.Image, name: object) -> None:
-    """Raise EnhanceError if an image has more bits a channel than could be kept."""
-    if image.mode in _DEEP_MODES:
-        raise EnhanceError(
-            f"{name} has more than 8 bits a channel ({image.mode}), which would be lost: "
-            "save it with 8 bits a channel first"
-        )
-
-
-def from_pillow(image: Image.Image) -> Photo:
-    """Take over a Pillow image, upright, with all it has. Its mode must have passed the check."""
-    icc_profile = image.info.get("icc_profile")
-    image.load()
-    upright = ImageOps.exif_transpose(image)
-    exif, dpi = _exif_of(upright), _dpi_of(image)
-    is_grey = upright.mode in ("1", "L", "LA", "La")
-    alpha = None
-    if upright.has_transparency_data:
-        alpha = _to_tensor(upright.convert("RGBA").getchannel("A"))
-    if upright.mode == "CMYK":
-        upright, icc_profile = _from_cmyk(upright, icc_profile), None
-    return Photo(_to_tensor(upright.convert("RGB")), alpha, is_grey, icc_profile, exif, dpi)
-
-
-def _exif_of(image: Image.Image) -> bytes | None:
-    exif = image.getexif()
-    for tag in _TIFF_STRUCTURE.intersection(exif):
-        del exif[tag]
-    return exif.tobytes() if exif else None
-
-
-def _dpi_of(image: Image.Image) -> tuple[float, float] | None:
-    """Return the resolution, unless it is one of the absurd ones that files hold."""
-    x, y = map(float, image.info.get("dpi", (0, 0)))
-    return (x, y) if 0 < x < 65_536 and 0 < y < 65_536 else None
-
-
-def _from_cmyk(image: Image.Image, profile: bytes | None) -> Image.Image:
-    if profile is None:
-        return image.convert("RGB")
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        converted = ImageCms.profileToProfile(
-            image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
-        )
-    except (ImageCms.PyCMSError, OSError):  # a damaged profile
-        return image.convert("RGB")
-    assert converted is not None
-    return converted
-
-
-def _to_tensor(image: Image.Image) -> Tensor:
-    """Copy an 8-bit image into a tensor (C, H, W)."""
-    data = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
-    return data.view(image.height, image.width, -1).permute(2, 0, 1)
-
-
-def format_of(path: Path) -> str:
-    """Return Pillow's name of the format that a file name asks for. Raises EnhanceError."""
-    if path.suffix.lower() not in _FORMATS:
-        raise EnhanceError(
-            f"cannot write {path}: unknown extension {path.suffix!r}, "
-            f"expected one of {', '.join(_FORMATS)}"
-        )
-    return _FORMATS[path.suffix.lower()]
-
-
-def check_holds(photo: Photo, path: Path, scale: int = 1) -> None:
-    """Raise EnhanceError if the format of `path` cannot hold the photograph enlarged."""
-    width, height = (scale * side for side in (photo.pixels.shape[2], photo.pixels.shape[1]))
-    longest = _LONGEST.get(format_of(path))
-    if longest and max(width, height) > longest:
-        raise EnhanceError(
-            f"{path}: {format_of(path)} cannot hold {width}×{height}, only {longest} pixels "
-            "a side; use .png or .tiff"
-        )
-    if photo.alpha is not None and format_of(path) in _NO_ALPHA:
-        raise EnhanceError(
-            f"{path}: {format_of(path)} cannot hold transparency; use .png, .webp or .tiff"
-        )
-
-
-def write_photo(photo: Photo, path: Path) -> None:
-    """Encode a photograph by its extension. Nothing half-written ever has the final name.
-
-    Raises EnhanceError if it cannot be written or the format cannot hold it.
-    """
-    check_holds(photo, path)
-    kind = format_of(path)
-    settings = dict(_SETTINGS[kind])
-    if photo.icc_profile and kind != "BMP":
-        settings["icc_profile"] = photo.icc_profile
-    if photo.exif and kind != "BMP":
-        settings["exif"] = photo.exif
-    if photo.dpi and kind in ("JPEG", "PNG", "TIFF", "BMP"):
-        settings["dpi"] = photo.dpi
-    image = to_pillow(photo)
-    with replacing(path) as file:
-        try:
-            image.save(file, format=kind, **settings)
-        except (ValueError, OverflowError, struct.error) as error:  # metadata it cannot hold
-            raise EnhanceError(f"cannot encode {path}: {error}") from error
-
-
-def to_pillow(photo: Photo) -> Image.Image:
-    """Return the pixels and alpha as a Pillow image of mode L, LA, RGB or RGBA."""
-    channels = [photo.pixels]
-    mode = "RGB"
-    if photo.is_grey:
-        channels, mode = [_grey(photo.pixels)], "L"
-    if photo.alpha is not None:
-        channels, mode = [*channels, photo.alpha], mode + "A"
-    stacked = torch.cat(channels).permute(1, 2, 0).contiguous()  # (H, W, C)
-    height, width, _ = stacked.shape
-    return Image.frombytes(mode, (width, height), stacked.numpy().tobytes())
-
-
-def _grey(pixels: Tensor) -> Tensor:
-    """Average RGB that is nearly grey into one channel, (1, H, W) uint8."""
-    return pixels.float().mean(dim=0, keepdim=True).round().to(torch.uint8)
-
-
-def enlarged(photo: Photo, pixels: Tensor, alpha: Tensor | None) -> Photo:
-    """Return the photograph with new pixels and alpha, and all else that it had."""
-    return replace(photo, pixels=pixels, alpha=alpha)
+        raise EnhanceError(f"{name} cannot be decoded: {error}") from error

@@ -1,119 +1,179 @@
-"""Files and folders: what is written where, checked before work starts."""
+"""One photograph after another: what is finished is skipped, what fails does not end the rest."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import sys
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from enhance_cli.atomic import remove_leftovers, replacing
+from enhance_cli.config import UpscaleOptions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.files import (
-    check_holds,
-    find_images,
-    format_of,
-    read_photo,
-    write_photo,
-)
-from enhance_cli.upscale.engine import Engine, enlarge_photo
+from enhance_cli.images.alpha import flatten
+from enhance_cli.images.deep import load_vips
+from enhance_cli.images.encode import Encoding, encode
+from enhance_cli.images.files import STANDARD_STREAM, read_contents, read_frames
+from enhance_cli.images.formats import Contents, check_holds, contents_of
+from enhance_cli.upscale.engine import Engine, memory_for
+from enhance_cli.upscale.enlarge import enlarge_photo, target_size
+from enhance_cli.upscale.ledger import Ledger, fingerprint
+from enhance_cli.upscale.plan import Job
 
-
-@dataclass(frozen=True)
-class Job:
-    """One photograph to enlarge, and where the result goes."""
-
-    source: Path
-    target: Path
+_DECIDE_THE_RESULT = (
+    "precision", "scale", "width", "height", "quality", "lossless", "background", "frames",
+    "consistent",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job: sizes as (width, height), or the error that ended it."""
+    """What became of a job: sizes as (width, height), or the error that ended it.
+
+    Skipped is what an earlier run has finished.
+    """
 
     job: Job
     source_size: tuple[int, int] | None = None
     target_size: tuple[int, int] | None = None
+    seconds: float = 0.0
+    is_skipped: bool = False
     error: str | None = None
 
 
-def plan(inputs: list[Path], output: Path, *, overwrite: bool) -> list[Job]:
-    """Decide every target, and refuse whatever can be refused before work starts.
+class Batch:
+    """The jobs of a run, without those that an earlier run has finished.
 
-    A single file goes to `output`, or into it where that is a folder. Several files, or a folder
-    with its tree, need an existing folder; results keep their names. Raises EnhanceError.
+    With an output folder, its ledger says what is finished. What is there and not in the ledger,
+    or changed since, is not ours: it stays, unless `overwrite` is chosen. Raises EnhanceError.
     """
-    into_folder = output.is_dir()
-    if not into_folder and (len(inputs) > 1 or inputs[0].is_dir()):
-        raise EnhanceError(
-            f"{output} is not an existing folder, which several results need; create it first"
-        )
-    jobs = []
-    for source in inputs:
-        if source.is_dir():
-            jobs += [Job(file, output / file.relative_to(source)) for file in find_images(source)]
-        else:
-            jobs.append(Job(source, output / source.name if into_folder else output))
-    _check_targets(jobs, overwrite)
-    _check_folder(output if into_folder else output.absolute().parent)
-    return jobs
 
+    def __init__(
+        self, jobs: list[Job], output: Path, options: UpscaleOptions, weights: Path
+    ) -> None:
+        self.options = options
+        self.ledger = Ledger(output, options.shard) if output.is_dir() else None
+        self.settings = _settings(options, weights)
+        self.jobs: list[Job] = []
+        self.finished: list[Job] = []
+        for job in jobs:
+            (self.finished if self._is_finished(job) else self.jobs).append(job)
+        remove_leftovers({job.target.parent for job in jobs})
 
-def _check_targets(jobs: list[Job], overwrite: bool) -> None:
-    taken: dict[Path, Path] = {}
-    for job in jobs:
-        if not job.source.exists():
-            raise EnhanceError(f"no such file: {job.source}")
-        format_of(job.target)
-        if job.target.exists() and job.target.samefile(job.source):
-            raise EnhanceError(f"{job.source} is both input and output; choose another output")
-        if job.target.is_dir():
-            raise EnhanceError(f"{job.target} is a folder; choose another output")
-        if job.target.exists() and not overwrite:
+    def _is_finished(self, job: Job) -> bool:
+        if self.options.overwrite or job.target == STANDARD_STREAM or not job.target.exists():
+            return False
+        made = self.ledger.made(job.target) if self.ledger else None
+        if made is None:
             raise EnhanceError(f"{job.target} exists; use --overwrite to replace it")
-        if job.target in taken:
-            raise EnhanceError(
-                f"{job.source} and {taken[job.target]} would both be written to {job.target}"
+        return made == fingerprint(job.source, self.settings)
+
+    def run(
+        self, engine: Engine, on_progress: Callable[[Job, int, int], None]
+    ) -> Iterator[Outcome]:
+        """Enlarge one photograph after another; one that fails does not end the rest.
+
+        What the headers tell not to be possible fails before work starts. Calls
+        `on_progress(job, done, total)` when a photograph begins and after each of its tiles.
+        """
+        for job in self.finished:
+            yield Outcome(job, is_skipped=True)
+        possible = []
+        for job in self.jobs:
+            try:
+                self._check_header(job, engine.scale)
+                possible.append(job)
+            except EnhanceError as error:
+                yield Outcome(job, error=_named(job, error))
+        for job in possible:
+            started = time.monotonic()
+            on_progress(job, 0, 1)
+            try:
+                sizes = self._run_one(job, engine, on_progress)
+                yield Outcome(job, *sizes, time.monotonic() - started)
+            except EnhanceError as error:
+                seconds = time.monotonic() - started
+                yield Outcome(job, seconds=seconds, error=_named(job, error))
+
+    def _check_header(self, job: Job, scale: int) -> None:
+        if job.source == STANDARD_STREAM:
+            return
+        contents = read_contents(job.source)
+        if contents.is_deep:
+            load_vips(job.source)
+        frames = contents.frames if self.options.frames else 1
+        self._check(job, replace(contents, frames=frames), scale)
+
+    def _check(self, job: Job, contents: Contents, scale: int) -> tuple[int, int]:
+        """Return the result's size. Raises EnhanceError if its format cannot hold it."""
+        has_alpha = contents.has_alpha and self.options.background is None
+        size = self._target_size(contents.size, scale)
+        check_holds(job.format, replace(contents, size=size, has_alpha=has_alpha), job.target)
+        return size
+
+    def _target_size(self, size: tuple[int, int], scale: int) -> tuple[int, int]:
+        return target_size(
+            size,
+            scale=self.options.scale or scale,
+            width=self.options.width,
+            height=self.options.height,
+        )
+
+    def _run_one(
+        self, job: Job, engine: Engine, on_progress: Callable[[Job, int, int], None]
+    ) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return the size of the photograph and of the result."""
+        made = fingerprint(job.source, self.settings) if self.ledger else ""
+        frames = read_frames(
+            job.source, every=self.options.frames, max_pixels=self.options.max_pixels
+        )
+        self._check(job, contents_of(frames), engine.scale)
+        results = []
+        for frame in frames:
+            result = enlarge_photo(
+                engine,
+                frame,
+                self._target_size(frame.size, engine.scale),
+                lambda done, total: on_progress(job, done, total),
             )
-        taken[job.target] = job.source
+            background = self.options.background
+            results.append(flatten(result, background) if background else result)
+        encoding = Encoding(quality=self.options.quality, lossless=self.options.lossless)
+        with memory_for(f"writing {job.target}"):
+            data = encode(results, job.format, encoding)
+        self._write(job, data, made)
+        return frames[0].size, results[0].size
+
+    def _write(self, job: Job, data: bytes, made: str) -> None:
+        """Write a result, noted in the ledger before it gets its name."""
+        if job.target == STANDARD_STREAM:
+            sys.stdout.buffer.write(data)
+            return
+        _make_folder(job.target.parent)
+        with replacing(job.target) as file:
+            file.write(data)
+            if self.ledger:
+                file.flush()
+                os.fsync(file.fileno())  # only now have network file systems the final time
+                self.ledger.add(job.target, made, os.fstat(file.fileno()))
 
 
-def _check_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        raise EnhanceError(f"no such folder: {folder}; create it first")
-    if not os.access(folder, os.W_OK):
-        raise EnhanceError(f"the folder {folder} is not writable")
+def _settings(options: UpscaleOptions, weights: Path) -> dict[str, Any]:
+    """Return all that decides what a result looks like, beside the photograph."""
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    chosen = asdict(options)
+    return {"weights": digest} | {name: chosen[name] for name in _DECIDE_THE_RESULT}
 
 
-def run(
-    jobs: list[Job], engine: Engine, on_tiles: Callable[[Job, int, int], None]
-) -> Iterator[Outcome]:
-    """Enlarge one photograph after another; one that fails does not end the rest.
-
-    Calls `on_tiles(job, done, total)` before the first tile of a photograph and after each.
-    """
-    for job in jobs:
-        try:
-            yield _run_one(job, engine, on_tiles)
-        except EnhanceError as error:
-            yield Outcome(job, error=str(error))
-
-
-def _run_one(job: Job, engine: Engine, on_tiles: Callable[[Job, int, int], None]) -> Outcome:
-    photo = read_photo(job.source)
-    check_holds(photo, job.target, engine.scale)
-    _, height, width = photo.pixels.shape
-    total, done = engine.count_tiles(height, width), 0
-    on_tiles(job, done, total)
-
-    def on_tile() -> None:
-        nonlocal done
-        done += 1
-        on_tiles(job, done, total)
-
-    result = enlarge_photo(engine, photo, on_tile)
-    _make_folder(job.target.parent)
-    write_photo(result, job.target)
-    return Outcome(job, (width, height), (engine.scale * width, engine.scale * height))
+def _named(job: Job, error: EnhanceError) -> str:
+    """Return an error's line, with the photograph where it names no file of the job."""
+    line = str(error)
+    is_named = str(job.source) in line or str(job.target) in line
+    return line if is_named else f"{job.source}: {line}"
 
 
 def _make_folder(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -26,26 +25,19 @@ class Span:
         return slice(self.start - self.left, self.stop + self.right)
 
 
-def split(size: int, tile: int, halo: int) -> list[Span]:
-    """Divide an axis of `size` input pixels into near-equal cores of at most `tile` pixels.
+def split(size: int, tile: int, halo: int, start: int = 0) -> list[Span]:
+    """Divide an axis of `size` input pixels, from `start` on, into near-equal cores.
 
-    Every pixel is in exactly one core. The halo is never padded: at the image's border the tile
-    ends where the image ends, so the network's own padding happens where it would for the whole.
+    They have at most `tile` pixels; 0 stands for all. Every pixel is in exactly one core. The halo
+    is never padded: at the image's border the tile ends where the image ends, so the network's
+    own padding happens where it would for the whole.
     """
-    assert size > 0
+    rest = size - start
+    assert rest > 0
     assert tile >= 0
-    count = -(-size // tile) if tile else 1
-    edges = [size * index // count for index in range(count + 1)]
+    count = -(-rest // tile) if tile else 1
+    edges = [start + rest * index // count for index in range(count + 1)]
     return [
         Span(start, stop, min(halo, start), min(halo, size - stop))
         for start, stop in pairwise(edges)
     ]
-
-
-def rows_of_tiles(
-    height: int, width: int, tile: int, halo: int
-) -> Iterator[tuple[Span, list[Span]]]:
-    """Yield each row of tiles, top to bottom: its vertical span and its tiles' horizontal ones."""
-    columns = split(width, tile, halo)
-    for row in split(height, tile, halo):
-        yield row, columns

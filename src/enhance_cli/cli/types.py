@@ -1,4 +1,4 @@
-"""Values of options that Click does not know: each refuses what it cannot read, with exit 2."""
+"""The values that options take, where Click has no type for them: others are exit 2."""
 
 from __future__ import annotations
 
@@ -8,12 +8,77 @@ from typing import Any
 
 import click
 
-from enhance_cli.config import LETTERS, VGG_LAYERS, name_of_losses
+from enhance_cli.config import LETTERS, SMALLEST_TILE, VGG_LAYERS, name_of_losses
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
-class LossLetters(click.ParamType[str]):
+class TileType(click.ParamType[int | None]):
+    """`auto`, 0 for the whole image, or a size in input pixels."""
+
+    name = "tile"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | None:
+        """Refuse sizes below the smallest tile."""
+        if value == "auto":
+            return None
+        if not str(value).isdecimal() or 0 < int(value) < SMALLEST_TILE:
+            self.fail(f"{value!r} is not auto, 0, or a number from {SMALLEST_TILE}.", param, ctx)
+        return int(value)
+
+
+class ShardType(click.ParamType[tuple[int, int]]):
+    """`2/8`: the second of eight parts."""
+
+    name = "shard"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Refuse parts that there are not."""
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", value)
+        if not found or not 1 <= int(found[1]) <= int(found[2]):
+            self.fail(f"{value!r} is not a part of the files, as 1/4 to 4/4.", param, ctx)
+        return int(found[1]), int(found[2])
+
+
+class ColourType(click.ParamType[tuple[int, int, int]]):
+    """A colour as CSS writes it."""
+
+    name = "colour"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int, int]:
+        """Return 8-bit RGB; a colour's own transparency is refused."""
+        from PIL import ImageColor
+
+        try:
+            colour = ImageColor.getrgb(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a colour, as white or #ffe0c0.", param, ctx)
+        if len(colour) == 4:
+            self.fail(f"{value!r} is transparent itself.", param, ctx)
+        return colour
+
+
+class SuffixType(click.ParamType[str]):
+    """What is added to a file's name."""
+
+    name = "suffix"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what would lead to another folder."""
+        if re.search(r"[/\\\0]", value):
+            self.fail(f"{value!r} cannot be a part of a file's name.", param, ctx)
+        return str(value)
+
+
+class LossLettersType(click.ParamType[str]):
     """A set of loss letters in any order and case; the result is in the paper's order."""
 
     name = "letters"
@@ -27,7 +92,7 @@ class LossLetters(click.ParamType[str]):
         return name_of_losses(letters)
 
 
-class Factor(click.ParamType[tuple[str, float]]):
+class FactorType(click.ParamType[tuple[str, float]]):
     """A factor on a term, such as T=0.5."""
 
     name = "letter=factor"
@@ -43,7 +108,7 @@ class Factor(click.ParamType[tuple[str, float]]):
         return letter, factor
 
 
-class Layers(click.ParamType[dict[str, float]]):
+class LayersType(click.ParamType[dict[str, float]]):
     """Layers of VGG-19, each with its weight where it is not the paper's: pool2=0.1,pool5."""
 
     name = "layers"
@@ -78,7 +143,7 @@ def _to_number(text: str) -> float | None:
     return number if 0 <= number < math.inf else None
 
 
-class Duration(click.ParamType[float]):
+class DurationType(click.ParamType[float]):
     """A time such as 90m, 2h or 45s, in seconds."""
 
     name = "time"

@@ -1,0 +1,106 @@
+"""What `enhance upscale` shows: results on stdout, progress and remarks on stderr."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from enhance_cli.upscale.batch import Outcome
+    from enhance_cli.upscale.plan import Job
+
+
+class Report(logging.Handler):
+    """Follows a run: a bar for the photographs, one for the pixels of each, a line for each result.
+
+    With `quiet`, only errors are shown. Log messages of the package become remarks.
+    """
+
+    def __init__(self, count: int, *, as_json: bool, quiet: bool, names: bool) -> None:
+        super().__init__(logging.ERROR if quiet else logging.WARNING)
+        self.as_json, self.quiet, self.names = as_json, quiet, names
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        columns = TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn()
+        self.progress = Progress(
+            *columns,
+            console=self.console,
+            transient=True,
+            disable=quiet or not self.console.is_terminal,
+        )
+        self.files: TaskID | None = None
+        if count > 1:
+            self.files = self.progress.add_task("all", total=count)
+        self.pixels = self.progress.add_task("", total=None)
+        self.pillow = logging.NullHandler()
+        self.source: Path | None = None
+        self.done, self.skipped, self.failed = 0, 0, 0
+
+    def __enter__(self) -> Report:
+        logging.getLogger("enhance_cli").addHandler(self)
+        logging.getLogger("PIL").addHandler(self.pillow)  # it would print what an error tells too
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+        logging.getLogger("enhance_cli").removeHandler(self)
+        logging.getLogger("PIL").removeHandler(self.pillow)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show a warning of the library, with the photograph that it is about."""
+        self.remark(f"enhance: {self.source}: {record.getMessage()}", style="yellow")
+
+    def remark(self, text: str, style: str = "dim") -> None:
+        """Show a line on stderr, unless quiet."""
+        if not self.quiet:
+            self.console.print(text, style=style, markup=False)
+
+    def on_progress(self, job: Job, done: int, total: int) -> None:
+        """Move the bar of a photograph."""
+        self.source = job.source
+        self.progress.update(self.pixels, description=job.source.name, completed=done, total=total)
+
+    def on_outcome(self, outcome: Outcome) -> None:
+        """Tell what became of a job."""
+        if self.files is not None:
+            self.progress.advance(self.files)
+        if outcome.error:
+            self.failed += 1
+            line = f"enhance: {' '.join(outcome.error.split())}"
+            self.console.print(line, style="red", markup=False)
+        elif outcome.is_skipped:
+            self.skipped += 1
+        else:
+            self.done += 1
+        if self.names:
+            self._tell(outcome)
+
+    def _tell(self, outcome: Outcome) -> None:
+        if self.as_json:
+            click.echo(json.dumps(_as_json(outcome)))
+        elif not (outcome.error or outcome.is_skipped or self.quiet):
+            click.echo(outcome.job.target)
+
+    def summarise(self) -> None:
+        """Show how many photographs came to which end."""
+        skipped = f"{self.skipped} skipped as finished, " if self.skipped else ""
+        self.remark(f"{self.done} enlarged, {skipped}{self.failed} failed")
+
+
+def _as_json(outcome: Outcome) -> dict[str, object]:
+    return {
+        "input": str(outcome.job.source),
+        "output": None if outcome.error else str(outcome.job.target),
+        "input_size": outcome.source_size,
+        "output_size": outcome.target_size,
+        "seconds": round(outcome.seconds, 3),
+        "skipped": outcome.is_skipped,
+        "error": outcome.error,
+    }

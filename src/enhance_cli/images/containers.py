@@ -1,0 +1,93 @@
+"""Metadata put into encoded PNG and TIFF files, byte for byte."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+from PIL import Image
+
+from enhance_cli.images.metadata import (
+    ORIENTATION,
+    RESOLUTION_UNIT,
+    TIFF_STRUCTURE,
+    X_RESOLUTION,
+    Y_RESOLUTION,
+)
+from enhance_cli.images.photo import Photo
+
+_INCH = 0.0254  # metres
+_IHDR_END = 33  # bytes of a PNG's signature and first chunk
+_XMP, _ICC_PROFILE = 700, 34675  # of TIFF
+_RESOLUTION = {X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT}
+
+
+def png_with_metadata(png: bytes, photo: Photo) -> bytes:
+    """Put profile, resolution, EXIF and XMP of a photograph into a PNG file without any."""
+    chunks = []
+    if photo.icc_profile:
+        chunks.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(photo.icc_profile)))
+    if photo.dpi:
+        x, y = (round(value / _INCH) for value in photo.dpi)
+        chunks.append((b"pHYs", struct.pack(">LLB", x, y, 1)))
+    if photo.exif:
+        chunks.append((b"eXIf", photo.exif))
+    if photo.xmp:
+        chunks.append((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + photo.xmp))
+    head, rest = png[:_IHDR_END], png[_IHDR_END:]
+    if rest[4:8] == b"pHYs":  # libvips writes one whether or not there is a resolution
+        rest = rest[21:]
+    return head + b"".join(_chunk(*chunk) for chunk in chunks) + rest
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    checksum = zlib.crc32(kind + data)
+    return struct.pack(">L", len(data)) + kind + data + struct.pack(">L", checksum)
+
+
+def tiff_with_metadata(tiff: bytes, photo: Photo) -> bytes:
+    """Give the first page of a TIFF file the profile, resolution, EXIF and XMP of a photograph.
+
+    A new directory is appended: the page's own entries, and those of the metadata, whose values
+    lie before it. Needed because neither Pillow (with compression) nor libvips writes EXIF there.
+    """
+    order = {b"II": "<", b"MM": ">"}[tiff[:2]]
+    tiff += b"\0" * (len(tiff) % 2)
+    (first,) = struct.unpack_from(f"{order}L", tiff, 4)
+    block = _metadata_directory(photo, order, len(tiff))
+    entries, following = _read_directory(tiff, first, order)
+    added, _ = _read_directory(block, 0, order)
+    merged = {tag: entry for tag, entry in entries.items() if tag not in _RESOLUTION} | added
+    block += b"\0" * (len(block) % 2)
+    start = struct.pack(f"{order}L", len(tiff) + len(block))
+    directory = b"".join(entry for _, entry in sorted(merged.items()))
+    count = struct.pack(f"{order}H", len(merged))
+    return tiff[:4] + start + tiff[8:] + block + count + directory + following
+
+
+def _metadata_directory(photo: Photo, order: str, offset: int) -> bytes:
+    """Return a TIFF directory of the metadata, with its values behind it, made for an offset."""
+    exif = Image.Exif()
+    if photo.exif:
+        exif.load(photo.exif)
+        for tag in TIFF_STRUCTURE.intersection(exif):
+            del exif[tag]
+    exif.endian = order
+    exif[ORIENTATION] = 1
+    if photo.xmp:
+        exif[_XMP] = photo.xmp
+    if photo.icc_profile:
+        exif[_ICC_PROFILE] = photo.icc_profile
+    if photo.dpi:
+        exif[X_RESOLUTION], exif[Y_RESOLUTION] = photo.dpi
+        exif[RESOLUTION_UNIT] = 2  # inches
+    return exif.tobytes(offset)[len(b"Exif\0\0II*\0\0\0\0\0") :]
+
+
+def _read_directory(data: bytes, start: int, order: str) -> tuple[dict[int, bytes], bytes]:
+    """Return a directory's 12-byte entries by tag, and the link to the next directory."""
+    (count,) = struct.unpack_from(f"{order}H", data, start)
+    end = start + 2 + 12 * count
+    entries = [data[place : place + 12] for place in range(start + 2, end, 12)]
+    by_tag = {struct.unpack(f"{order}H", entry[:2])[0]: entry for entry in entries}
+    return by_tag, data[end : end + 4]

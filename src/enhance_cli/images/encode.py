@@ -1,0 +1,121 @@
+"""Photographs written in each format, with all that they hold."""
+
+from __future__ import annotations
+
+import io
+import logging
+import struct
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from enhance_cli.errors import EnhanceError
+from enhance_cli.images.containers import png_with_metadata, tiff_with_metadata
+from enhance_cli.images.deep import encode_deep
+from enhance_cli.images.formats import Format
+from enhance_cli.images.metadata import can_be_rewritten, exif_for, exif_from_dpi
+from enhance_cli.images.photo import Photo, to_pillow
+
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "PNG": {"compress_level": 3},
+    "TIFF": {"compression": "tiff_adobe_deflate"},
+}
+_ADD_METADATA = {"PNG": png_with_metadata, "TIFF": tiff_with_metadata}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoding:
+    """How much a file may lose."""
+
+    quality: int  # of JPEG, WebP and AVIF, 1 to 100
+    lossless: bool = False
+
+
+def encode(frames: Sequence[Photo], kind: Format, encoding: Encoding) -> bytes:
+    """Return the file of a photograph, or of the frames of an animation or of a TIFF.
+
+    The metadata are those of the first frame. Raises EnhanceError if the format cannot hold it.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
+        first = _for_writing(frames[0], kind)
+        if kind.name not in _ADD_METADATA:
+            return _encode(frames, kind, encoding, **_metadata(first, kind))
+        bare = encode_deep(first, kind.name) if first.is_deep else _encode(frames, kind, encoding)
+        return _ADD_METADATA[kind.name](bare, first)
+
+
+def _for_writing(photo: Photo, kind: Format) -> Photo:
+    """Return the photograph with an EXIF and a profile that fit its pixels and the format."""
+    return replace(
+        photo, exif=_fitting_exif(photo, kind), icc_profile=_fitting_profile(photo, kind)
+    )
+
+
+def _fitting_exif(photo: Photo, kind: Format) -> bytes | None:
+    """Return the EXIF for the pixels' size, unless it is damaged."""
+    if photo.exif is None:
+        return None
+    exif = exif_for(photo.exif, *photo.size)
+    if exif is None or (kind.name in ("TIFF", "AVIF") and not can_be_rewritten(exif)):
+        _log.warning("the EXIF is damaged: left out")
+        return None
+    return exif
+
+
+def _fitting_profile(photo: Photo, kind: Format) -> bytes | None:
+    """Return the profile, unless it is one for grey and the file has colours."""
+    if photo.icc_profile is None or photo.icc_profile[16:20] != b"GRAY":
+        return photo.icc_profile
+    if photo.is_grey and kind.has_grey:
+        return photo.icc_profile
+    _log.warning("the profile is for grey, and the result has colours: left out")
+    return None
+
+
+def _metadata(photo: Photo, kind: Format) -> dict[str, Any]:
+    """Return the metadata as Pillow takes it."""
+    found: dict[str, Any] = {"dpi": photo.dpi} if photo.dpi and kind.has_dpi else {}
+    if not kind.has_metadata:
+        return found
+    exif = photo.exif
+    if photo.dpi and not kind.has_dpi and not exif:
+        exif = exif_from_dpi(photo.dpi)
+    if exif:
+        found["exif"] = (b"Exif\0\0" if kind.name == "JPEG" else b"") + exif
+    if photo.icc_profile:
+        found["icc_profile"] = photo.icc_profile
+    if photo.xmp:
+        found["xmp"] = photo.xmp
+    return found
+
+
+def _settings(kind: Format, encoding: Encoding, *, is_grey: bool) -> dict[str, Any]:
+    lossy = {"quality": encoding.quality}
+    if kind.name == "JPEG":
+        return lossy | {"subsampling": 0}
+    if kind.name == "AVIF":
+        return lossy if is_grey else lossy | {"subsampling": "4:4:4"}
+    if kind.name == "WEBP":
+        return {"lossless": True} if encoding.lossless else lossy
+    return _SETTINGS.get(kind.name, {})
+
+
+def _encode(frames: Sequence[Photo], kind: Format, encoding: Encoding, **metadata: Any) -> bytes:
+    """Encode by Pillow."""
+    settings = _settings(kind, encoding, is_grey=frames[0].is_grey) | metadata
+    first, *rest = map(to_pillow, frames)
+    if rest:
+        settings |= {"save_all": True, "append_images": rest}
+        if frames[0].duration:
+            settings["duration"] = [frame.duration for frame in frames]
+            settings["loop"] = frames[0].loop
+    buffer = io.BytesIO()
+    try:
+        first.save(buffer, format=kind.name, **settings)
+    except (ValueError, OverflowError, RuntimeError, OSError, struct.error) as error:
+        raise EnhanceError(f"cannot encode as {kind.name}: {error}") from error
+    return buffer.getvalue()

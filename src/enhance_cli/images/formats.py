@@ -1,0 +1,121 @@
+"""What each file format can hold, so that nothing is lost without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import features
+
+from enhance_cli.errors import EnhanceError
+from enhance_cli.images.photo import Photo
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """A format that results are written in, and its limits."""
+
+    name: str  # as Pillow and `--format` call it
+    suffixes: tuple[str, ...]  # the first is what results get
+    has_alpha: bool = True
+    has_grey: bool = True
+    has_16_bits: bool = False
+    has_frames: bool = True
+    has_lossless: bool = True  # can be asked for it, or knows nothing else
+    has_metadata: bool = True
+    has_dpi: bool = True  # a place for it beside EXIF
+    longest: int | None = None  # pixels on a side
+    metadata_limit: int | None = None  # bytes of EXIF, and of XMP
+
+
+FORMATS = (
+    Format(name="PNG", suffixes=(".png",), has_16_bits=True),
+    Format(
+        name="JPEG",
+        suffixes=(".jpg", ".jpeg"),
+        has_alpha=False,
+        has_frames=False,
+        has_lossless=False,
+        longest=65_500,
+        metadata_limit=65_500,
+    ),
+    Format(name="WEBP", suffixes=(".webp",), has_grey=False, has_dpi=False, longest=16_383),
+    Format(name="TIFF", suffixes=(".tif", ".tiff"), has_16_bits=True),
+    Format(name="AVIF", suffixes=(".avif",), has_lossless=False, has_dpi=False, longest=65_536),
+    Format(name="BMP", suffixes=(".bmp",), has_alpha=False, has_frames=False, has_metadata=False),
+)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a picture asks of a format: its size as (width, height), and what it has."""
+
+    size: tuple[int, int]
+    has_alpha: bool = False
+    is_deep: bool = False
+    frames: int = 1
+    metadata: int = 0  # bytes of EXIF or XMP, whichever is longer
+
+
+def contents_of(frames: Sequence[Photo]) -> Contents:
+    """Return what decoded frames ask of a format."""
+    first = frames[0]
+    return Contents(
+        first.size,
+        any(frame.alpha is not None for frame in frames),
+        first.is_deep,
+        len(frames),
+        max(len(first.exif or b""), len(first.xmp or b"")),
+    )
+
+
+def format_named(name: str) -> Format:
+    """Return the format that `--format` means. Raises EnhanceError where Pillow lacks it."""
+    found = next(kind for kind in FORMATS if kind.name == name.upper())
+    if found.name == "AVIF" and not features.check("avif"):
+        raise EnhanceError("this Pillow is built without AVIF; choose another --format")
+    return found
+
+
+def format_of(path: Path) -> Format:
+    """Return the format that a file name asks for. Raises EnhanceError for unknown ones."""
+    for kind in FORMATS:
+        if path.suffix.lower() in kind.suffixes:
+            return format_named(kind.name)
+    known = ", ".join(suffix for kind in FORMATS for suffix in kind.suffixes)
+    raise EnhanceError(
+        f"cannot write {path}: unknown extension {path.suffix!r}, expected one of {known}; "
+        "or choose a --format"
+    )
+
+
+def check_holds(kind: Format, contents: Contents, path: Path) -> None:
+    """Raise EnhanceError, with what to do, if a format cannot hold a picture."""
+    width, height = contents.size
+    if kind.longest and max(width, height) > kind.longest:
+        raise EnhanceError(
+            f"{path}: {kind.name} cannot hold {width}×{height}, only {kind.longest} pixels "
+            "a side; use .png or .tiff"
+        )
+    if contents.has_alpha and not kind.has_alpha:
+        raise EnhanceError(
+            f"{path}: {kind.name} cannot hold transparency; use .png, .webp or .tiff, or choose "
+            "a colour behind it by --background"
+        )
+    if contents.is_deep and not kind.has_16_bits:
+        raise EnhanceError(f"{path}: {kind.name} cannot hold 16 bits a channel; use .png or .tiff")
+    if contents.frames > 1 and not kind.has_frames:
+        raise EnhanceError(
+            f"{path}: {kind.name} cannot hold {contents.frames} frames; use .webp, .png or .tiff, "
+            "or leave --frames out"
+        )
+    if kind.metadata_limit and contents.metadata > kind.metadata_limit:
+        raise EnhanceError(
+            f"{path}: {kind.name} cannot hold {contents.metadata} bytes of metadata, only "
+            f"{kind.metadata_limit}; use .png, .webp or .tiff"
+        )
+    if contents.frames > 1 and contents.is_deep:
+        raise EnhanceError(
+            f"{path}: frames of 16 bits a channel cannot be written; leave --frames out"
+        )

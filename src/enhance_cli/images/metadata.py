@@ -1,0 +1,102 @@
+"""What a file says about its picture: EXIF, XMP and resolution, kept true for the result."""
+
+from __future__ import annotations
+
+import re
+import struct
+
+from PIL import ExifTags, Image
+
+ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 274, 282, 283, 296
+TIFF_STRUCTURE = {254, 255, *range(256, 260), 262, 266, 273, *range(277, 280), 284, 317, 320,
+                   *range(322, 326), 330, 338, 339, 347, 700, 34675}  # fmt: skip
+"""Tags of a TIFF that tell how its pixels lie, and so are not the photograph's EXIF."""
+_PREFIX = b"Exif\0\0"
+_WIDTH, _HEIGHT = 0xA002, 0xA003  # of the Exif directory
+_XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:>|=\"|='))[2-8]")
+
+
+def exif_of(image: Image.Image) -> bytes | None:
+    """Return the EXIF of an opened file, byte for byte; of a TIFF, gathered from its tags."""
+    raw = image.info.get("exif")
+    if isinstance(raw, bytes) and raw:
+        return raw.removeprefix(_PREFIX)
+    exif = image.getexif()
+    for tag in TIFF_STRUCTURE.intersection(exif):
+        del exif[tag]
+    return exif.tobytes().removeprefix(_PREFIX) if exif else None
+
+
+def xmp_of(image: Image.Image) -> bytes | None:
+    """Return the XMP packet of an opened file, with its orientation set to upright."""
+    raw = image.info.get("xmp")
+    return _XMP_ORIENTATION.sub(rb"\g<1>1", raw) if isinstance(raw, bytes) and raw else None
+
+
+def dpi_of(image: Image.Image) -> tuple[float, float] | None:
+    """Return the resolution, of the file or else of its EXIF, unless it is an absurd one."""
+    try:
+        x, y = map(float, image.info.get("dpi") or _exif_dpi(image.getexif()))
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (x, y) if 0 < x < 65_536 and 0 < y < 65_536 else None
+
+
+def _exif_dpi(exif: Image.Exif) -> tuple[float, float]:
+    unit = 2.54 if exif.get(RESOLUTION_UNIT) == 3 else 1.0  # 3 is centimetres
+    return unit * float(exif.get(X_RESOLUTION, 0)), unit * float(exif.get(Y_RESOLUTION, 0))
+
+
+def exif_from_dpi(dpi: tuple[float, float]) -> bytes:
+    """Return an EXIF that holds the resolution, for formats that have no other place for it."""
+    exif = Image.Exif()
+    exif[X_RESOLUTION], exif[Y_RESOLUTION], exif[RESOLUTION_UNIT] = *dpi, 2
+    return exif.tobytes().removeprefix(_PREFIX)
+
+
+def exif_for(exif: bytes, width: int, height: int) -> bytes | None:
+    """Return the EXIF of an upright picture of a new size; None if it is damaged.
+
+    Only the orientation, the size and, where the picture was turned, the link to the thumbnail
+    are changed, in place: every other byte stays, since makers' notes hold absolute offsets.
+    """
+    patched = bytearray(exif)
+    try:
+        order = {b"II*\0": "<", b"MM\0*": ">"}[bytes(patched[:4])]
+        (first,) = struct.unpack_from(f"{order}L", patched, 4)
+        entries, end = _entries(patched, order, first)
+        if ORIENTATION in entries:
+            at = entries[ORIENTATION] + 8
+            (orientation,) = struct.unpack_from(f"{order}H", patched, at)
+            struct.pack_into(f"{order}H", patched, at, 1)
+            if orientation != 1:
+                struct.pack_into(f"{order}L", patched, end, 0)
+        if ExifTags.IFD.Exif in entries:
+            (exif_first,) = struct.unpack_from(f"{order}L", patched, entries[ExifTags.IFD.Exif] + 8)
+            inner, _ = _entries(patched, order, exif_first)
+            for tag, side in ((_WIDTH, width), (_HEIGHT, height)):
+                if tag in inner:
+                    struct.pack_into(f"{order}HLL", patched, inner[tag] + 2, 4, 1, side)
+    except (KeyError, struct.error):
+        return None
+    return bytes(patched)
+
+
+def can_be_rewritten(exif: bytes) -> bool:
+    """Whether Pillow can take an EXIF apart and put it together again, as a TIFF and AVIF need."""
+    try:
+        parts = Image.Exif()
+        parts.load(exif)
+        parts.endian = "<"
+        parts.tobytes()
+    except (AttributeError, TypeError, ValueError, SyntaxError, KeyError, struct.error):
+        return False  # values that are not of the type that their tag has
+    return True
+
+
+def _entries(exif: bytearray, order: str, start: int) -> tuple[dict[int, int], int]:
+    """Return where each tag's entry lies in a directory, and where its link to the next lies."""
+    (count,) = struct.unpack_from(f"{order}H", exif, start)
+    places = [start + 2 + 12 * index for index in range(count)]
+    tags = [struct.unpack_from(f"{order}H", exif, place)[0] for place in places]
+    return dict(zip(tags, places, strict=True)), start + 2 + 12 * count

@@ -1,0 +1,150 @@
+"""From a photograph to the enlarged photograph: sizes, passes of the network, what comes after."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from enhance_cli.config import DEFAULT_MODEL, LARGEST_SCALE
+from enhance_cli.errors import EnhanceError
+from enhance_cli.images.alpha import fill_unseen
+from enhance_cli.images.deep import bits_a_channel
+from enhance_cli.images.photo import PEAK, Photo, enlarged, from_pillow, to_pillow
+from enhance_cli.images.resize import to_size
+from enhance_cli.model.device import pick_backend
+from enhance_cli.model.weights import find_weights, load_generator
+from enhance_cli.upscale.engine import Engine, memory_for, to_levels
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+def target_size(
+    size: tuple[int, int],
+    *,
+    scale: float,
+    width: int | None = None,
+    height: int | None = None,
+) -> tuple[int, int]:
+    """Return the size of the result as (width, height), in the proportions of the original.
+
+    With a width, a height or both, it is the largest that fits within them; else `scale` times
+    the original. Raises EnhanceError if that is not 1 to 16 times the original.
+    """
+    if width or height:
+        scale = min((width or math.inf) / size[0], (height or math.inf) / size[1])
+    target = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+    if not 1 <= scale <= LARGEST_SCALE:
+        raise EnhanceError(
+            f"{size[0]}×{size[1]} to {target[0]}×{target[1]} is {scale:.3g} times: "
+            f"expected 1 to {LARGEST_SCALE}"
+        )
+    return target
+
+
+def count_passes(size: tuple[int, int], target: tuple[int, int], scale: int) -> int:
+    """Return how often the network runs: until nothing is left but to reduce."""
+    passes = 1
+    while any(side * scale**passes < wanted for side, wanted in zip(size, target, strict=True)):
+        passes += 1
+    return passes
+
+
+def enlarge_photo(
+    engine: Engine,
+    photo: Photo,
+    target: tuple[int, int] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Photo:
+    """Enlarge a photograph with all it has to `target`, (width, height), or by the network's scale.
+
+    The network runs once, or as often as the target needs, and one antialiased resampling follows.
+    Transparency is resampled. Calls `on_progress(done, total)` in pixels put into the network.
+    Raises EnhanceError when memory runs out.
+    """
+    width, height = target or (photo.size[0] * engine.scale, photo.size[1] * engine.scale)
+    passes = count_passes(photo.size, (width, height), engine.scale)
+    reached = tuple(side * engine.scale**passes for side in photo.size)
+    fits = reached == (width, height)
+    levels = photo.pixels.dtype if fits else torch.uint16
+    _check_memory(3 * reached[0] * reached[1] * levels.itemsize, f"{width}×{height}")
+    with memory_for(f"a result of {width}×{height}"):
+        source = fill_unseen(photo)
+        pixels = _run_network(engine, source, passes, levels, on_progress)
+        if not fits:
+            pixels = resample(pixels, height, width, photo.pixels.dtype)
+        alpha = photo.alpha
+        if alpha is not None:
+            alpha = resample(alpha, height, width, alpha.dtype)
+    return enlarged(photo, pixels, alpha)
+
+
+def _check_memory(needed: int, what: str) -> None:
+    """Raise EnhanceError for a canvas that the machine cannot hold: the system kills who tries."""
+    if not hasattr(os, "sysconf"):  # Windows, which refuses instead
+        return
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise EnhanceError(
+            f"not enough memory for a result of {what}: it takes {needed / 2**30:.1f} GiB on the "
+            f"way, and there are {there / 2**30:.1f}; choose a smaller --scale"
+        )
+
+
+def _run_network(
+    engine: Engine,
+    pixels: Tensor,
+    passes: int,
+    levels: torch.dtype,
+    on_progress: Callable[[int, int], None] | None,
+) -> Tensor:
+    """Return the pixels enlarged so many times; between the passes they have 16 bits."""
+    one = pixels.shape[1] * pixels.shape[2]
+    sizes = [one * engine.scale ** (2 * index) for index in range(passes)]
+    for index in range(passes):
+        before = sum(sizes[:index])
+
+        def report(done: int, before: int = before) -> None:
+            if on_progress:
+                on_progress(before + done, sum(sizes))
+
+        pixels = engine.enlarge(pixels, report, levels if index == passes - 1 else torch.uint16)
+    return pixels
+
+
+def resample(canvas: Tensor, height: int, width: int, levels: torch.dtype) -> Tensor:
+    """Resample (C, H, W) levels to (C, height, width), channel by channel to save memory."""
+    channels = []
+    for channel in canvas:
+        floats = channel[None, None].float().div(PEAK[canvas.dtype])
+        channels.append(to_levels(to_size(floats, height, width)[0], levels))
+    return torch.cat(channels)
+
+
+class Upscaler:
+    """The tool as a Python object: `Upscaler("e")(image)` enlarges a Pillow image."""
+
+    def __init__(
+        self,
+        model: str = DEFAULT_MODEL,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        tile: int | None = None,
+    ) -> None:
+        generator, self.provenance = load_generator(find_weights(model))
+        self.engine = Engine(generator, pick_backend(device, precision), tile)
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        """Return the image enlarged, upright, in mode L, LA, RGB or RGBA.
+
+        Raises EnhanceError for more than 8 bits a channel, which Pillow cannot hold.
+        """
+        if bits_a_channel(image) > 8:
+            raise EnhanceError("the image has more than 8 bits a channel, which would be lost")
+        return to_pillow(enlarge_photo(self.engine, from_pillow(image)))

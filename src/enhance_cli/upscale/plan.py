@@ -1,0 +1,124 @@
+"""What is written where, decided and checked before work starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from enhance_cli.config import UpscaleOptions
+from enhance_cli.errors import EnhanceError
+from enhance_cli.images.files import STANDARD_STREAM, find_images
+from enhance_cli.images.formats import Format, format_named, format_of
+
+
+@dataclass(frozen=True)
+class Job:
+    """One photograph to enlarge, where the result goes, and in which format."""
+
+    source: Path
+    target: Path
+    format: Format
+
+
+def plan(inputs: list[Path], output: Path, options: UpscaleOptions) -> list[Job]:
+    """Decide every target, and refuse whatever can be refused before work starts.
+
+    A single file goes to `output`, or into it where that is a folder. Several files, or a folder
+    with its tree, need an existing folder; results keep their names, with the suffix and the
+    format's extension. Of these, the shard's are returned. Raises EnhanceError.
+    """
+    into_folder = output.is_dir()
+    if not into_folder and (len(inputs) > 1 or inputs[0].is_dir()):
+        raise EnhanceError(
+            f"{output} is not an existing folder, which several results need; create it first"
+        )
+    if into_folder:
+        jobs = [
+            _job_in(output, file, name, options) for file, name in _expand(inputs, output, options)
+        ]
+    else:
+        jobs = [_job_to(output, inputs[0], options)]
+    _check_targets(jobs)
+    if options.lossless:
+        _check_lossless(jobs)
+    if output != STANDARD_STREAM:
+        _check_folder(output if into_folder else output.absolute().parent)
+    part, parts = options.shard
+    return jobs[part - 1 :: parts]
+
+
+def _expand(
+    inputs: list[Path], output: Path, options: UpscaleOptions
+) -> Iterator[tuple[Path, Path]]:
+    """Yield each file, and what it is called below the folder that was given.
+
+    Results of an earlier run are not taken for input: neither those in an output folder that lies
+    in the input folder, nor, where the two are the same, those with the suffix.
+    """
+    target = output.resolve()
+    for source in inputs:
+        if source == STANDARD_STREAM:
+            raise EnhanceError("standard input has no name: give a file as output")
+        if not source.is_dir():
+            yield source, Path(source.name)
+            continue
+        folder = source.resolve()
+        for file in find_images(source):
+            if folder == target:
+                is_result = bool(options.suffix) and file.stem.endswith(options.suffix)
+            else:
+                is_result = folder in target.parents and target in file.resolve().parents
+            if not is_result:
+                yield file, file.relative_to(source)
+
+
+def _job_in(folder: Path, source: Path, name: Path, options: UpscaleOptions) -> Job:
+    kind = format_named(options.format) if options.format else format_of(folder / name)
+    extension = name.suffix if name.suffix.lower() in kind.suffixes else kind.suffixes[0]
+    return Job(source, folder / name.with_name(name.stem + options.suffix + extension), kind)
+
+
+def _job_to(output: Path, source: Path, options: UpscaleOptions) -> Job:
+    if options.suffix:
+        raise EnhanceError(f"--suffix is for results in a folder, and {output} is none")
+    if options.format is None:
+        if output == STANDARD_STREAM:
+            raise EnhanceError("standard output has no extension: choose a --format")
+        return Job(source, output, format_of(output))
+    return Job(source, output, format_named(options.format))
+
+
+def _check_targets(jobs: list[Job]) -> None:
+    sources = {job.source.resolve() for job in jobs}
+    taken: dict[Path, Path] = {}
+    for job in jobs:
+        if job.source != STANDARD_STREAM and not job.source.exists():
+            raise EnhanceError(f"no such file: {job.source}")
+        if job.target != STANDARD_STREAM and job.target.resolve() in sources:
+            raise EnhanceError(
+                f"{job.target} is both input and output; choose another output or a --suffix"
+            )
+        if job.target.is_dir():
+            raise EnhanceError(f"{job.target} is a folder; choose another output")
+        if job.target in taken:
+            raise EnhanceError(
+                f"{job.source} and {taken[job.target]} would both be written to {job.target}"
+            )
+        taken[job.target] = job.source
+
+
+def _check_lossless(jobs: list[Job]) -> None:
+    for job in jobs:
+        if not job.format.has_lossless:
+            raise EnhanceError(
+                f"{job.target}: {job.format.name} has no --lossless; use .webp, .png or .tiff"
+            )
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise EnhanceError(f"no such folder: {folder}; create it first")
+    if not os.access(folder, os.W_OK):
+        raise EnhanceError(f"the folder {folder} is not writable")

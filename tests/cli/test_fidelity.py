@@ -1,0 +1,170 @@
+"""What a file holds is in the result too, as other programs read it."""
+
+import pytest
+from PIL import Image, ImageDraw
+
+from enhance_cli.images.files import read_pixels
+
+TAGS = (
+    "-EXIF:Make=Maker", "-EXIF:Orientation#=6", "-EXIF:ISO=200", "-EXIF:LensModel=50 mm",
+    "-EXIF:ExifImageWidth=20", "-EXIF:ExifImageHeight=12", "-EXIF:UserComment=grüß",
+    "-EXIF:GPSLatitude=48.5", "-EXIF:GPSLatitudeRef=N", "-EXIF:XResolution=300",
+    "-EXIF:YResolution=300", "-EXIF:MakerNoteUnknownText=maker's own", "-XMP-dc:Title=A title",
+    "-XMP-dc:Creator=Someone", "-XMP-tiff:Orientation#=6",
+)  # fmt: skip
+CARRIED = ("ExifIFD", "GPS", "XMP-dc")
+FORMATS = ("jpg", "png", "webp", "tiff", "avif")
+
+
+@pytest.fixture
+def colourful(tmp_path):
+    """A picture with another colour in each quarter, wider than high."""
+    image = Image.new("RGB", (40, 24), "red")
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((20, 0, 39, 11), fill="lime")
+    draw.rectangle((0, 12, 19, 23), fill="blue")
+    draw.rectangle((20, 12, 39, 23), fill="white")
+    path = tmp_path / "colourful.png"
+    image.save(path)
+    return path
+
+
+@pytest.fixture
+def difference(magick):
+    """Return by how much two files differ, 0 to 1, as ImageMagick sees them."""
+
+    def measure(one, other):
+        compared = ("-compose", "difference", "-composite", "-colorspace", "gray")
+        return float(magick(one, other, *compared, "-format", "%[fx:mean]", "info:"))
+
+    return measure
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_exif_and_xmp_are_carried_over(upscale, tmp_path, colourful, exiftool, set_tags, suffix):
+    source, target = tmp_path / "in.jpg", tmp_path / f"out.{suffix}"
+    Image.open(colourful).save(source)
+    set_tags(source, *TAGS)
+    assert upscale(source, "-o", target).exit_code == 0
+    before, after = exiftool(source), exiftool(target)
+    expected = {key: value for key, value in before.items() if key.split(":")[0] in CARRIED}
+    expected |= {"ExifIFD:ExifImageWidth": 96, "ExifIFD:ExifImageHeight": 160}
+    expected |= {"IFD0:Make": "Maker"}
+    assert len(expected) > 10
+    assert {key: after.get(key) for key in expected} == expected
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+def test_exif_of_every_format_is_carried_over(
+    upscale, tmp_path, colourful, exiftool, set_tags, suffix
+):
+    source, target = tmp_path / f"in.{suffix}", tmp_path / "out.jpg"
+    Image.open(colourful).save(source)
+    set_tags(source, "-EXIF:Make=Maker", "-EXIF:LensModel=50 mm", "-XMP-dc:Title=A title")
+    upscale(source, "-o", target)
+    found = exiftool(target)
+    assert found["IFD0:Make"] == "Maker"
+    assert found["ExifIFD:LensModel"] == "50 mm"
+    assert found["XMP-dc:Title"] == "A title"
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_applied_and_its_tag_reset(
+    upscale, tmp_path, colourful, magick, difference, exiftool, set_tags, orientation
+):
+    source, expected = tmp_path / "in.jpg", tmp_path / "expected.png"
+    target = tmp_path / "out.jpg"
+    Image.open(colourful).save(source, quality=95, subsampling=0)
+    set_tags(source, f"-EXIF:Orientation#={orientation}")
+    magick(source, "-auto-orient", "-resize", "400%", expected)
+    upscale(source, "-o", target)
+    assert difference(expected, target) < 0.03
+    assert exiftool(target)["IFD0:Orientation"] == "Horizontal (normal)"
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_profile_and_numbers_are_kept(
+    upscale, tmp_path, colourful, magick, difference, exiftool, suffix
+):
+    pyvips = pytest.importorskip("pyvips", reason="pyvips is not installed")
+    profile = pyvips.Image.profile_load("p3")
+    source, target = tmp_path / "in.png", tmp_path / f"out.{suffix}"
+    Image.open(colourful).save(source, icc_profile=profile)
+    assert upscale(source, "-o", target).exit_code == 0
+    assert exiftool(target, "ICC_Profile") == profile
+    if suffix != "avif":  # which this ImageMagick may not read
+        magick(colourful, "-resize", "400%", tmp_path / "expected.png")
+        magick(target, "+profile", "*", tmp_path / "bare.png")
+        assert difference(tmp_path / "expected.png", tmp_path / "bare.png") < 0.03
+
+
+@pytest.mark.parametrize(("suffix", "tag"), [
+    ("jpg", "JFIF:XResolution"), ("tiff", "IFD0:XResolution"), ("png", "PNG-pHYs:PixelsPerUnitX"),
+    ("webp", "IFD0:XResolution"), ("avif", "IFD0:XResolution"),
+])  # fmt: skip
+def test_resolution_is_carried_over(upscale, tmp_path, photo, exiftool, suffix, tag):
+    source, target = tmp_path / "in.png", tmp_path / f"out.{suffix}"
+    Image.open(photo).save(source, dpi=(300, 300))
+    upscale(source, "-o", target)
+    inches = 0.0254 if suffix == "png" else 1
+    assert exiftool(target)[tag] * inches == pytest.approx(300, abs=0.1)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tiff"])
+@pytest.mark.parametrize("mode", ["1", "L"])
+def test_greyscale_stays_grey(upscale, tmp_path, photo, magick, mode, suffix):
+    Image.open(photo).convert(mode).save(tmp_path / "in.png")
+    upscale(tmp_path / "in.png", "-o", tmp_path / f"out.{suffix}")
+    kind = magick(tmp_path / f"out.{suffix}", "-format", "%[channels]", "info:")
+    assert kind.strip() == "gray"
+
+
+def test_a_profile_for_grey_stays_with_grey_only(upscale, tmp_path, photo, exiftool):
+    pyvips = pytest.importorskip("pyvips", reason="pyvips is not installed")
+    header = pyvips.Image.profile_load("srgb")
+    profile = header[:16] + b"GRAY" + header[20:]
+    Image.open(photo).convert("L").save(tmp_path / "in.jpg", icc_profile=profile)
+    upscale(tmp_path / "in.jpg", "-o", tmp_path / "out.png")
+    assert exiftool(tmp_path / "out.png", "ICC_Profile") == profile
+    result = upscale(tmp_path / "in.jpg", "-o", tmp_path / "out.webp")
+    assert "the profile is for grey, and the result has colours: left out" in result.stderr
+    assert exiftool(tmp_path / "out.webp", "ICC_Profile") == b""
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "GIF"])
+@pytest.mark.parametrize("suffix", ["png", "webp", "tiff"])
+def test_transparency_is_enlarged_without_fringes(upscale, tmp_path, magick, mode, suffix):
+    """A white disc on transparent black, laid on white, is white everywhere."""
+    image = Image.new("RGBA", (32, 32), (0, 0, 0, 0))
+    ImageDraw.Draw(image).ellipse((6, 6, 25, 25), fill=(255, 255, 255, 255))
+    source, target = tmp_path / "in.png", tmp_path / f"out.{suffix}"
+    if mode == "GIF":
+        source = source.with_suffix(".gif")
+    else:
+        image = image.quantize(8) if mode == "P" else image.convert(mode)
+    image.save(source)
+    assert upscale(source, "-o", target).exit_code == 0
+    alpha = magick(target, "-alpha", "extract", "-format", "%[fx:mean] %[fx:p{64,64}]", "info:")
+    mean, middle = map(float, alpha.split())
+    assert mean == pytest.approx(0.31, abs=0.03)  # of the disc: π/4 · (20/32)²
+    assert middle == 1
+    darkest = magick(target, "-background", "white", "-flatten", "-format", "%[fx:minima]", "info:")
+    assert float(darkest) > 0.98
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "tiff"])
+def test_cmyk_is_converted_through_its_profile(tmp_path, suffix):
+    pyvips = pytest.importorskip("pyvips", reason="pyvips is not installed")
+    source = tmp_path / f"in.{suffix}"
+    profile = pyvips.Image.profile_load("cmyk")
+    Image.new("CMYK", (16, 16), (180, 40, 90, 20)).save(source, icc_profile=profile)
+    inks = pyvips.Image.new_from_file(str(source))
+    expected = inks.icc_transform("srgb", embedded=True, intent="perceptual")(8, 8)
+    found = read_pixels(source)[:, 8, 8].tolist()
+    assert max(abs(one - other) for one, other in zip(found, expected, strict=True)) <= 1
+
+
+def test_a_cmyk_file_becomes_rgb(upscale, tmp_path, magick):
+    Image.new("CMYK", (16, 16), (180, 40, 90, 20)).save(tmp_path / "in.jpg")
+    upscale(tmp_path / "in.jpg", "-o", tmp_path / "out.jpg")
+    assert magick(tmp_path / "out.jpg", "-format", "%[colorspace]", "info:") == "sRGB"

@@ -1,0 +1,274 @@
+"""Whole folders: what is done, skipped, refused, and survives."""
+
+import errno
+import json
+import os
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from enhance_cli import atomic
+from enhance_cli.upscale import batch
+
+
+@pytest.fixture
+def folders(tmp_path, photo):
+    """Three photographs in a tree, and an empty folder for the results."""
+    source, output = tmp_path / "in", tmp_path / "out"
+    (source / "sub").mkdir(parents=True)
+    output.mkdir()
+    for name in ("a.png", "b.png", "sub/ü c.png"):
+        shutil.copy(photo, source / name)
+    return source, output
+
+
+def results(folder):
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path.relative_to(folder).as_posix() for path in found if path.name[0] != ".")
+
+
+def times(folder):
+    return {name: (folder / name).stat().st_mtime_ns for name in results(folder)}
+
+
+def test_finished_results_are_skipped(upscale, folders):
+    source, output = folders
+    assert "3 enlarged, 0 failed" in upscale(source, "-o", output).stderr
+    before = times(output)
+    again = upscale(source, "-o", output)
+    assert again.exit_code == 0
+    assert "0 enlarged, 3 skipped as finished, 0 failed" in again.stderr
+    assert times(output) == before
+
+
+def test_a_changed_input_is_done_again(upscale, folders):
+    source, output = folders
+    upscale(source, "-o", output)
+    Image.new("RGB", (10, 10)).save(source / "b.png")
+    assert "1 enlarged, 2 skipped" in upscale(source, "-o", output).stderr
+    with Image.open(output / "b.png") as image:
+        assert image.size == (40, 40)
+
+
+def test_other_settings_do_it_again(upscale, folders):
+    source, output = folders
+    upscale(source, "-o", output)
+    assert "3 enlarged, 0 failed" in upscale(source, "-o", output, "--scale", 2).stderr
+    with Image.open(output / "a.png") as image:
+        assert image.size == (40, 24)
+
+
+def test_overwrite_does_all_again(upscale, folders):
+    source, output = folders
+    upscale(source, "-o", output)
+    assert "3 enlarged, 0 failed" in upscale(source, "-o", output, "--overwrite").stderr
+
+
+def test_a_result_changed_since_is_not_replaced(upscale, upscale_fails, folders):
+    source, output = folders
+    upscale(source, "-o", output)
+    (output / "b.png").write_text("mine now")
+    assert upscale_fails(source, "-o", output, "--scale", 2) == (
+        f"{output / 'b.png'} exists; use --overwrite to replace it"
+    )
+    assert (output / "b.png").read_text() == "mine now"
+
+
+def test_a_run_stopped_halfway_goes_on_where_it_was(upscale, folders, monkeypatch):
+    source, output = folders
+
+    def stop(result, *arguments):
+        if len(results(output)) == 2:
+            raise KeyboardInterrupt
+        return encode(result, *arguments)
+
+    encode = batch.encode
+    monkeypatch.setattr(batch, "encode", stop)
+    assert upscale(source, "-o", output).exit_code != 0
+    monkeypatch.undo()
+    assert len(results(output)) == 2
+    assert "1 enlarged, 2 skipped as finished" in upscale(source, "-o", output).stderr
+
+
+@pytest.mark.parametrize("broken", ["nonsense\n", '{"name": "a.png"', "[]\n\n{}"])
+def test_a_damaged_ledger_is_no_end(upscale, folders, broken):
+    source, output = folders
+    (output / ".enhance.jsonl").write_text(broken)
+    assert "3 enlarged" in upscale(source, "-o", output).stderr
+    assert "3 skipped" in upscale(source, "-o", output).stderr
+
+
+def test_suffix_is_added_to_names(upscale, folders):
+    source, output = folders
+    upscale(source, "-o", output, "--suffix", "_x4", "--format", "webp")
+    assert results(output) == ["a_x4.webp", "b_x4.webp", "sub/ü c_x4.webp"]
+
+
+def test_results_beside_their_inputs_are_not_taken_for_inputs(upscale, folders):
+    source, _ = folders
+    upscale(source, "-o", source, "--suffix", "_x4")
+    assert "0 enlarged, 3 skipped" in upscale(source, "-o", source, "--suffix", "_x4").stderr
+    assert len(results(source)) == 6
+
+
+def test_an_output_folder_within_the_input_is_not_taken_for_input(upscale, folders):
+    source, _ = folders
+    (source / "large").mkdir()
+    upscale(source, "-o", source / "large")
+    assert "0 enlarged, 3 skipped" in upscale(source, "-o", source / "large").stderr
+    assert len(results(source / "large")) == 3
+
+
+def test_two_names_that_become_one_are_found_before_work(upscale_fails, folders):
+    source, output = folders
+    Image.new("RGB", (8, 8)).save(source / "a.jpg")
+    assert upscale_fails(source, "-o", output, "--format", "png") == (
+        f"{source / 'a.png'} and {source / 'a.jpg'} would both be written to {output / 'a.png'}"
+    )
+    assert results(output) == []
+
+
+def test_another_input_is_never_overwritten(upscale_fails, folders):
+    source, _ = folders
+    shutil.move(source / "b.png", source / "a.jpg")
+    before = (source / "a.png").read_bytes()
+    arguments = (source / "a.jpg", source / "sub" / "ü c.png", source / "a.png")
+    line = upscale_fails(*arguments, "-o", source, "--format", "png", "--overwrite")
+    assert line.startswith(f"{source / 'a.png'} is both input and output")
+    assert (source / "a.png").read_bytes() == before
+
+
+def test_shards_divide_the_files(upscale, folders):
+    source, output = folders
+    for part, expected in ((1, 2), (2, 1)):
+        upscale(source, "-o", output, "--shard", f"{part}/2")
+        assert len(results(output)) == (expected if part == 1 else 3)
+    assert "3 skipped" in upscale(source, "-o", output).stderr
+
+
+def test_more_shards_than_files_have_nothing_to_do(upscale, folders):
+    source, output = folders
+    assert upscale(source, "-o", output, "--shard", "9/9").exit_code == 0
+    assert results(output) == []
+
+
+def test_json_has_a_line_a_file(upscale, folders):
+    source, output = folders
+    (source / "bad.png").write_bytes(b"broken")
+    result = upscale(source, "-o", output, "--json")
+    assert result.exit_code == 1
+    lines = {line["input"]: line for line in map(json.loads, result.stdout.splitlines())}
+    good, bad = lines[str(source / "a.png")], lines[str(source / "bad.png")]
+    assert len(lines) == 4
+    assert good.pop("seconds") > 0
+    assert good == {
+        "input": str(source / "a.png"),
+        "output": str(output / "a.png"),
+        "input_size": [20, 12],
+        "output_size": [80, 48],
+        "skipped": False,
+        "error": None,
+    }
+    assert bad["error"] == f"{source / 'bad.png'} is not an image: no known format"
+    again = upscale(source, "-o", output, "--json")
+    assert json.loads(again.stdout.splitlines()[0])["skipped"] is True
+
+
+def test_quiet_shows_only_errors(upscale, folders):
+    source, output = folders
+    (source / "bad.png").write_bytes(b"broken")
+    result = upscale(source, "-o", output, "--quiet")
+    line = f"enhance: {source / 'bad.png'} is not an image: no known format\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", line)
+
+
+def test_what_cannot_be_held_is_told_before_work_and_the_rest_goes_on(upscale, folders):
+    source, output = folders
+    Image.new("RGBA", (8, 8)).save(source / "z.png")
+    result = upscale(source, "-o", output, "--format", "jpeg")
+    assert result.exit_code == 1
+    assert "z.jpg: JPEG cannot hold transparency" in result.stderr
+    assert results(output) == ["a.jpg", "b.jpg", "sub/ü c.jpg"]
+
+
+def test_names_as_long_as_may_be(upscale, tmp_path, photo):
+    target = tmp_path / ("ü" * 125 + ".png")
+    assert upscale(photo, "-o", target).exit_code == 0
+    assert target.exists()
+
+
+def part_of(process):
+    return f".old.png.{atomic._HOST}.{process}.part"
+
+
+def test_leftovers_of_killed_runs_are_removed(upscale, folders):
+    source, output = folders
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    dead, alive = output / part_of(ended.pid), output / part_of(os.getppid())
+    foreign = output / f".old.png.not-{socket.gethostname()[:10]}.1.part"
+    others = [alive, foreign, output / ".somebody.part"]
+    for path in (dead, *others):
+        path.write_text("half")
+    upscale(source, "-o", output)
+    assert not dead.exists()
+    assert all(path.exists() for path in others)
+
+
+def test_a_full_disk_is_one_line(upscale_fails, photo, tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        line = upscale_fails(photo, "-o", tmp_path / "out.bmp")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert line == f"cannot write {tmp_path / 'out.bmp'}: {os.strerror(errno.EFBIG)}"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photo.png"]
+
+
+def test_a_folder_that_vanishes_is_one_line(upscale, folders, monkeypatch):
+    source, output = folders
+
+    def vanish(*arguments):
+        shutil.rmtree(output)
+        output.write_text("a file now")
+        return encode(*arguments)
+
+    encode = batch.encode
+    monkeypatch.setattr(batch, "encode", vanish)
+    result = upscale(source / "a.png", "-o", output)
+    assert result.exit_code == 1
+    assert f"{source / 'a.png'}: cannot create {output}: File exists\n" in result.stderr
+
+
+def test_an_input_that_changes_while_it_is_read_is_refused(
+    upscale_fails, photo, tmp_path, monkeypatch
+):
+    def fstat(descriptor):
+        found = real(descriptor)
+        os.utime(photo, (1, 1))
+        return found
+
+    real = os.fstat
+    monkeypatch.setattr(os, "fstat", fstat)
+    assert upscale_fails(photo, "-o", tmp_path / "out.png") == (
+        f"{photo} changed while it was read; run again when it is whole"
+    )
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_two_runs_on_one_folder_do_not_corrupt_each_other(upscale, model, folders):
+    source, output = folders
+    command = [sys.executable, "-m", "enhance_cli", "upscale", source, "-o", output]
+    runs = [subprocess.Popen([*command, "--model", model]) for _ in range(2)]
+    assert {run.wait() for run in runs} <= {0}
+    for name in results(output):
+        with Image.open(output / name) as image:
+            image.load()
+    assert not list(output.rglob("*.part"))
+    assert "3 skipped" in upscale(source, "-o", output).stderr

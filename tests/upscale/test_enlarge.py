@@ -1,0 +1,111 @@
+import os
+
+import pytest
+import torch
+from PIL import Image
+
+from enhance_cli.config import Dimensions
+from enhance_cli.errors import EnhanceError
+from enhance_cli.images.alpha import fill_unseen, flatten
+from enhance_cli.images.files import read_photo
+from enhance_cli.images.photo import Photo
+from enhance_cli.images.resize import to_size
+from enhance_cli.model.device import Backend
+from enhance_cli.model.generator import Generator
+from enhance_cli.upscale.engine import Engine
+from enhance_cli.upscale.enlarge import count_passes, enlarge_photo, target_size
+
+FP32 = Backend(torch.device("cpu"), torch.float32)
+
+
+@pytest.fixture
+def engine():
+    return Engine(Generator(Dimensions(features=4, blocks=1)), FP32)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({"scale": 2.5}, (250, 125)),
+        ({"scale": 4, "width": 300}, (300, 150)),
+        ({"scale": 4, "height": 300}, (600, 300)),
+        ({"scale": 4, "width": 300, "height": 300}, (300, 150)),
+    ],
+)
+def test_proportions_are_kept(wanted, expected):
+    assert target_size((100, 50), **wanted) == expected
+
+
+@pytest.mark.parametrize(
+    ("scale", "factor", "passes"), [(4, 1, 1), (4, 4, 1), (4, 4.1, 2), (4, 16, 2), (2, 16, 4)]
+)
+def test_the_network_runs_until_only_a_reduction_is_left(scale, factor, passes):
+    assert count_passes((100, 100), target_size((100, 100), scale=factor), scale) == passes
+
+
+def test_resampling_is_pillows(sample):
+    with Image.open(sample) as image:
+        plane = image.convert("F")
+    x = torch.frombuffer(bytearray(plane.tobytes()), dtype=torch.float32).view(1, 576, 576)
+    expected = plane.resize((200, 150), Image.Resampling.BICUBIC)
+    found = to_size(x[None], 150, 200)[0]
+    other = torch.frombuffer(bytearray(expected.tobytes()), dtype=torch.float32).view(1, 150, 200)
+    torch.testing.assert_close(found, other, atol=1e-2, rtol=0)
+
+
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_consistent_results_reduce_to_their_inputs(sample, factor):
+    """Within one level of 255 on average, whatever the network drifts."""
+    generator = Generator(Dimensions(features=4, blocks=1))
+    with torch.no_grad():
+        generator.last.bias.add_(0.05)  # a drift in colour of 13 levels
+    pixels = read_photo(sample).pixels[:, 100:180, 100:190]
+    error = {}
+    for is_consistent in (False, True):
+        engine = Engine(generator, FP32, is_consistent=is_consistent)
+        result = enlarge_photo(engine, Photo(pixels), (90 * factor, 80 * factor))
+        reduced = to_size(result.pixels[None].float(), 80, 90)[0]
+        error[is_consistent] = (reduced - pixels).abs().mean().item()
+    assert error[True] < 1 < 5 < error[False]
+
+
+def test_a_result_beyond_the_machines_memory_is_refused_before_work(engine, monkeypatch):
+    values = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 2**18}
+    monkeypatch.setattr(os, "sysconf", values.get)
+    photo = Photo(torch.zeros(3, 1, 1, dtype=torch.uint8).expand(3, 1000, 1000))
+    with pytest.raises(
+        EnhanceError, match=r"of 5000×5000: it takes 1\.4 GiB on the way, and there"
+    ):
+        enlarge_photo(engine, photo, (5000, 5000))
+
+
+def test_progress_ends_at_its_total(engine):
+    progress = []
+    photo = Photo(torch.zeros(3, 20, 30, dtype=torch.uint8))
+    enlarge_photo(engine, photo, (300, 200), on_progress=lambda *step: progress.append(step))
+    assert progress[-1] == (600 * 17, 600 * 17)
+
+
+def test_visible_pixels_stay_and_unseen_ones_take_their_colour():
+    pixels = torch.zeros(3, 9, 13, dtype=torch.uint8)
+    pixels[0, :, :4] = 200
+    alpha = torch.zeros(1, 9, 13, dtype=torch.uint8)
+    alpha[:, :, :4] = 1
+    filled = fill_unseen(Photo(pixels, alpha))
+    assert torch.equal(filled[0], torch.full_like(filled[0], 200))
+    assert filled[1:].max() == 0
+
+
+@pytest.mark.parametrize("opacity", [0, 255])
+def test_all_or_nothing_visible_stays_as_it_is(opacity):
+    pixels = torch.randint(0, 256, (3, 5, 5), dtype=torch.uint8)
+    alpha = torch.full((1, 5, 5), opacity, dtype=torch.uint8)
+    assert torch.equal(fill_unseen(Photo(pixels, alpha)), pixels)
+
+
+def test_flattening_mixes_by_opacity():
+    pixels = torch.full((3, 2, 2), 65_535).to(torch.uint16)
+    alpha = torch.full((1, 2, 2), 32_768).to(torch.uint16)
+    flat = flatten(Photo(pixels, alpha), (0, 0, 0))
+    assert flat.alpha is None
+    assert flat.pixels.unique().tolist() == [32_768]
