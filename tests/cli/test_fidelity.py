@@ -68,6 +68,17 @@ def test_exif_of_every_format_is_carried_over(
     assert found["XMP-dc:Title"] == "A title"
 
 
+@pytest.mark.parametrize("target", ["jpg", "tiff"])
+@pytest.mark.parametrize("source", ["jpg", "tiff"])
+def test_iptc_is_carried_over(upscale, tmp_path, colourful, exiftool, set_tags, source, target):
+    given, made = tmp_path / f"in.{source}", tmp_path / f"out.{target}"
+    Image.open(colourful).save(given)
+    set_tags(given, "-IPTC:Keywords=one", "-IPTC:Keywords=two", "-IPTC:Credit=me")
+    upscale(given, "-o", made)
+    found = exiftool(made)
+    assert (found["IPTC:Keywords"], found["IPTC:Credit"]) == (["one", "two"], "me")
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_is_applied_and_its_tag_reset(
     upscale, tmp_path, colourful, magick, difference, exiftool, set_tags, orientation

@@ -8,6 +8,7 @@ import zlib
 from PIL import Image
 
 from enhance_cli.images.metadata import (
+    IPTC,
     ORIENTATION,
     RESOLUTION_UNIT,
     TIFF_STRUCTURE,
@@ -76,6 +77,8 @@ def _metadata_directory(photo: Photo, order: str, offset: int) -> bytes:
     exif[ORIENTATION] = 1
     if photo.xmp:
         exif[_XMP] = photo.xmp
+    if photo.iptc:
+        exif[IPTC] = photo.iptc
     if photo.icc_profile:
         exif[_ICC_PROFILE] = photo.icc_profile
     if photo.dpi:

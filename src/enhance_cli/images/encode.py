@@ -14,7 +14,7 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.images.containers import png_with_metadata, tiff_with_metadata
 from enhance_cli.images.deep import encode_deep
 from enhance_cli.images.formats import Format
-from enhance_cli.images.metadata import can_be_rewritten, exif_for, exif_from_dpi
+from enhance_cli.images.metadata import can_be_rewritten, exif_for, exif_from_dpi, iptc_segment
 from enhance_cli.images.photo import Photo, to_pillow
 
 _SETTINGS: dict[str, dict[str, Any]] = {
@@ -90,6 +90,8 @@ def _metadata(photo: Photo, kind: Format) -> dict[str, Any]:
         found["icc_profile"] = photo.icc_profile
     if photo.xmp:
         found["xmp"] = photo.xmp
+    if photo.iptc and kind.name == "JPEG":
+        found["extra"] = iptc_segment(photo.iptc)
     return found
 
 

@@ -26,7 +26,7 @@ class Format:
     has_metadata: bool = True
     has_dpi: bool = True  # a place for it beside EXIF
     longest: int | None = None  # pixels on a side
-    metadata_limit: int | None = None  # bytes of EXIF, and of XMP
+    metadata_limit: int | None = None  # bytes of each of EXIF, XMP and IPTC
 
 
 FORMATS = (
@@ -55,7 +55,7 @@ class Contents:
     has_alpha: bool = False
     is_deep: bool = False
     frames: int = 1
-    metadata: int = 0  # bytes of EXIF or XMP, whichever is longer
+    metadata: int = 0  # bytes of the longest of EXIF, XMP and IPTC
 
 
 def contents_of(frames: Sequence[Photo]) -> Contents:
@@ -66,7 +66,7 @@ def contents_of(frames: Sequence[Photo]) -> Contents:
         any(frame.alpha is not None for frame in frames),
         first.is_deep,
         len(frames),
-        max(len(first.exif or b""), len(first.xmp or b"")),
+        max(len(data or b"") for data in (first.exif, first.xmp, first.iptc)),
     )
 
 

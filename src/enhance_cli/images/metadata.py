@@ -1,16 +1,18 @@
-"""What a file says about its picture: EXIF, XMP and resolution, kept true for the result."""
+"""What a file says about its picture: EXIF, XMP, IPTC, resolution, kept true for the result."""
 
 from __future__ import annotations
 
 import re
 import struct
 
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageFile, IptcImagePlugin
 
 ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 274, 282, 283, 296
 TIFF_STRUCTURE = {254, 255, *range(256, 260), 262, 266, 273, *range(277, 280), 284, 317, 320,
-                   *range(322, 326), 330, 338, 339, 347, 700, 34675}  # fmt: skip
-"""Tags of a TIFF that tell how its pixels lie, and so are not the photograph's EXIF."""
+                   *range(322, 326), 330, 338, 339, 347, 700, 33723, 34675}  # fmt: skip
+"""Tags of a TIFF that tell how its pixels lie, or that are kept apart, and so are not its EXIF."""
+IPTC = 33723  # as a tag of TIFF
+_IPTC_RESOURCE = 0x0404  # in Photoshop's block of a JPEG
 _PREFIX = b"Exif\0\0"
 _WIDTH, _HEIGHT = 0xA002, 0xA003  # of the Exif directory
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:>|=\"|='))[2-8]")
@@ -31,6 +33,29 @@ def xmp_of(image: Image.Image) -> bytes | None:
     """Return the XMP packet of an opened file, with its orientation set to upright."""
     raw = image.info.get("xmp")
     return _XMP_ORIENTATION.sub(rb"\g<1>1", raw) if isinstance(raw, bytes) and raw else None
+
+
+def iptc_of(image: Image.Image) -> bytes | None:
+    """Return the IPTC record of an opened JPEG or TIFF: captions, keywords, credits."""
+    if not isinstance(image, ImageFile.ImageFile):
+        return None
+    try:
+        found = IptcImagePlugin.getiptcinfo(image) or {}
+    except (SyntaxError, ValueError, OSError, struct.error):  # a damaged record
+        return None
+    record = b""
+    for (number, dataset), values in found.items():
+        for value in values if isinstance(values, list) else [values or b""]:
+            if len(value) < 2**15:  # longer ones would need another encoding
+                record += struct.pack(">BBBH", 0x1C, number, dataset, len(value)) + value
+    return record or None
+
+
+def iptc_segment(iptc: bytes) -> bytes:
+    """Return the segment of a JPEG that holds an IPTC record."""
+    resource = struct.pack(">4sHHL", b"8BIM", _IPTC_RESOURCE, 0, len(iptc)) + iptc
+    block = b"Photoshop 3.0\0" + resource + b"\0" * (len(iptc) % 2)
+    return struct.pack(">HH", 0xFFED, len(block) + 2) + block
 
 
 def dpi_of(image: Image.Image) -> tuple[float, float] | None:

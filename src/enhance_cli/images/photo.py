@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageCms, ImageOps
 from torch import Tensor
 
-from enhance_cli.images.metadata import dpi_of, exif_of, xmp_of
+from enhance_cli.images.metadata import dpi_of, exif_of, iptc_of, xmp_of
 
 PEAK = {torch.uint8: 255, torch.uint16: 65_535}
 """White, by the type that levels are kept in."""
@@ -33,6 +33,7 @@ class Photo:
     icc_profile: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
+    iptc: bytes | None = None
     dpi: tuple[float, float] | None = None
     duration: int = 0  # milliseconds that an animation shows it
     loop: int = 1  # times that the animation is shown, 0 for ever
@@ -71,6 +72,7 @@ def from_pillow(image: Image.Image) -> Photo:
         icc_profile,
         exif_of(image),
         xmp_of(image),
+        iptc_of(image),
         dpi_of(image),
         int(image.info.get("duration", 0)),
         int(image.info.get("loop", 1)),
