@@ -1,26 +1,13 @@
 from itertools import islice
 
-import pytest
 import torch
-from PIL import Image
 
-from enhance_cli.errors import EnhanceError
-from enhance_cli.train.data import Crops, batches, detail, scan
+from enhance_cli.train.data import Crops, batches, detail
+from enhance_cli.train.scan import scan
 
 
 def make_crops(files, seed=5, candidates=1, cache=1 << 20):
     return Crops(files, share=range(3), crop=32, candidates=candidates, seed=seed, cache=cache)
-
-
-def test_unreadable_and_too_small_images_are_skipped_and_counted(photographs):
-    found = scan(photographs, 32)
-    assert (len(found.files), found.unreadable, found.too_small) == (3, 1, 1)
-
-
-def test_a_folder_without_a_usable_image_is_an_error(tmp_path):
-    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
-    with pytest.raises(EnhanceError, match="0 unreadable, 1 smaller than the crop of 32 pixels"):
-        scan(tmp_path, 32)
 
 
 def test_batch_k_depends_on_seed_and_k_only(photographs):

@@ -5,8 +5,8 @@ import pytest
 from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.device import pick_backend
-from enhance_cli.train.data import scan
 from enhance_cli.train.record import fingerprint, read_options, write_record
+from enhance_cli.train.scan import scan
 
 CPU = pick_backend("cpu", "fp32")
 

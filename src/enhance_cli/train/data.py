@@ -6,7 +6,6 @@ import random
 from collections import OrderedDict, deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
@@ -14,43 +13,9 @@ import torch
 from torch import Tensor
 
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.files import find_images, read_pixels, read_size
+from enhance_cli.images.files import read_pixels
 
 _TRIES = 1000  # unreadable files in a row after which the data counts as empty
-
-
-@dataclass(frozen=True)
-class Scan:
-    """The usable files below a folder, and how many were left out."""
-
-    folder: Path
-    files: list[Path]
-    unreadable: int
-    too_small: int
-
-
-def scan(folder: Path, crop: int) -> Scan:
-    """Find the images that hold at least one crop, by their headers.
-
-    Raises EnhanceError if there is none.
-    """
-    usable, unreadable, too_small = [], 0, 0
-    for path in find_images(folder):
-        try:
-            size = read_size(path)
-        except EnhanceError:
-            unreadable += 1
-            continue
-        if min(size) < crop:
-            too_small += 1
-        else:
-            usable.append(path)
-    if not usable:
-        raise EnhanceError(
-            f"no usable image in {folder}: {unreadable} unreadable, "
-            f"{too_small} smaller than the crop of {crop} pixels"
-        )
-    return Scan(folder, usable, unreadable, too_small)
 
 
 class Crops:

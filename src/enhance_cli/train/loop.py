@@ -18,11 +18,12 @@ from enhance_cli.model.device import Backend
 from enhance_cli.model.weights import save_generator
 from enhance_cli.train.adversary import NotFiniteError
 from enhance_cli.train.checkpoint import Checkpoint, save_checkpoint
-from enhance_cli.train.data import Crops, batches, scan
+from enhance_cli.train.data import Crops, batches
 from enhance_cli.train.learner import Learner
 from enhance_cli.train.log import Log, Meter
 from enhance_cli.train.processes import Processes
 from enhance_cli.train.record import commit_of_source
+from enhance_cli.train.scan import scan
 from enhance_cli.train.validation import Validation
 
 _LOG_EVERY = 50  # steps

@@ -17,7 +17,7 @@ from enhance_cli.atomic import replacing
 from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.device import Backend
-from enhance_cli.train.data import Scan
+from enhance_cli.train.scan import Scan
 
 if sys.version_info >= (3, 11):
     import tomllib

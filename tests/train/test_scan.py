@@ -1,0 +1,46 @@
+import os
+
+import pytest
+from PIL import Image
+
+from enhance_cli.errors import EnhanceError
+from enhance_cli.train import scan as module
+from enhance_cli.train.scan import scan
+
+
+def test_unreadable_and_too_small_images_are_skipped_and_counted(photographs):
+    found = scan(photographs, 32)
+    assert (len(found.files), found.unreadable, found.too_small) == (3, 1, 1)
+
+
+def test_a_folder_without_a_usable_image_is_an_error(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    with pytest.raises(EnhanceError, match="0 unreadable, 1 smaller than the crop of 32 pixels"):
+        scan(tmp_path, 32)
+
+
+def test_headers_are_read_once_until_a_file_changes(photographs, monkeypatch):
+    before, read = scan(photographs, 32), []
+    read_size = module.read_size
+    monkeypatch.setattr(module, "read_size", lambda path: read.append(path.name) or read_size(path))
+    assert scan(photographs, 32) == before
+    assert read == []
+    Image.new("RGB", (90, 90)).save(photographs / "deeper" / "0.png")
+    (photographs / "broken.jpg").unlink()
+    after = scan(photographs, 32)
+    assert read == ["0.png"]
+    assert (len(after.files), after.unreadable) == (3, 0)
+
+
+@pytest.mark.parametrize("text", ["", "[", '"x"', '{"a": 1}'])
+def test_a_damaged_cache_is_no_error(photographs, text):
+    before = scan(photographs, 32)
+    (cache,) = (module.Path(os.environ["XDG_CACHE_HOME"]) / "enhance" / "scans").iterdir()
+    cache.write_text(text)
+    assert scan(photographs, 32) == before
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(photographs, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert len(scan(photographs, 32).files) == 3
