@@ -138,6 +138,7 @@ class TrainOptions:
     time: float | None = None  # seconds; the schedule ends at whichever of steps and time is first
     batch: int = 16  # crops
     crop: int = 128  # pixels of the original
+    prepare: str | None = None  # "paper": centre squares of large images, reduced
     degradation: str = "bicubic"  # how low-resolution images are made: DEGRADATIONS
     candidates: int = 1  # crops drawn for each one kept, the most detailed of them
     lr: float | None = None  # None: 5e-4 for the pixel loss alone, 1e-4 with others

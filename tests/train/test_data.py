@@ -1,13 +1,16 @@
 from itertools import islice
 
 import torch
+from PIL import Image
 
+from enhance_cli.config import TrainOptions
 from enhance_cli.train.data import Crops, batches, detail
 from enhance_cli.train.scan import scan
 
 
-def make_crops(files, seed=5, candidates=1, cache=1 << 20):
-    return Crops(files, share=range(3), crop=32, candidates=candidates, seed=seed, cache=cache)
+def make_crops(files, **options):
+    defaults = {"crop": 32, "seed": 5, "cache": 1 << 20}
+    return Crops(files, range(3), TrainOptions(data="", **(defaults | options)))
 
 
 def test_batch_k_depends_on_seed_and_k_only(photographs):
@@ -45,3 +48,12 @@ def test_of_several_candidates_the_most_detailed_is_kept(photographs):
     plain = sum(detail(crop) for k in range(9) for crop in make_crops(files).batch(k))
     chosen = sum(detail(c) for k in range(9) for c in make_crops(files, candidates=6).batch(k))
     assert chosen > plain
+
+
+def test_prepared_as_in_the_paper_an_image_is_its_reduced_centre_square(tmp_path):
+    image = Image.new("RGB", (600, 400), "red")
+    image.paste("blue", (100, 0, 500, 400))
+    image.save(tmp_path / "a.png")
+    crops = make_crops([tmp_path / "a.png"], crop=256, prepare="paper")
+    expected = torch.tensor([0, 0, 255], dtype=torch.uint8).view(3, 1, 1).expand(3, 256, 256)
+    assert torch.equal(crops.batch(0)[0], expected)

@@ -235,6 +235,13 @@ def test_a_crop_that_the_scale_does_not_divide_is_refused(tmp_path, options):
         Run(tmp_path, replace(options, crop=34), CPU)
 
 
+def test_prepared_images_must_be_large_enough(tmp_path, options):
+    with pytest.raises(EnhanceError, match=r"no usable image .* a side of less than 384 pixels"):
+        Run(tmp_path, replace(options, prepare="paper"), CPU)
+    with pytest.raises(EnhanceError, match="prepared to 256²: the crop cannot be larger"):
+        Run(tmp_path, replace(options, prepare="paper", crop=320), CPU)
+
+
 def test_a_run_without_git_has_no_commit(tmp_path, options, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert start(tmp_path / "run", options).provenance()["commit"] is None

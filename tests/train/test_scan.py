@@ -15,7 +15,7 @@ def test_unreadable_and_too_small_images_are_skipped_and_counted(photographs):
 
 def test_a_folder_without_a_usable_image_is_an_error(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
-    with pytest.raises(EnhanceError, match="0 unreadable, 1 smaller than the crop of 32 pixels"):
+    with pytest.raises(EnhanceError, match="0 unreadable, 1 with a side of less than 32 pixels"):
         scan(tmp_path, 32)
 
 

@@ -93,6 +93,11 @@ def _option(name: str, text: str, **settings: Any) -> Callable[[_Command], _Comm
 @_option("batch", "Crops in a step.")
 @_option("crop", "Side of a crop of the original, in pixels.", type=click.IntRange(min=32))
 @_option(
+    "prepare",
+    "Learn from centre squares of large images, reduced to 256 pixels, as the paper did.",
+    type=click.Choice(["paper"]),
+)
+@_option(
     "degradation",
     "How the low-resolution images are made; photo adds blur, noise and JPEG.",
     type=click.Choice(DEGRADATIONS),

@@ -12,9 +12,13 @@ from threading import Lock
 import torch
 from torch import Tensor
 
+from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.files import read_pixels
+from enhance_cli.images.resize import resize
 
+PREPARED_SIDE = 256  # pixels, of the paper
+SMALLEST_PREPARED = 384  # pixels of the shorter side of what it was made from
 _TRIES = 1000  # unreadable files in a row after which the data counts as empty
 
 
@@ -24,14 +28,13 @@ class Crops:
     `share` is which crops of each batch are drawn: all, or those of one of several processes.
     """
 
-    def __init__(
-        self, files: list[Path], *, share: range, crop: int, candidates: int, seed: int, cache: int
-    ) -> None:
+    def __init__(self, files: list[Path], share: range, options: TrainOptions) -> None:
         self.files, self.share = files, share
-        self.crop, self.candidates, self.seed = crop, candidates, seed
+        self.crop, self.candidates, self.seed = options.crop, options.candidates, options.seed
+        self._is_prepared = options.prepare == "paper"
         self.unreadable: set[Path] = set()
         self._cache: OrderedDict[Path, Tensor] = OrderedDict()
-        self._free = cache
+        self._free = options.cache
         self._lock = Lock()
 
     def batch(self, index: int) -> Tensor:
@@ -76,6 +79,8 @@ class Crops:
                 self._cache.move_to_end(path)
                 return self._cache[path]
         image = read_pixels(path)
+        if self._is_prepared:
+            image = prepare_as_paper(image)
         with self._lock:
             if path not in self._cache:
                 self._cache[path] = image
@@ -84,6 +89,19 @@ class Crops:
                 _, dropped = self._cache.popitem(last=False)
                 self._free += dropped.numel()
         return image
+
+
+def prepare_as_paper(image: Tensor) -> Tensor:
+    """Return the centre square of (3, H, W) uint8, reduced to (3, 256, 256) by Lanczos.
+
+    Source: EnhanceNet (arXiv 1612.07919), section 5.
+    """
+    _, height, width = image.shape
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = image[None, :, top : top + side, left : left + side].float()
+    reduced = resize(square, PREPARED_SIDE, PREPARED_SIDE, "lanczos")[0]
+    return reduced.round().clamp(0, 255).to(torch.uint8)
 
 
 def detail(crop: Tensor) -> float:

@@ -18,7 +18,7 @@ from enhance_cli.model.device import Backend
 from enhance_cli.model.weights import save_generator
 from enhance_cli.train.adversary import NotFiniteError
 from enhance_cli.train.checkpoint import Checkpoint, save_checkpoint
-from enhance_cli.train.data import Crops, batches
+from enhance_cli.train.data import PREPARED_SIDE, SMALLEST_PREPARED, Crops, batches
 from enhance_cli.train.learner import Learner
 from enhance_cli.train.log import Log, Meter
 from enhance_cli.train.processes import Processes
@@ -57,13 +57,9 @@ class Run:
         backend: Backend,
         processes: Processes | None = None,
     ) -> None:
-        if options.crop % options.scale:
-            raise EnhanceError(
-                f"a crop of {options.crop} is no multiple of the scale {options.scale}"
-            )
         self.folder, self.options, self.backend = folder, options, backend
         self.processes = processes or Processes(device=backend.device)
-        self.scan = scan(Path(options.data), options.crop)
+        self.scan = scan(Path(options.data), _smallest_side(options))
         self.learner = Learner(options, backend, self.processes)
         metrics = self.learner.distances()
         self.validation = Validation(Path(options.val), backend, metrics) if options.val else None
@@ -137,14 +133,7 @@ class Run:
         loss that is not finite; the last checkpoint stays as it is.
         """
         options = self.options
-        crops = Crops(
-            self.scan.files,
-            share=self.processes.share(options.batch),
-            crop=options.crop,
-            candidates=options.candidates,
-            seed=options.seed,
-            cache=options.cache,
-        )
+        crops = Crops(self.scan.files, self.processes.share(options.batch), options)
         if self.step == 0:
             count = -(-_CALIBRATED_ON // options.batch)
             self.learner.calibrate(crops.batch(index) for index in range(count))
@@ -228,3 +217,14 @@ class Run:
             self._save_weights("best.safetensors")
         self._tell(values, on_report)
         self._log.show(self.step, lambda: validation.show(self.learner.average))
+
+
+def _smallest_side(options: TrainOptions) -> int:
+    """Return how many pixels a side of a training image must have. Raises EnhanceError."""
+    if options.crop % options.scale:
+        raise EnhanceError(f"a crop of {options.crop} is no multiple of the scale {options.scale}")
+    if options.prepare is None:
+        return options.crop
+    if options.crop > PREPARED_SIDE:
+        raise EnhanceError(f"images are prepared to {PREPARED_SIDE}²: the crop cannot be larger")
+    return SMALLEST_PREPARED

@@ -28,21 +28,21 @@ class Scan:
     too_small: int
 
 
-def scan(folder: Path, crop: int) -> Scan:
-    """Find the images that hold at least one crop, by their headers.
+def scan(folder: Path, smallest: int) -> Scan:
+    """Find the images whose sides have at least `smallest` pixels, by their headers.
 
     Headers are read once: sizes are kept in the user's cache folder until a file changes. Raises
     EnhanceError if no image is usable.
     """
     found = find_images(folder)
     sides = _shorter_sides(folder, found)
-    usable = [path for path, side in zip(found, sides, strict=True) if side >= crop]
+    usable = [path for path, side in zip(found, sides, strict=True) if side >= smallest]
     unreadable = sides.count(0)
     too_small = len(found) - len(usable) - unreadable
     if not usable:
         raise EnhanceError(
             f"no usable image in {folder}: {unreadable} unreadable, "
-            f"{too_small} smaller than the crop of {crop} pixels"
+            f"{too_small} with a side of less than {smallest} pixels"
         )
     return Scan(folder, usable, unreadable, too_small)
 
