@@ -79,6 +79,19 @@ def test_iptc_is_carried_over(upscale, tmp_path, colourful, exiftool, set_tags, 
     assert (found["IPTC:Keywords"], found["IPTC:Credit"]) == (["one", "two"], "me")
 
 
+def test_what_a_format_has_no_place_for_is_told(upscale, tmp_path, colourful, set_tags):
+    source = tmp_path / "in.jpg"
+    Image.open(colourful).save(source)
+    set_tags(source, "-IPTC:Credit=me", "-EXIF:Make=Maker", "-XMP-dc:Title=A title")
+    lost = {"png": "PNG cannot hold IPTC", "bmp": "BMP cannot hold IPTC, EXIF, XMP", "jpg": None}
+    for suffix, expected in lost.items():
+        told = upscale(source, "-o", tmp_path / f"out.{suffix}").stderr
+        if expected:
+            assert f"enhance: {source}: {expected}: left out\n" in told
+        else:
+            assert "left out" not in told
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_is_applied_and_its_tag_reset(
     upscale, tmp_path, colourful, magick, difference, exiftool, set_tags, orientation

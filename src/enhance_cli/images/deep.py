@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.metadata import ORIENTATION, dpi_of, exif_of, iptc_of, xmp_of
+from enhance_cli.images.metadata import ORIENTATION, metadata_of
 from enhance_cli.images.photo import Photo, stack_channels
 
 if TYPE_CHECKING:
@@ -80,10 +80,7 @@ def decode_deep(image: Image.Image, data: bytes, name: object) -> Photo:
         levels[colours:] if pixels.bands > colours else None,
         colours == 1,
         icc_profile,
-        exif_of(image),
-        xmp_of(image),
-        iptc_of(image),
-        dpi_of(image),
+        **metadata_of(image),
     )
 
 

@@ -49,7 +49,13 @@ def encode(frames: Sequence[Photo], kind: Format, encoding: Encoding) -> bytes:
 
 
 def _for_writing(photo: Photo, kind: Format) -> Photo:
-    """Return the photograph with an EXIF and a profile that fit its pixels and the format."""
+    """Return the photograph with metadata that fit its pixels and the format, or a warning."""
+    lost = [] if kind.has_iptc or not photo.iptc else ["IPTC"]
+    if not kind.has_metadata:
+        found = {"EXIF": photo.exif, "XMP": photo.xmp, "a profile": photo.icc_profile}
+        lost += [name for name, data in found.items() if data]
+    if lost:
+        _log.warning("%s cannot hold %s: left out", kind.name, ", ".join(lost))
     return replace(
         photo, exif=_fitting_exif(photo, kind), icc_profile=_fitting_profile(photo, kind)
     )
@@ -90,7 +96,7 @@ def _metadata(photo: Photo, kind: Format) -> dict[str, Any]:
         found["icc_profile"] = photo.icc_profile
     if photo.xmp:
         found["xmp"] = photo.xmp
-    if photo.iptc and kind.name == "JPEG":
+    if photo.iptc and kind.has_iptc:
         found["extra"] = iptc_segment(photo.iptc)
     return found
 

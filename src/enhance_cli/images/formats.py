@@ -25,6 +25,7 @@ class Format:
     has_lossless: bool = True  # can be asked for it, or knows nothing else
     has_metadata: bool = True
     has_dpi: bool = True  # a place for it beside EXIF
+    has_iptc: bool = False
     longest: int | None = None  # pixels on a side
     metadata_limit: int | None = None  # bytes of each of EXIF, XMP and IPTC
 
@@ -37,11 +38,12 @@ FORMATS = (
         has_alpha=False,
         has_frames=False,
         has_lossless=False,
+        has_iptc=True,
         longest=65_500,
         metadata_limit=65_500,
     ),
     Format(name="WEBP", suffixes=(".webp",), has_grey=False, has_dpi=False, longest=16_383),
-    Format(name="TIFF", suffixes=(".tif", ".tiff"), has_16_bits=True),
+    Format(name="TIFF", suffixes=(".tif", ".tiff"), has_16_bits=True, has_iptc=True),
     Format(name="AVIF", suffixes=(".avif",), has_lossless=False, has_dpi=False, longest=65_536),
     Format(name="BMP", suffixes=(".bmp",), has_alpha=False, has_frames=False, has_metadata=False),
 )

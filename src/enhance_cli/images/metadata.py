@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from typing import Any
 
 from PIL import ExifTags, Image, ImageFile, IptcImagePlugin
 
@@ -18,7 +19,17 @@ _WIDTH, _HEIGHT = 0xA002, 0xA003  # of the Exif directory
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:>|=\"|='))[2-8]")
 
 
-def exif_of(image: Image.Image) -> bytes | None:
+def metadata_of(image: Image.Image) -> dict[str, Any]:
+    """Return the `exif`, `xmp`, `iptc` and `dpi` of an opened file, None where there is none."""
+    return {
+        "exif": _exif_of(image),
+        "xmp": _xmp_of(image),
+        "iptc": _iptc_of(image),
+        "dpi": _dpi_of(image),
+    }
+
+
+def _exif_of(image: Image.Image) -> bytes | None:
     """Return the EXIF of an opened file, byte for byte; of a TIFF, gathered from its tags."""
     raw = image.info.get("exif")
     if isinstance(raw, bytes) and raw:
@@ -29,13 +40,13 @@ def exif_of(image: Image.Image) -> bytes | None:
     return exif.tobytes().removeprefix(_PREFIX) if exif else None
 
 
-def xmp_of(image: Image.Image) -> bytes | None:
+def _xmp_of(image: Image.Image) -> bytes | None:
     """Return the XMP packet of an opened file, with its orientation set to upright."""
     raw = image.info.get("xmp")
     return _XMP_ORIENTATION.sub(rb"\g<1>1", raw) if isinstance(raw, bytes) and raw else None
 
 
-def iptc_of(image: Image.Image) -> bytes | None:
+def _iptc_of(image: Image.Image) -> bytes | None:
     """Return the IPTC record of an opened JPEG or TIFF: captions, keywords, credits."""
     if not isinstance(image, ImageFile.ImageFile):
         return None
@@ -58,7 +69,7 @@ def iptc_segment(iptc: bytes) -> bytes:
     return struct.pack(">HH", 0xFFED, len(block) + 2) + block
 
 
-def dpi_of(image: Image.Image) -> tuple[float, float] | None:
+def _dpi_of(image: Image.Image) -> tuple[float, float] | None:
     """Return the resolution, of the file or else of its EXIF, unless it is an absurd one."""
     try:
         x, y = map(float, image.info.get("dpi") or _exif_dpi(image.getexif()))

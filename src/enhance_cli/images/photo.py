@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageCms, ImageOps
 from torch import Tensor
 
-from enhance_cli.images.metadata import dpi_of, exif_of, iptc_of, xmp_of
+from enhance_cli.images.metadata import metadata_of
 
 PEAK = {torch.uint8: 255, torch.uint16: 65_535}
 """White, by the type that levels are kept in."""
@@ -70,12 +70,9 @@ def from_pillow(image: Image.Image) -> Photo:
         alpha,
         is_grey,
         icc_profile,
-        exif_of(image),
-        xmp_of(image),
-        iptc_of(image),
-        dpi_of(image),
-        int(image.info.get("duration", 0)),
-        int(image.info.get("loop", 1)),
+        duration=int(image.info.get("duration", 0)),
+        loop=int(image.info.get("loop", 1)),
+        **metadata_of(image),
     )
 
 
