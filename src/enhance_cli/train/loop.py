@@ -115,7 +115,7 @@ class Run:
             "batch": options.batch,
             "crop": options.crop,
             "seed": options.seed,
-            "init": options.start,
+            "init": Path(options.start).name,
             "commit": self._commit,
             "best_validation_psnr_y": self.best if math.isfinite(self.best) else None,
         }
