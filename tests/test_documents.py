@@ -8,12 +8,13 @@ from click.testing import CliRunner
 from enhance_cli.cli.main import main
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
-COMMANDS = sorted(set(re.findall(r"^    (enhance [^#\n]*?)\s*(?:#.*)?$", README, re.MULTILINE)))
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TEXT = "\n".join(document.read_text() for document in DOCUMENTS)
+COMMANDS = sorted(set(re.findall(r"^    (enhance [^#\n]*?)\s*(?:#.*)?$", TEXT, re.MULTILINE)))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_option_in_the_readme_exists(command):
+def test_every_option_in_the_documents_exists(command):
     _, name, *arguments = shlex.split(command)
     text = CliRunner().invoke(main, [name, "--help"]).output
     for option in (argument for argument in arguments if argument.startswith("-")):
@@ -24,11 +25,11 @@ def test_the_readme_shows_commands():
     assert len(COMMANDS) >= 6
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("document", [*DOCUMENTS, ROOT / "CONTRIBUTING.md"], ids=lambda x: x.name)
 def test_links_to_files_lead_somewhere(document):
-    for link in re.findall(r"\]\(([^)]+)\)", (ROOT / document).read_text()):
+    for link in re.findall(r"\]\(([^)]+)\)", document.read_text()):
         if not link.startswith("http"):
-            assert (ROOT / link).exists(), link
+            assert (document.parent / link).exists(), link
 
 
 def test_no_line_of_a_model_card_is_left_open():
