@@ -92,6 +92,17 @@ def test_metrics_are_json_lines_with_the_validation(tmp_path, options, photograp
     )
 
 
+def test_tensorboard_shows_scalars_and_a_row_of_crops(tmp_path, options, photographs):
+    module = "tensorboard.backend.event_processing.event_accumulator"
+    events = pytest.importorskip(module)
+    options = replace(options, val=str(photographs / "deeper"), val_every=6)
+    start(tmp_path / "run", options).train(print, never)
+    seen = events.EventAccumulator(str(tmp_path / "run")).Reload()
+    assert [event.step for event in seen.Scalars("validation/psnr_y")] == [6, 12]
+    first, last = seen.Images("bicubic, estimate, original")
+    assert (first.width, first.height) == (last.width, last.height) == (3 * 128, 3 * 128)
+
+
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path, options):
     run = start(tmp_path / "run", options)
     run.train(print, stop_at(run, 3))

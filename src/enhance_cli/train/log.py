@@ -46,11 +46,11 @@ class Log:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
 
-    def show(self, step: int, make_images: Callable[[], Tensor]) -> None:
-        """Record (N, 3, H, W) images in [0, 1], which are made only if there is a TensorBoard."""
+    def show(self, step: int, make_image: Callable[[], Tensor]) -> None:
+        """Record (3, H, W) in [0, 1], which is made only if there is a TensorBoard."""
         if self._board is not None:
             title = "bicubic, estimate, original"
-            self._board.add_images(title, make_images().clamp(0, 1), step)
+            self._board.add_image(title, make_image(), step)
 
     def close(self) -> None:
         """Write what is still held back."""

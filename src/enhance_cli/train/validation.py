@@ -44,7 +44,7 @@ class Validation:
         }
 
     def show(self, generator: Generator) -> Tensor:
-        """Return fixed crops, (rows, 3, h, 3w) in [0, 1]: bicubic, estimate, original beside."""
+        """Return fixed crops, (3, rows * h, 3w) in [0, 1]: bicubic, estimate, original beside."""
         engine = Engine(copy.deepcopy(generator), self.backend)
         methods = {"bicubic": from_interpolation("bicubic"), "model": from_engine(engine)}
         shown = self.pairs[:_SHOWN]
@@ -54,7 +54,7 @@ class Validation:
         ):
             images = (*estimates.values(), example.original)
             rows.append(torch.cat([_centre(image) for image in images], dim=2))
-        return torch.stack(rows).float().div(255)
+        return torch.cat(rows, dim=1).float().div(255)
 
 
 def _centre(image: Tensor) -> Tensor:
