@@ -30,8 +30,8 @@ def enlarge_bicubic(low: Tensor, height: int, width: int) -> Tensor:
 
 def enlarge_lanczos(low: Tensor, height: int, width: int) -> Tensor:
     """Enlarge (3, H, W) uint8 to (3, height, width) uint8 by Pillow's Lanczos of 3 lobes."""
-    image = to_pillow(Photo(low)).resize((width, height), Image.Resampling.LANCZOS)
-    return from_pillow(image).pixels
+    image = to_pillow(Photo(low.numpy())).resize((width, height), Image.Resampling.LANCZOS)
+    return torch.from_numpy(from_pillow(image).pixels)
 
 
 def enlarge_nearest(low: Tensor, height: int, width: int) -> Tensor:
@@ -71,7 +71,7 @@ def from_interpolation(name: str) -> Enlarge:
 
 def from_engine(engine: Engine) -> Enlarge:
     """Return a network as a method."""
-    return lambda example: engine.enlarge(example.low_res)
+    return lambda example: torch.from_numpy(engine.enlarge(example.low_res.numpy()))
 
 
 def from_folder(folder: Path, pairs: Sequence[Pair], root: Path) -> Enlarge:

@@ -116,9 +116,10 @@ def centre(pixels: Tensor) -> Tensor:
     _, height, width = pixels.shape
     ratio = SHORT_SIDE / min(height, width)
     size = max(SHORT_SIDE, int(width * ratio)), max(SHORT_SIDE, int(height * ratio))
-    image = to_pillow(Photo(pixels)).resize(size, Image.Resampling.BILINEAR)
+    image = to_pillow(Photo(pixels.numpy())).resize(size, Image.Resampling.BILINEAR)
     left, top = ((side - SIDE) // 2 for side in size)
-    return from_pillow(image.crop((left, top, left + SIDE, top + SIDE))).pixels
+    cropped = from_pillow(image.crop((left, top, left + SIDE, top + SIDE)))
+    return torch.from_numpy(cropped.pixels)
 
 
 def find_labelled(data: Path, labels: Path | None, categories: Sequence[str]) -> dict[Path, int]:

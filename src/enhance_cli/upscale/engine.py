@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from enhance_cli.config import SMALLEST_TILE
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.photo import PEAK
+from enhance_cli.images.photo import Levels
 from enhance_cli.model.device import Backend
 from enhance_cli.model.generator import Generator
 from enhance_cli.upscale.consistency import REACH, back_project
@@ -48,10 +50,10 @@ class Engine:
 
     def enlarge(
         self,
-        pixels: Tensor,
+        pixels: Levels,
         on_progress: Callable[[int], None] | None = None,
-        levels: torch.dtype | None = None,
-    ) -> Tensor:
+        levels: np.dtype[Any] | None = None,
+    ) -> Levels:
         """Enlarge (3, H, W) RGB levels, uint8 or uint16, to (3, scale*H, scale*W).
 
         The result is in the type `levels`, by default the input's; in between are only floats.
@@ -59,7 +61,7 @@ class Engine:
         """
         _, height, width = pixels.shape
         levels = levels or pixels.dtype
-        canvas = torch.empty(3, self.scale * height, self.scale * width, dtype=levels)
+        canvas = np.empty((3, self.scale * height, self.scale * width), levels)
         row = 0
         for band in self.bands(pixels, on_progress, levels):
             canvas[:, row : row + band.shape[1]] = band
@@ -69,10 +71,10 @@ class Engine:
     @torch.inference_mode()
     def bands(
         self,
-        pixels: Tensor,
+        pixels: Levels,
         on_progress: Callable[[int], None] | None = None,
-        levels: torch.dtype | None = None,
-    ) -> Iterator[Tensor]:
+        levels: np.dtype[Any] | None = None,
+    ) -> Iterator[Levels]:
         """Yield the enlarged image as rows of tiles, each (3, h, scale*W), top to bottom.
 
         Where memory runs out the tile is halved, for good, and the row begun again.
@@ -92,19 +94,16 @@ class Engine:
                 self._take_smaller_tiles(error, max(height, width))
                 continue
             top = row.stop
-            yield torch.cat(cores, dim=2)
+            yield np.concatenate(cores, axis=2)
 
-    def _enlarge_tile(self, tile: Tensor, row: Span, column: Span, levels: torch.dtype) -> Tensor:
-        """Return the enlarged core of a tile, (3, h, w) levels, on the CPU.
+    def _enlarge_tile(self, tile: Levels, row: Span, column: Span, levels: np.dtype[Any]) -> Levels:
+        """Return the enlarged core of a tile, (3, h, w).
 
         The features need the whole halo, but what follows them needs only `head_halo`: cutting
         the rest away in between saves most of the cost of the halo and changes no result.
         """
-        if tile.dtype == torch.uint16:  # which only the CPU converts everywhere
-            x = tile.float().to(self.backend.device)
-        else:
-            x = tile.to(self.backend.device).float()
-        x = x[None].div(PEAK[tile.dtype])  # (1, 3, h, w)
+        x = torch.from_numpy(tile.astype(np.float32)).to(self.backend.device)
+        x = x[None].div(np.iinfo(tile.dtype).max)  # (1, 3, h, w)
         x = x.contiguous(memory_format=torch.channels_last)
         described = self.generator.describe(x)
         kept_row, row_core = self._trim(row)
@@ -113,8 +112,7 @@ class Engine:
         estimate = self.generator.add_detail(x[window], described[window])
         if self.is_consistent:
             estimate = back_project(estimate, x[window])
-        core: Tensor = estimate[0, :, row_core, column_core]
-        return to_levels(core.cpu() if levels == torch.uint16 else core, levels).cpu()
+        return _to_levels(estimate[0, :, row_core, column_core], levels)
 
     def _trim(self, span: Span) -> tuple[slice, slice]:
         """Return what to keep of a tile's features, and where its core lies in their output."""
@@ -154,7 +152,9 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text
 
 
-def to_levels(image: Tensor, levels: torch.dtype) -> Tensor:
-    """Round floats in [0, 1] to levels of uint8 or uint16."""
-    peak = PEAK[levels]
-    return image.mul(peak).round().clamp(0, peak).to(levels)
+def _to_levels(image: Tensor, levels: np.dtype[Any]) -> Levels:
+    """Round floats in [0, 1] to levels of uint8 or uint16, on the device as far as it can."""
+    white = np.iinfo(levels).max
+    image = image.mul(white).round().clamp(0, white)
+    rounded: Levels = (image.byte() if levels == np.uint8 else image).cpu().numpy()
+    return rounded.astype(levels, copy=False)

@@ -5,23 +5,28 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from PIL import Image
 
 from enhance_cli.config import DEFAULT_MODEL, LARGEST_SCALE
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.alpha import fill_unseen
 from enhance_cli.images.deep import bits_a_channel
-from enhance_cli.images.photo import PEAK, Photo, enlarged, from_pillow, to_pillow
-from enhance_cli.images.resize import to_size
+from enhance_cli.images.photo import (
+    Levels,
+    Photo,
+    enlarged,
+    from_pillow,
+    to_levels,
+    to_pillow,
+)
 from enhance_cli.model.device import pick_backend
 from enhance_cli.model.weights import find_weights, load_generator
-from enhance_cli.upscale.engine import Engine, memory_for, to_levels
+from enhance_cli.upscale.engine import Engine, memory_for
 
-if TYPE_CHECKING:
-    from PIL import Image
+_DEEP = np.dtype(np.uint16)  # between one step and the next
 
 
 def target_size(
@@ -71,7 +76,7 @@ def enlarge_photo(
     passes = count_passes(photo.size, (width, height), engine.scale)
     reached = tuple(side * engine.scale**passes for side in photo.size)
     fits = reached == (width, height)
-    levels = photo.pixels.dtype if fits else torch.uint16
+    levels = photo.pixels.dtype if fits else _DEEP
     _check_memory(3 * reached[0] * reached[1] * levels.itemsize, f"{width}×{height}")
     with memory_for(f"a result of {width}×{height}"):
         source = fill_unseen(photo)
@@ -98,11 +103,11 @@ def _check_memory(needed: int, what: str) -> None:
 
 def _run_network(
     engine: Engine,
-    pixels: Tensor,
+    pixels: Levels,
     passes: int,
-    levels: torch.dtype,
+    levels: np.dtype[Any],
     on_progress: Callable[[int, int], None] | None,
-) -> Tensor:
+) -> Levels:
     """Return the pixels enlarged so many times; between the passes they have 16 bits."""
     one = pixels.shape[1] * pixels.shape[2]
     sizes = [one * engine.scale ** (2 * index) for index in range(passes)]
@@ -113,17 +118,21 @@ def _run_network(
             if on_progress:
                 on_progress(before + done, sum(sizes))
 
-        pixels = engine.enlarge(pixels, report, levels if index == passes - 1 else torch.uint16)
+        pixels = engine.enlarge(pixels, report, levels if index == passes - 1 else _DEEP)
     return pixels
 
 
-def resample(canvas: Tensor, height: int, width: int, levels: torch.dtype) -> Tensor:
-    """Resample (C, H, W) levels to (C, height, width), channel by channel to save memory."""
-    channels = []
-    for channel in canvas:
-        floats = channel[None, None].float().div(PEAK[canvas.dtype])
-        channels.append(to_levels(to_size(floats, height, width)[0], levels))
-    return torch.cat(channels)
+def resample(canvas: Levels, height: int, width: int, levels: np.dtype[Any]) -> Levels:
+    """Resample (C, H, W) levels to (C, height, width): antialiased bicubic, in floats.
+
+    Channel by channel, to save memory.
+    """
+    resampled = np.empty((len(canvas), height, width), levels)
+    for channel, target in zip(canvas, resampled, strict=True):
+        floats = Image.fromarray(channel.astype(np.float32))
+        image = floats.resize((width, height), Image.Resampling.BICUBIC)
+        target[:] = to_levels(np.asarray(image) / np.iinfo(canvas.dtype).max, levels)
+    return resampled
 
 
 class Upscaler:
