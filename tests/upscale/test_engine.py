@@ -8,7 +8,8 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.images.files import read_pixels
 from enhance_cli.model.device import Backend, cpu_multiplies_bf16
 from enhance_cli.model.generator import Generator
-from enhance_cli.model.weights import find_weights, load_generator
+from enhance_cli.model.shipped import find_weights
+from enhance_cli.model.weights import load_generator
 from enhance_cli.upscale.consistency import REACH, back_project
 from enhance_cli.upscale.engine import Engine
 

@@ -147,7 +147,8 @@ def upscale(
 
     from enhance_cli.cli.report import Report
     from enhance_cli.model.device import pick_backend
-    from enhance_cli.model.weights import find_weights, load_generator
+    from enhance_cli.model.shipped import find_weights
+    from enhance_cli.model.weights import load_generator
     from enhance_cli.upscale.batch import Batch
     from enhance_cli.upscale.engine import Engine
     from enhance_cli.upscale.plan import plan

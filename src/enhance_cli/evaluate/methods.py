@@ -15,7 +15,8 @@ from enhance_cli.evaluate.pairs import Example, Pair, find_partners, is_grey
 from enhance_cli.images.files import Photo, from_pillow, read_pixels, to_pillow
 from enhance_cli.images.resize import resize
 from enhance_cli.model.device import Backend
-from enhance_cli.model.weights import find_weights, load_generator
+from enhance_cli.model.shipped import find_weights
+from enhance_cli.model.weights import load_generator
 from enhance_cli.upscale.engine import Engine
 
 Enlarge = Callable[[Example], Tensor]

@@ -23,7 +23,8 @@ from enhance_cli.images.photo import (
     to_pillow,
 )
 from enhance_cli.model.device import pick_backend
-from enhance_cli.model.weights import find_weights, load_generator
+from enhance_cli.model.shipped import find_weights
+from enhance_cli.model.weights import load_generator
 from enhance_cli.upscale.engine import Engine, memory_for
 
 _DEEP = np.dtype(np.uint16)  # between one step and the next
