@@ -13,6 +13,7 @@ IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 DEVICES = "auto, cpu, cuda, cuda:N, mps"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 METRICS = ("psnr", "ssim")
+EXPORT_IO = ("float", "uint8")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,3 +76,13 @@ class TrainOptions:
     features: int = 64
     blocks: int = 10
     scale: int = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """What `enhance export` writes."""
+
+    model: str = DEFAULT_MODEL
+    io: str = "float"  # or "uint8": 8-bit pixels in and out, channels last
+    fp16: bool = False  # weights and convolutions in half precision
+    overwrite: bool = False

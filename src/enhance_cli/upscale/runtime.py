@@ -1,0 +1,87 @@
+"""Exported networks in onnxruntime: what `enhance export` wrote, without PyTorch."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from enhance_cli.errors import EnhanceError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+INPUT, OUTPUT = "image", "enlarged"  # of every exported graph
+EXTRAS = {"onnx": "export", "onnxruntime": "export", "onnxscript": "export"}
+
+
+@dataclass(frozen=True)
+class Network:
+    """An exported network, loaded and ready to run.
+
+    `run` computes `enlarged` from `image`, in the layout and type that the file was exported
+    with; `metadata` is what the exporter wrote into it.
+    """
+
+    runtime: str
+    precision: str
+    metadata: dict[str, str]
+    run: Callable[[NDArray[Any]], NDArray[Any]]
+
+    @property
+    def scale(self) -> int:
+        """Output pixels per input pixel, each way."""
+        return int(self.metadata["scale"])
+
+    @property
+    def halo(self) -> int:
+        """How many input pixels, in each direction, one output pixel depends on at most."""
+        return int(self.metadata["halo"])
+
+    def __str__(self) -> str:
+        return f"{self.runtime}, {self.precision}"
+
+
+def import_extra(name: str) -> Any:
+    """Import a library that only an extra brings. Raises EnhanceError with the command for it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        command = f"pip install 'enhance-cli[{EXTRAS[name]}]'"
+        raise EnhanceError(f"{name} is not installed; it comes with {command}") from error
+
+
+def open_onnx(path: Path) -> Network:
+    """Load an exported network into onnxruntime, on the CPU, in the precision of the file.
+
+    Raises EnhanceError if onnxruntime is missing or the file is not an exported network.
+    """
+    ort = import_extra("onnxruntime")
+    state = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
+    refusals = (state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf,
+                state.NoSuchFile, state.NotImplemented, state.RuntimeException)  # fmt: skip
+    options = ort.SessionOptions()
+    options.log_severity_level = 3  # errors; warnings are about the graph, not for users
+    try:
+        session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except refusals as error:
+        raise EnhanceError(f"{path} is damaged or not an ONNX file ({error})") from error
+    metadata: dict[str, str] = session.get_modelmeta().custom_metadata_map
+    _check_metadata(path, metadata)
+    return Network(
+        "onnxruntime",
+        metadata["precision"],
+        metadata,
+        lambda image: session.run([OUTPUT], {INPUT: image})[0],
+    )
+
+
+def _check_metadata(path: Path, metadata: dict[str, str]) -> None:
+    """Refuse what `enhance export` did not write."""
+    missing = {"io", "precision", "scale", "halo"} - metadata.keys()
+    if missing:
+        raise EnhanceError(
+            f"{path} is not a network of enhance export: its metadata has no {min(missing)}"
+        )
