@@ -85,4 +85,5 @@ class ExportOptions:
     model: str = DEFAULT_MODEL
     io: str = "float"  # or "uint8": 8-bit pixels in and out, channels last
     fp16: bool = False  # weights and convolutions in half precision
+    ema: bool = True  # of a run: its averaged weights, else its last ones
     overwrite: bool = False

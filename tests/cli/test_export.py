@@ -2,10 +2,12 @@ import re
 import sys
 
 import pytest
+import torch
+from PIL import Image
 
 from enhance_cli.config import Dimensions
 from enhance_cli.model.generator import Generator
-from enhance_cli.model.weights import save_generator
+from enhance_cli.model.weights import read_tensors, save_generator
 
 pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
 
@@ -41,7 +43,8 @@ def test_the_file_and_the_greatest_difference_are_printed(export, tmp_path):
 def test_an_unknown_extension_is_refused(export_fails, tmp_path):
     target = tmp_path / "x.tflite"
     assert export_fails("-o", target) == (
-        f"cannot write {target}: unknown extension '.tflite', expected one of .onnx"
+        f"cannot write {target}: unknown extension '.tflite', "
+        "expected one of .onnx, .pt2, .safetensors, .xml"
     )
 
 
@@ -72,13 +75,54 @@ def test_what_is_no_network_is_one_line(fails, tmp_path):
     assert not (tmp_path / "x.onnx").exists()
 
 
-@pytest.mark.parametrize("library", ["onnx", "onnxscript", "onnxruntime"])
-def test_a_missing_extra_is_one_line_with_the_command(export_fails, tmp_path, monkeypatch, library):
+@pytest.mark.parametrize(
+    ("library", "extra", "name"),
+    [
+        ("onnx", "export", "x.onnx"),
+        ("onnxscript", "export", "x.onnx"),
+        ("onnxruntime", "export", "x.onnx"),
+        ("onnx", "export", "x.xml"),
+        ("openvino", "openvino", "x.xml"),
+    ],
+)
+def test_a_missing_extra_is_one_line_with_the_command(
+    export_fails, tmp_path, monkeypatch, library, extra, name
+):
     monkeypatch.setitem(sys.modules, library, None)
-    assert export_fails("-o", tmp_path / "x.onnx") == (
-        f"{library} is not installed; it comes with pip install 'enhance-cli[export]'"
+    assert export_fails("-o", tmp_path / name) == (
+        f"{library} is not installed; it comes with pip install 'enhance-cli[{extra}]'"
     )
-    assert not (tmp_path / "x.onnx").exists()
+    assert not list(tmp_path.glob("x.*"))
+
+
+@pytest.fixture
+def run(enhance, tmp_path):
+    (tmp_path / "photographs").mkdir()
+    Image.radial_gradient("L").convert("RGB").save(tmp_path / "photographs" / "a.png")
+    small = ("--features", 4, "--blocks", 1, "--crop", 32, "--batch", 2, "--workers", 0)
+    enhance("train", tmp_path / "photographs", "-o", tmp_path / "run", "--steps", 6, *small)
+    return tmp_path / "run"
+
+
+def test_a_run_gives_its_averaged_or_its_last_weights(enhance, run, tmp_path):
+    averaged, last = tmp_path / "averaged.safetensors", tmp_path / "last.safetensors"
+    assert enhance("export", "--model", run, "-o", averaged).exit_code == 0
+    assert enhance("export", "--model", run, "-o", last, "--no-ema").exit_code == 0
+    checkpoint, _ = read_tensors(run / "checkpoint.safetensors")
+    for path, owner in [(averaged, "average"), (last, "generator")]:
+        for name, value in read_tensors(path)[0].items():
+            assert torch.equal(value, checkpoint[f"{owner}/{name}"])
+    assert '"averaged": false' in read_tensors(last)[1]["provenance"]
+
+
+def test_last_weights_of_what_is_no_run_are_refused(fails, model, tmp_path):
+    line = fails("export", "--model", model, "-o", tmp_path / "x.onnx", "--no-ema")
+    assert line == f"--no-ema wants the folder of a run, and {model} is none"
+
+
+def test_a_folder_that_is_no_run_is_one_line(fails, tmp_path):
+    line = fails("export", "--model", tmp_path, "-o", tmp_path / "x.onnx")
+    assert line.startswith(f"cannot read {tmp_path / 'generator.safetensors'}: ")
 
 
 @pytest.mark.parametrize("wrong", [["--io", "int4"], ["-x"]])

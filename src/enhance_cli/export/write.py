@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from enhance_cli.atomic import replacing
 from enhance_cli.config import ExportOptions
@@ -14,8 +15,12 @@ from enhance_cli.export.graph import describe
 from enhance_cli.export.proof import Proof, Run, prove
 from enhance_cli.model.generator import Generator
 
-_Write = Callable[[Generator, ExportOptions, dict[str, str], BinaryIO], Run]
-_FORMATS: dict[str, _Write] = {".onnx": formats.write_onnx}
+_FORMATS: dict[str, Callable[..., Run]] = {
+    ".onnx": formats.write_onnx,
+    ".pt2": formats.write_pt2,
+    ".safetensors": formats.write_safetensors,
+    ".xml": formats.write_openvino,
+}
 
 
 def export(
@@ -34,10 +39,13 @@ def export(
             f"cannot write {path}: unknown extension {path.suffix!r}, "
             f"expected one of {', '.join(_FORMATS)}"
         )
-    if path.is_dir():
-        raise EnhanceError(f"{path} is a folder; choose another output")
-    if path.exists() and not options.overwrite:
-        raise EnhanceError(f"{path} exists; use --overwrite to replace it")
-    with replacing(path) as file:
-        run = write(generator, options, describe(generator, options, provenance), file)
+    names = [path, path.with_suffix(".bin")] if path.suffix.lower() == ".xml" else [path]
+    for name in names:
+        if name.is_dir():
+            raise EnhanceError(f"{name} is a folder; choose another output")
+        if name.exists() and not options.overwrite:
+            raise EnhanceError(f"{name} exists; use --overwrite to replace it")
+    with ExitStack() as stack:  # the last file is the first to get its name
+        files = [stack.enter_context(replacing(name)) for name in names]
+        run = write(generator, options, describe(generator, options, provenance), *files)
         return prove(generator, options, run)

@@ -1,4 +1,4 @@
-"""Exported networks in onnxruntime: what `enhance export` wrote, without PyTorch."""
+"""Exported networks in onnxruntime and OpenVINO: what `enhance export` wrote, without PyTorch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 INPUT, OUTPUT = "image", "enlarged"  # of every exported graph
-EXTRAS = {"onnx": "export", "onnxruntime": "export", "onnxscript": "export"}
+EXTRAS = {
+    "onnx": "export",
+    "onnxruntime": "export",
+    "onnxscript": "export",
+    "openvino": "openvino",
+}
+_HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}  # OpenVINO's names
+_FRONTENDS = {".onnx": "onnx", ".xml": "ir"}
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,33 @@ def open_onnx(path: Path) -> Network:
         metadata,
         lambda image: session.run([OUTPUT], {INPUT: image})[0],
     )
+
+
+def open_openvino(path: Path, precision: str = "auto") -> Network:
+    """Load an exported network, ONNX or OpenVINO's own, into OpenVINO on the CPU.
+
+    "auto" is bf16 where the processor multiplies it, else fp32, as OpenVINO chooses. Raises
+    EnhanceError if OpenVINO is missing or the file is not an exported network.
+    """
+    ov = import_extra("openvino")
+    reader = importlib.import_module("openvino.frontend")
+    refusals = (RuntimeError, reader.GeneralFailure, reader.InitializationFailure,
+                reader.NotImplementedFailure, reader.OpConversionFailure,
+                reader.OpValidationFailure)  # fmt: skip
+    frontend = reader.FrontEndManager().load_by_framework(_FRONTENDS[path.suffix.lower()])
+    try:
+        model = frontend.convert(frontend.load(path))
+    except refusals as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise EnhanceError(f"{path} is damaged or not a network for OpenVINO ({reason})") from error
+    known = model.has_rt_info(["framework"])
+    metadata: dict[str, str] = model.get_rt_info(["framework"]).value if known else {}
+    _check_metadata(path, metadata)
+    hint = {} if precision == "auto" else {"INFERENCE_PRECISION_HINT": _HINTS[precision]}
+    compiled = ov.Core().compile_model(model, "CPU", hint)
+    chosen = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    name = next(name for name, hint in _HINTS.items() if hint == chosen)
+    return Network("openvino", name, metadata, lambda image: compiled(image)[OUTPUT])
 
 
 def _check_metadata(path: Path, metadata: dict[str, str]) -> None:
