@@ -12,6 +12,7 @@ IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 DEVICES = "auto, cpu, cuda, cuda:N, mps"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+RUNTIMES = ("auto", "torch", "onnxruntime", "openvino")
 METRICS = ("psnr", "ssim")
 EXPORT_IO = ("float", "uint8")
 
@@ -32,6 +33,7 @@ class UpscaleOptions:
     model: str = DEFAULT_MODEL  # a shipped name or a path
     device: str = "auto"
     precision: str = "auto"
+    runtime: str = "auto"
     tile: int | None = None  # input pixels; 0 is the whole image, None lets the engine choose
     overwrite: bool = False
 

@@ -128,3 +128,27 @@ def test_a_folder_that_is_no_run_is_one_line(fails, tmp_path):
 @pytest.mark.parametrize("wrong", [["--io", "int4"], ["-x"]])
 def test_a_wrong_option_is_exit_2(export, tmp_path, wrong):
     assert export("-o", tmp_path / "x.onnx", *wrong).exit_code == 2
+
+
+@pytest.mark.parametrize("wanted", ["onnxruntime", "openvino"])
+def test_upscale_takes_what_was_exported(enhance, export, tmp_path, wanted):
+    photo = tmp_path / "photo.png"
+    Image.linear_gradient("L").convert("RGB").resize((20, 12)).save(photo)
+    export("-o", tmp_path / "x.onnx")
+    target = tmp_path / "out.png"
+    result = enhance(
+        "upscale", photo, "-o", target, "--model", tmp_path / "x.onnx", "--runtime", wanted
+    )
+    assert result.exit_code == 0, result.output
+    assert f", {wanted}\n" in result.stderr
+    with Image.open(target) as image:
+        assert image.size == (80, 48)
+
+
+def test_upscale_refuses_an_onnx_file_of_something_else(fails, tmp_path):
+    (tmp_path / "x.onnx").write_bytes(b"hello")
+    target = tmp_path / "out.png"
+    Image.new("RGB", (4, 4)).save(tmp_path / "in.png")
+    line = fails("upscale", tmp_path / "in.png", "-o", target, "--model", tmp_path / "x.onnx")
+    assert line.startswith(f"{tmp_path / 'x.onnx'} is damaged or not ")
+    assert not target.exists()

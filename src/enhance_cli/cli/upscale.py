@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from enhance_cli.cli.options import backend_options
-from enhance_cli.config import UpscaleOptions
+from enhance_cli.config import RUNTIMES, UpscaleOptions
 
 if TYPE_CHECKING:
     from enhance_cli.upscale.batch import Job
@@ -49,7 +49,14 @@ class _Tile(click.ParamType[int | None]):
     "--model",
     default=_DEFAULTS.model,
     show_default=True,
-    help="A shipped network, or a .safetensors file.",
+    help="A shipped network, a .safetensors file, or one that enhance export wrote.",
+)
+@click.option(
+    "--runtime",
+    type=click.Choice(RUNTIMES),
+    default=_DEFAULTS.runtime,
+    show_default=True,
+    help="What computes; auto takes torch for weights, and for .onnx OpenVINO if it is installed.",
 )
 @click.option(
     "--tile",
@@ -67,17 +74,14 @@ def upscale(inputs: tuple[Path, ...], output: Path, **values: Any) -> None:
     INPUT is any number of files and folders (JPEG, PNG, WebP, TIFF, BMP). A folder's tree is
     mirrored in the output folder.
     """
-    from enhance_cli.model.device import pick_backend
-    from enhance_cli.model.weights import find_weights, load_generator
     from enhance_cli.upscale import batch
-    from enhance_cli.upscale.engine import Engine
+    from enhance_cli.upscale.runtime import open_tiler
 
     options = UpscaleOptions(**values)
     jobs = batch.plan(list(inputs), output, overwrite=options.overwrite)
-    generator, _ = load_generator(find_weights(options.model))
-    engine = Engine(generator, pick_backend(options.device, options.precision), options.tile)
+    engine = open_tiler(options)
     console = Console(stderr=True)
-    console.print(f"{options.model} on {engine.backend}", style="dim", highlight=False)
+    console.print(f"{options.model} on {engine}", style="dim", highlight=False)
     failed = 0
     with _progress(console) as progress:
         report = _Reporter(progress, len(jobs))

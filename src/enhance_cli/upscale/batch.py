@@ -15,7 +15,8 @@ from enhance_cli.images.files import (
     read_photo,
     write_photo,
 )
-from enhance_cli.upscale.engine import Engine, enlarge_photo
+from enhance_cli.upscale.engine import enlarge_photo
+from enhance_cli.upscale.tiler import Tiler
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def run(
-    jobs: list[Job], engine: Engine, on_tiles: Callable[[Job, int, int], None]
+    jobs: list[Job], engine: Tiler, on_tiles: Callable[[Job, int, int], None]
 ) -> Iterator[Outcome]:
     """Enlarge one photograph after another; one that fails does not end the rest.
 
@@ -98,7 +99,7 @@ def run(
             yield Outcome(job, error=str(error))
 
 
-def _run_one(job: Job, engine: Engine, on_tiles: Callable[[Job, int, int], None]) -> Outcome:
+def _run_one(job: Job, engine: Tiler, on_tiles: Callable[[Job, int, int], None]) -> Outcome:
     photo = read_photo(job.source)
     check_holds(photo, job.target, engine.scale)
     _, height, width = photo.pixels.shape
