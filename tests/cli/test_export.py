@@ -95,6 +95,17 @@ def test_a_missing_extra_is_one_line_with_the_command(
     assert not list(tmp_path.glob("x.*"))
 
 
+def test_an_exporter_that_fails_is_one_line(export_fails, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise torch.onnx.OnnxExporterError("first line\nsecond line")
+
+    monkeypatch.setattr(torch.onnx, "export", fail)
+    assert export_fails("-o", tmp_path / "x.onnx") == (
+        f"PyTorch {torch.__version__} cannot export to ONNX: first line second line"
+    )
+    assert not list(tmp_path.glob("*x.onnx*"))
+
+
 @pytest.fixture
 def run(enhance, tmp_path):
     (tmp_path / "photographs").mkdir()

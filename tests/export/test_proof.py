@@ -27,11 +27,12 @@ def test_another_network_is_refused(generator, by):
 
 
 @pytest.mark.parametrize("size", PROVED)
-def test_a_difference_at_any_of_the_sizes_is_found(generator, size):
+@pytest.mark.parametrize(("by", "found"), [(0.01, r"2\.55"), (math.nan, "inf")])
+def test_a_difference_at_any_of_the_sizes_is_found(generator, size, by, found):
     def wrong_at_one_size(image):
-        return generator(image) + (0.01 if image.shape == (size[0], 3, *size[1:]) else 0)
+        return generator(image) + (by if image.shape == (size[0], 3, *size[1:]) else 0)
 
-    with pytest.raises(EnhanceError, match=r"at most 2\.55 levels"):
+    with pytest.raises(EnhanceError, match=f"at most {found} levels"):
         prove(generator, ExportOptions(), wrong_at_one_size)
 
 

@@ -130,19 +130,35 @@ def test_a_missing_runtime_is_one_line_with_the_command(monkeypatch, exported, o
         open_network(exported)
 
 
-def another_onnx(path):
+def another_onnx(path, **metadata):
+    """An ONNX file that holds no network of ours, whatever its metadata says."""
     onnx = pytest.importorskip("onnx")
     tensors = [onnx.helper.make_tensor_value_info(name, 1, [1]) for name in "ab"]
     node = onnx.helper.make_node("Relu", ["a"], ["b"])
     graph = onnx.helper.make_graph([node], "other", tensors[:1], tensors[1:])
     opset = [onnx.helper.make_opsetid("", 20)]
-    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=10), path)
+    model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=10)
+    onnx.helper.set_model_props(model, metadata)
+    onnx.save(model, path)
+
+
+KNOWN = {"io": "float", "precision": "fp32", "scale": "4", "halo": "23"}
 
 
 @pytest.mark.parametrize("open_network", [open_onnx, open_openvino])
-def test_an_onnx_file_of_something_else_is_refused(tmp_path, open_network):
-    another_onnx(tmp_path / "x.onnx")
-    with pytest.raises(EnhanceError, match=r"x\.onnx is not a network of enhance export: its meta"):
+@pytest.mark.parametrize(
+    ("metadata", "key"),
+    [
+        ({}, "io"),
+        (KNOWN | {"scale": "1e9"}, "scale"),
+        (KNOWN | {"halo": "-1"}, "halo"),
+        (KNOWN | {"precision": ""}, "precision"),
+    ],
+)
+def test_an_onnx_file_of_something_else_is_refused(tmp_path, open_network, metadata, key):
+    another_onnx(tmp_path / "x.onnx", **metadata)
+    line = rf"x\.onnx is not a network of enhance export: its metadata has no valid {key}$"
+    with pytest.raises(EnhanceError, match=line):
         open_network(tmp_path / "x.onnx")
 
 

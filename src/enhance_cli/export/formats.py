@@ -37,17 +37,23 @@ def write_onnx(
 
 
 def onnx_bytes(generator: Generator, options: ExportOptions, metadata: dict[str, str]) -> bytes:
-    """Return the network as ONNX, by PyTorch's exporter for `torch.export` graphs."""
+    """Return the network as ONNX, by PyTorch's exporter for `torch.export` graphs.
+
+    Raises EnhanceError if a library is missing or the exporter fails.
+    """
     import_extra("onnx")
     import_extra("onnxscript")
-    program = torch.onnx.export(
-        trace(graph_of(generator, options), options.io),
-        input_names=[INPUT],
-        output_names=[OUTPUT],
-        dynamo=True,
-        external_data=False,
-        verbose=False,
-    )
+    try:
+        program = torch.onnx.export(
+            trace(graph_of(generator, options), options.io),
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    except torch.onnx.OnnxExporterError as error:  # its libraries do not fit together
+        raise EnhanceError(f"PyTorch {torch.__version__} cannot export to ONNX: {error}") from error
     assert program is not None
     for node in program.model.graph:
         node.metadata_props.clear()  # where in PyTorch it came from

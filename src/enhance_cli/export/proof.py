@@ -41,7 +41,7 @@ def prove(generator: Generator, options: ExportOptions, run: Run) -> Proof:
     """Compare a loaded file with the generator in fp32, at sizes that were not traced.
 
     8-bit output is compared with what it was rounded from. Raises EnhanceError if the difference
-    is beyond the tolerance, or the shape or the type is another.
+    is beyond the tolerance or not a number, or the shape or the type is another.
     """
     with torch.inference_mode():
         difference = max(_difference(generator, options.io, run, *size) for size in PROVED)
@@ -49,7 +49,7 @@ def prove(generator: Generator, options: ExportOptions, run: Run) -> Proof:
     if options.io == "uint8":
         tolerance += ROUNDING
     proof = Proof(difference, tolerance)
-    if not proof.difference <= proof.tolerance:  # not a number is beyond it too
+    if proof.difference > proof.tolerance:
         raise EnhanceError(f"the exported network computes something else: {proof}")
     return proof
 
@@ -63,4 +63,5 @@ def _difference(
     if found.shape != expected.shape or found.dtype != image.dtype:
         return math.inf
     levels = found.double() if io == "uint8" else found.double().mul(255)
-    return float((levels - expected).abs().max())
+    difference = float((levels - expected).abs().max())
+    return difference if math.isfinite(difference) else math.inf

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from enhance_cli.config import UpscaleOptions
+from enhance_cli.config import EXPORT_IO, PRECISIONS, UpscaleOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.upscale.tiler import Pixels, Tiler, out_of_memory
 from enhance_cli.upscale.tiles import Span
@@ -186,8 +186,11 @@ def open_openvino(path: Path, precision: str = "auto") -> Network:
 
 def _check_metadata(path: Path, metadata: dict[str, str]) -> None:
     """Refuse what `enhance export` did not write."""
-    missing = {"io", "precision", "scale", "halo"} - metadata.keys()
-    if missing:
+    allowed = {"io": EXPORT_IO, "precision": PRECISIONS, "scale": ("2", "4", "8")}
+    wrong = [key for key, values in allowed.items() if metadata.get(key) not in values]
+    if not metadata.get("halo", "").isdecimal():
+        wrong.append("halo")
+    if wrong:
         raise EnhanceError(
-            f"{path} is not a network of enhance export: its metadata has no {min(missing)}"
+            f"{path} is not a network of enhance export: its metadata has no valid {wrong[0]}"
         )
