@@ -31,7 +31,7 @@ def main() -> None:
     font = ImageFont.load_default(14)
     for row, (name, left, top) in enumerate(CROPS):
         for column, (title, pixels) in enumerate(columns(name).items()):
-            crop = to_pillow(Photo(pixels[:, top : top + SIDE, left : left + SIDE]))
+            crop = to_pillow(Photo(pixels[:, top : top + SIDE, left : left + SIDE].numpy()))
             place = (column * (SHOWN + 8), row * (SHOWN + 8) + 22)
             sheet.paste(crop.resize((SHOWN, SHOWN), Image.Resampling.NEAREST), place)
             ImageDraw.Draw(sheet).text((place[0] + 4, 3), title, "black", font)

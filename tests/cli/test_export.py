@@ -1,4 +1,5 @@
 import re
+import subprocess
 import sys
 
 import pytest
@@ -141,19 +142,31 @@ def test_a_wrong_option_is_exit_2(export, tmp_path, wrong):
     assert export("-o", tmp_path / "x.onnx", *wrong).exit_code == 2
 
 
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "photo.png"
+    Image.linear_gradient("L").convert("RGBA").resize((20, 12)).save(path)
+    return path
+
+
 @pytest.mark.parametrize("wanted", ["onnxruntime", "openvino"])
-def test_upscale_takes_what_was_exported(enhance, export, tmp_path, wanted):
-    photo = tmp_path / "photo.png"
-    Image.linear_gradient("L").convert("RGB").resize((20, 12)).save(photo)
+def test_upscale_takes_what_was_exported_and_imports_no_torch(export, photo, tmp_path, wanted):
     export("-o", tmp_path / "x.onnx")
     target = tmp_path / "out.png"
-    result = enhance(
-        "upscale", photo, "-o", target, "--model", tmp_path / "x.onnx", "--runtime", wanted
+    code = (
+        "import sys; from enhance_cli.cli.main import main\n"
+        "try: main(sys.argv[1:])\n"
+        "finally: assert 'torch' not in sys.modules"
     )
-    assert result.exit_code == 0, result.output
-    assert f", {wanted}\n" in result.stderr
+    arguments = ["upscale", photo, "-o", target, "--model", tmp_path / "x.onnx"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments), "--runtime", wanted],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == f"{target}\n"
+    assert f", {wanted}\n" in done.stderr
     with Image.open(target) as image:
-        assert image.size == (80, 48)
+        assert (image.size, image.mode) == ((80, 48), "RGBA")
 
 
 def test_upscale_refuses_an_onnx_file_of_something_else(fails, tmp_path):

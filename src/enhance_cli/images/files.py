@@ -1,4 +1,4 @@
-"""Photographs as files: decoded to tensors with what a tensor cannot hold, and written back."""
+"""Photographs as files: decoded to arrays with what an array cannot hold, and written back."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ import warnings
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
-from torch import Tensor
 
 from enhance_cli.atomic import replacing
 from enhance_cli.config import IMAGE_SUFFIXES
 from enhance_cli.errors import EnhanceError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Pixels = NDArray[np.uint8]  # (C, H, W)
 
 DECODER_ERRORS = (
     OSError,
@@ -59,8 +64,8 @@ class Photo:
     the file said about itself and what is written back.
     """
 
-    pixels: Tensor
-    alpha: Tensor | None = None
+    pixels: Pixels
+    alpha: Pixels | None = None
     is_grey: bool = False
     icc_profile: bytes | None = None
     exif: bytes | None = None
@@ -107,7 +112,9 @@ def read_photo(path: Path) -> Photo:
 
 def read_pixels(path: Path) -> Tensor:
     """Return the upright RGB pixels of a file, (3, H, W) uint8. Raises as `read_photo`."""
-    return read_photo(path).pixels
+    import torch  # what only reads and writes photographs does without it
+
+    return torch.from_numpy(read_photo(path).pixels)
 
 
 def read_size(path: Path) -> tuple[int, int]:
@@ -140,10 +147,10 @@ def from_pillow(image: Image.Image) -> Photo:
     is_grey = upright.mode in ("1", "L", "LA", "La")
     alpha = None
     if upright.has_transparency_data:
-        alpha = _to_tensor(upright.convert("RGBA").getchannel("A"))
+        alpha = _to_array(upright.convert("RGBA").getchannel("A"))
     if upright.mode == "CMYK":
         upright, icc_profile = _from_cmyk(upright, icc_profile), None
-    return Photo(_to_tensor(upright.convert("RGB")), alpha, is_grey, icc_profile, exif, dpi)
+    return Photo(_to_array(upright.convert("RGB")), alpha, is_grey, icc_profile, exif, dpi)
 
 
 def _exif_of(image: Image.Image) -> bytes | None:
@@ -173,10 +180,10 @@ def _from_cmyk(image: Image.Image, profile: bytes | None) -> Image.Image:
     return converted
 
 
-def _to_tensor(image: Image.Image) -> Tensor:
-    """Copy an 8-bit image into a tensor (C, H, W)."""
-    data = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
-    return data.view(image.height, image.width, -1).permute(2, 0, 1)
+def _to_array(image: Image.Image) -> Pixels:
+    """Copy an 8-bit image into an array (C, H, W)."""
+    pixels: Pixels = np.array(image).reshape(image.height, image.width, -1).transpose(2, 0, 1)
+    return pixels
 
 
 def format_of(path: Path) -> str:
@@ -234,16 +241,17 @@ def to_pillow(photo: Photo) -> Image.Image:
         channels, mode = [_grey(photo.pixels)], "L"
     if photo.alpha is not None:
         channels, mode = [*channels, photo.alpha], mode + "A"
-    stacked = torch.cat(channels).permute(1, 2, 0).contiguous()  # (H, W, C)
+    stacked = np.concatenate(channels).transpose(1, 2, 0)  # (H, W, C)
     height, width, _ = stacked.shape
-    return Image.frombytes(mode, (width, height), stacked.numpy().tobytes())
+    return Image.frombytes(mode, (width, height), stacked.tobytes())
 
 
-def _grey(pixels: Tensor) -> Tensor:
+def _grey(pixels: Pixels) -> Pixels:
     """Average RGB that is nearly grey into one channel, (1, H, W) uint8."""
-    return pixels.float().mean(dim=0, keepdim=True).round().to(torch.uint8)
+    grey: Pixels = np.rint(pixels.mean(axis=0, keepdims=True, dtype=np.float32)).astype(np.uint8)
+    return grey
 
 
-def enlarged(photo: Photo, pixels: Tensor, alpha: Tensor | None) -> Photo:
+def enlarged(photo: Photo, pixels: Pixels, alpha: Pixels | None) -> Photo:
     """Return the photograph with new pixels and alpha, and all else that it had."""
     return replace(photo, pixels=pixels, alpha=alpha)

@@ -15,8 +15,7 @@ from enhance_cli.images.files import (
     read_photo,
     write_photo,
 )
-from enhance_cli.upscale.engine import enlarge_photo
-from enhance_cli.upscale.tiler import Tiler
+from enhance_cli.upscale.tiler import Tiler, enlarge_photo
 
 
 @dataclass(frozen=True)

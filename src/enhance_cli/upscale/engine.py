@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from enhance_cli.config import DEFAULT_MODEL
-from enhance_cli.images.files import Photo, check_pillow, enlarged, from_pillow, to_pillow
+from enhance_cli.images.files import Pixels, check_pillow, from_pillow, to_pillow
 from enhance_cli.model.device import Backend, pick_backend
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.weights import find_weights, load_generator
-from enhance_cli.upscale.tiler import Pixels, Tiler, out_of_memory
+from enhance_cli.upscale.tiler import Tiler, enlarge_photo, out_of_memory
 from enhance_cli.upscale.tiles import Span
 
 if TYPE_CHECKING:
@@ -71,20 +71,6 @@ class Engine(Tiler):
         first = span.left - left
         kept = slice(first, first + left + size + right)
         return kept, slice(left * self.scale, (left + size) * self.scale)
-
-
-def enlarge_photo(engine: Tiler, photo: Photo, on_tile: Callable[[], None] | None = None) -> Photo:
-    """Enlarge a photograph with all it has; transparency is enlarged bicubically."""
-    pixels = torch.from_numpy(engine.enlarge_pixels(photo.pixels.numpy(), on_tile))
-    alpha = None if photo.alpha is None else _enlarge_alpha(photo.alpha, engine.scale)
-    return enlarged(photo, pixels, alpha)
-
-
-def _enlarge_alpha(alpha: Tensor, scale: int) -> Tensor:
-    enlarged = torch.nn.functional.interpolate(
-        alpha[None].float(), scale_factor=float(scale), mode="bicubic"
-    )
-    return enlarged[0].round().clamp(0, 255).to(torch.uint8)
 
 
 class Upscaler:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from enhance_cli.config import EXPORT_IO, PRECISIONS, UpscaleOptions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.upscale.tiler import Pixels, Tiler, out_of_memory
+from enhance_cli.images.files import Pixels
+from enhance_cli.upscale.tiler import Tiler, out_of_memory
 from enhance_cli.upscale.tiles import Span
 
 INPUT, OUTPUT = "image", "enlarged"  # of every exported graph

@@ -6,12 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from numpy.typing import NDArray
+from PIL import Image
 
 from enhance_cli.errors import EnhanceError
+from enhance_cli.images.files import Photo, Pixels, enlarged
 from enhance_cli.upscale.tiles import Span, rows_of_tiles
-
-Pixels = NDArray[np.uint8]  # (3, H, W) RGB
 
 
 class Tiler(ABC):
@@ -72,3 +71,16 @@ def out_of_memory(error: BaseException, tile: Pixels) -> BaseException:
             f"not enough memory for a tile of {width}×{height} pixels: use a smaller --tile"
         )
     return error
+
+
+def enlarge_photo(engine: Tiler, photo: Photo, on_tile: Callable[[], None] | None = None) -> Photo:
+    """Enlarge a photograph with all it has; transparency is enlarged bicubically."""
+    pixels = engine.enlarge_pixels(photo.pixels, on_tile)
+    alpha = None if photo.alpha is None else _enlarge_alpha(photo.alpha, engine.scale)
+    return enlarged(photo, pixels, alpha)
+
+
+def _enlarge_alpha(alpha: Pixels, scale: int) -> Pixels:
+    _, height, width = alpha.shape
+    size = (scale * width, scale * height)
+    return np.array(Image.fromarray(alpha[0]).resize(size, Image.Resampling.BICUBIC))[np.newaxis]
