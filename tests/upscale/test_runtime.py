@@ -13,9 +13,10 @@ from enhance_cli.images.files import read_pixels
 from enhance_cli.model.device import Backend
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.weights import find_weights, load_generator
-from enhance_cli.upscale import runtime
+from enhance_cli.upscale import exported as module
 from enhance_cli.upscale.engine import Engine
-from enhance_cli.upscale.runtime import open_onnx, open_openvino, open_tiler, pick_runtime
+from enhance_cli.upscale.exported import open_tiler, pick_runtime
+from enhance_cli.upscale.runtime import open_onnx, open_openvino
 
 pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
 openvino = pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
@@ -78,7 +79,7 @@ def test_auto_goes_by_the_extension(monkeypatch):
     assert pick_runtime("E.XML") == "openvino"
     assert pick_runtime("e.onnx") == "openvino"
     monkeypatch.setattr(
-        runtime, "find_spec", lambda name: None if name == "openvino" else find_spec(name)
+        module, "find_spec", lambda name: None if name == "openvino" else find_spec(name)
     )
     assert pick_runtime("e.onnx") == "onnxruntime"
 

@@ -75,7 +75,7 @@ def upscale(inputs: tuple[Path, ...], output: Path, **values: Any) -> None:
     mirrored in the output folder.
     """
     from enhance_cli.upscale import batch
-    from enhance_cli.upscale.runtime import open_tiler
+    from enhance_cli.upscale.exported import open_tiler
 
     options = UpscaleOptions(**values)
     jobs = batch.plan(list(inputs), output, overwrite=options.overwrite)

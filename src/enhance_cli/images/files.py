@@ -6,7 +6,7 @@ import io
 import struct
 import warnings
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -238,20 +238,10 @@ def to_pillow(photo: Photo) -> Image.Image:
     channels = [photo.pixels]
     mode = "RGB"
     if photo.is_grey:
-        channels, mode = [_grey(photo.pixels)], "L"
+        mean = photo.pixels.mean(axis=0, keepdims=True, dtype=np.float32)
+        channels, mode = [np.rint(mean).astype(np.uint8)], "L"
     if photo.alpha is not None:
         channels, mode = [*channels, photo.alpha], mode + "A"
     stacked = np.concatenate(channels).transpose(1, 2, 0)  # (H, W, C)
     height, width, _ = stacked.shape
     return Image.frombytes(mode, (width, height), stacked.tobytes())
-
-
-def _grey(pixels: Pixels) -> Pixels:
-    """Average RGB that is nearly grey into one channel, (1, H, W) uint8."""
-    grey: Pixels = np.rint(pixels.mean(axis=0, keepdims=True, dtype=np.float32)).astype(np.uint8)
-    return grey
-
-
-def enlarged(photo: Photo, pixels: Pixels, alpha: Pixels | None) -> Photo:
-    """Return the photograph with new pixels and alpha, and all else that it had."""
-    return replace(photo, pixels=pixels, alpha=alpha)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.files import Photo, Pixels, enlarged
+from enhance_cli.images.files import Photo, Pixels
 from enhance_cli.upscale.tiles import Span, rows_of_tiles
 
 
@@ -77,7 +78,7 @@ def enlarge_photo(engine: Tiler, photo: Photo, on_tile: Callable[[], None] | Non
     """Enlarge a photograph with all it has; transparency is enlarged bicubically."""
     pixels = engine.enlarge_pixels(photo.pixels, on_tile)
     alpha = None if photo.alpha is None else _enlarge_alpha(photo.alpha, engine.scale)
-    return enlarged(photo, pixels, alpha)
+    return replace(photo, pixels=pixels, alpha=alpha)
 
 
 def _enlarge_alpha(alpha: Pixels, scale: int) -> Pixels:
