@@ -34,6 +34,9 @@ check: .venv/.installed-dev
 	@$(call install,-e '.[dev]')
 	@touch $@ .venv/.installed
 
+bench: .venv/.installed-dev
+	$(BIN)/python benchmarks/runtimes.py
+
 clean:
 	rm -rf .venv dist node_modules .mypy_cache .ruff_cache .pytest_cache
 
