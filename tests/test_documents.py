@@ -24,11 +24,11 @@ def test_the_readme_shows_commands():
     assert len(COMMANDS) >= 6
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/export.md"])
 def test_links_to_files_lead_somewhere(document):
     for link in re.findall(r"\]\(([^)]+)\)", (ROOT / document).read_text()):
         if not link.startswith("http"):
-            assert (ROOT / link).exists(), link
+            assert (ROOT / document).parent.joinpath(link).exists(), link
 
 
 def test_no_line_of_a_model_card_is_left_open():

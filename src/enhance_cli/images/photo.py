@@ -16,6 +16,8 @@ from enhance_cli.images.metadata import dpi_of, exif_of, iptc_of, xmp_of
 Levels = NDArray[np.unsignedinteger[Any]]
 """Whole levels, (C, H, W), in uint8 or uint16: white is the greatest of the type."""
 
+DEEP = np.dtype(np.uint16)
+
 _log = logging.getLogger(__name__)
 
 
@@ -47,7 +49,7 @@ class Photo:
     @property
     def is_deep(self) -> bool:
         """Whether it has 16 bits a channel."""
-        return self.pixels.dtype == np.uint16
+        return self.pixels.dtype == DEEP
 
 
 def from_pillow(image: Image.Image) -> Photo:
