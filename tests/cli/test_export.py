@@ -1,10 +1,11 @@
+import json
 import re
 import subprocess
 import sys
 
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageChops
 
 from enhance_cli.config import Dimensions
 from enhance_cli.model.generator import Generator
@@ -145,28 +146,98 @@ def test_a_wrong_option_is_exit_2(export, tmp_path, wrong):
 @pytest.fixture
 def photo(tmp_path):
     path = tmp_path / "photo.png"
-    Image.linear_gradient("L").convert("RGBA").resize((20, 12)).save(path)
+    Image.linear_gradient("L").convert("LA").resize((20, 12)).save(path)
     return path
+
+
+def upscale_without_torch(*arguments):
+    """Run `enhance upscale` in a process of its own, which fails if it imports PyTorch."""
+    code = (
+        "import sys; from enhance_cli.cli.main import main\n"
+        "try: main(sys.argv[1:])\n"
+        "finally: assert 'torch' not in sys.modules"
+    )
+    command = [sys.executable, "-c", code, "upscale", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=True)
 
 
 @pytest.mark.parametrize("wanted", ["onnxruntime", "openvino"])
 def test_upscale_takes_what_was_exported_and_imports_no_torch(export, photo, tmp_path, wanted):
     export("-o", tmp_path / "x.onnx")
     target = tmp_path / "out.png"
-    code = (
-        "import sys; from enhance_cli.cli.main import main\n"
-        "try: main(sys.argv[1:])\n"
-        "finally: assert 'torch' not in sys.modules"
+    done = upscale_without_torch(
+        photo, "-o", target, "--model", tmp_path / "x.onnx", "--runtime", wanted
     )
-    arguments = ["upscale", photo, "-o", target, "--model", tmp_path / "x.onnx"]
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments), "--runtime", wanted],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
     assert done.stdout == f"{target}\n"
     assert f", {wanted}\n" in done.stderr
     with Image.open(target) as image:
-        assert (image.size, image.mode) == ((80, 48), "RGBA")
+        assert (image.size, image.mode) == ((80, 48), "LA")
+
+
+@pytest.mark.parametrize("io", ["float", "uint8"])
+@pytest.mark.parametrize("scale", [1.5, 6])
+def test_other_sizes_need_no_torch_and_are_those_of_torch(
+    enhance, export, model, photo, tmp_path, io, scale
+):
+    export("-o", tmp_path / "x.onnx", "--io", io)
+    found, expected = tmp_path / "found.png", tmp_path / "expected.png"
+    size = ("--scale", scale, "--background", "white", "--precision", "fp32")
+    onnx = ("--model", tmp_path / "x.onnx", "--runtime", "onnxruntime")
+    upscale_without_torch(photo, "-o", found, *onnx, *size)
+    assert enhance("upscale", photo, "-o", expected, "--model", model, *size).exit_code == 0
+    with Image.open(found) as one, Image.open(expected) as other:
+        assert one.size == (20 * scale, 12 * scale)
+        assert ImageChops.difference(one, other).getextrema()[1] <= 1
+
+
+def test_16_bit_photographs_need_no_torch(export, tmp_path):
+    pytest.importorskip("pyvips", reason="the extra vips is not installed")
+    source, target = tmp_path / "in.png", tmp_path / "out.png"
+    Image.new("I;16", (20, 12), 1000).save(source)
+    export("-o", tmp_path / "x.onnx")
+    upscale_without_torch(source, "-o", target, "--model", tmp_path / "x.onnx")
+    with Image.open(target) as image:
+        assert (image.size, image.mode) == ((80, 48), "I;16")
+
+
+def test_16_bit_photographs_are_refused_by_networks_of_8_bits(export, fails, tmp_path):
+    pytest.importorskip("pyvips", reason="the extra vips is not installed")
+    source, target, network = tmp_path / "in.png", tmp_path / "out.png", tmp_path / "x.onnx"
+    Image.new("I;16", (20, 12), 1000).save(source)
+    export("-o", network, "--io", "uint8")
+    assert fails("upscale", source, "-o", target, "--model", network) == (
+        f"{source} has 16 bits a channel, and {network} takes 8: export it without --io uint8"
+    )
+    assert not target.exists()
+
+
+def test_results_of_other_weights_beside_the_same_graph_are_made_anew(
+    enhance, export, photo, tmp_path
+):
+    (tmp_path / "out").mkdir()
+    again = ("upscale", photo, "-o", tmp_path / "out", "--model", tmp_path / "x.xml", "--json")
+    export("-o", tmp_path / "x.xml")
+    graph = (tmp_path / "x.xml").read_bytes()
+    assert json.loads(enhance(*again).stdout)["skipped"] is False
+    assert json.loads(enhance(*again).stdout)["skipped"] is True
+    other = Generator(Dimensions(features=4, blocks=1))
+    save_generator(other, tmp_path / "other.safetensors", {})
+    enhance("export", "--model", tmp_path / "other.safetensors", "-o", tmp_path / "y.xml")
+    (tmp_path / "x.bin").write_bytes((tmp_path / "y.bin").read_bytes())
+    assert (tmp_path / "x.xml").read_bytes() == graph
+    assert json.loads(enhance(*again).stdout)["skipped"] is False
+
+
+def test_evaluate_measures_what_was_exported(enhance, export, model, tmp_path):
+    (tmp_path / "data").mkdir()
+    Image.radial_gradient("L").convert("RGB").resize((64, 48)).save(tmp_path / "data" / "a.png")
+    export("-o", tmp_path / "x.onnx")
+    networks = ("--model", model, "--model", tmp_path / "x.onnx", "--precision", "fp32")
+    result = enhance("evaluate", tmp_path / "data", *networks, "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)["mean"]
+    expected = found[str(model)]["psnr_y"]["mean"]
+    assert found[str(tmp_path / "x.onnx")]["psnr_y"]["mean"] == pytest.approx(expected, abs=0.01)
 
 
 def test_upscale_refuses_an_onnx_file_of_something_else(fails, tmp_path):

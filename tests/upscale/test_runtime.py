@@ -5,11 +5,14 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from enhance_cli import Upscaler
 from enhance_cli.config import Dimensions, ExportOptions, UpscaleOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.export.write import export
 from enhance_cli.images.files import read_pixels
+from enhance_cli.images.resize import to_size
 from enhance_cli.model.device import Backend
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.shipped import find_weights
@@ -29,9 +32,9 @@ def levels_apart(one, other):
     return np.abs(one.astype(int) - other).max()
 
 
-def tiler(path, wanted, tile):
-    options = UpscaleOptions(model=str(path), runtime=wanted, precision="fp32", tile=tile)
-    return open_tiler(options)
+def tiler(path, wanted, tile, **options):
+    chosen = {"model": str(path), "runtime": wanted, "precision": "fp32", "tile": tile}
+    return open_tiler(UpscaleOptions(**chosen, **options))
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +56,39 @@ def test_tiled_equals_whole_in_torch(exported, generator, wanted, tile, size):
     pixels = np.random.default_rng(0).integers(0, 256, (3, *size), dtype=np.uint8)
     whole = Engine(generator, FP32, 0).enlarge(pixels)
     assert levels_apart(tiler(exported, wanted, tile).enlarge(pixels), whole) <= 1
+
+
+@pytest.mark.parametrize("exported", ["float"], indirect=True)
+@pytest.mark.parametrize("tile", [0, 16])
+def test_consistent_results_are_those_of_torch(exported, generator, tile):
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 50, 61), np.uint8)
+    whole = Engine(generator, FP32, 0, is_consistent=True).enlarge(pixels)
+    engine = tiler(exported, "onnxruntime", tile, consistent=True)
+    assert levels_apart(engine.enlarge(pixels), whole) <= 1
+
+
+def test_consistent_results_reduce_to_their_inputs(exported, sample):
+    pixels = read_pixels(sample)[:, 100:150, 100:190].numpy()
+    error = []
+    for is_consistent in (False, True):
+        engine = tiler(exported, "onnxruntime", 32, consistent=is_consistent)
+        enlarged = torch.from_numpy(engine.enlarge(pixels))[None].float()
+        error.append(np.abs(to_size(enlarged, 50, 90)[0].numpy() - pixels).mean())
+    assert error[1] < error[0] / 3
+
+
+@pytest.mark.parametrize("exported", ["float"], indirect=True)
+@pytest.mark.parametrize("wanted", ["onnxruntime", "openvino"])
+def test_16_bit_levels_are_enlarged_as_in_torch(exported, generator, wanted):
+    pixels = np.random.default_rng(0).integers(0, 65_536, (3, 9, 14), np.uint16)
+    found = tiler(exported, wanted, 0).enlarge(pixels)
+    assert found.dtype == np.uint16
+    assert levels_apart(found, Engine(generator, FP32, 0).enlarge(pixels)) <= 6
+
+
+def test_python_api_takes_an_exported_network(exported):
+    result = Upscaler(str(exported))(Image.new("RGBA", (5, 3)))
+    assert (result.size, result.mode) == ((20, 12), "RGBA")
 
 
 def test_the_halo_is_the_files(exported, generator):

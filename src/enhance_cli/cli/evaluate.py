@@ -63,7 +63,7 @@ class _NetworkFile(click.ParamType[tuple[str, Path]]):
     multiple=True,
     default=_DEFAULTS.models,
     show_default=True,
-    help="A shipped network, a .safetensors file, or bicubic, lanczos, nearest. May be repeated.",
+    help="A shipped network, a file of one, or bicubic, lanczos, nearest. May be repeated.",
 )
 @click.option(
     "--images",

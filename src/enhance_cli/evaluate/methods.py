@@ -9,15 +9,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from enhance_cli.config import Dimensions
+from enhance_cli.config import Dimensions, UpscaleOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.pairs import Example, Pair, find_partners, is_grey
 from enhance_cli.images.files import Photo, from_pillow, read_pixels, to_pillow
 from enhance_cli.images.resize import resize
-from enhance_cli.model.device import Backend
-from enhance_cli.model.shipped import find_weights
-from enhance_cli.model.weights import load_generator
-from enhance_cli.upscale.engine import Engine
+from enhance_cli.upscale.exported import open_tiler
+from enhance_cli.upscale.tiler import Tiler
 
 Enlarge = Callable[[Example], Tensor]
 """Return the estimate of an original, of its shape (3, H, W), uint8. May raise EnhanceError."""
@@ -45,7 +43,9 @@ def enlarge_nearest(low: Tensor, height: int, width: int) -> Tensor:
 BASELINES = {"bicubic": enlarge_bicubic, "lanczos": enlarge_lanczos, "nearest": enlarge_nearest}
 
 
-def load_methods(models: Sequence[str], backend: Backend) -> tuple[dict[str, Enlarge], int]:
+def load_methods(
+    models: Sequence[str], device: str, precision: str
+) -> tuple[dict[str, Enlarge], int]:
     """Return bicubic and the models, by name, and the scale that they share.
 
     A model is a shipped name, a file, or one of the baselines. Raises EnhanceError if one is not
@@ -57,7 +57,8 @@ def load_methods(models: Sequence[str], backend: Backend) -> tuple[dict[str, Enl
         if model in BASELINES:
             methods[model] = from_interpolation(model)
         else:
-            engine = Engine(load_generator(find_weights(model))[0], backend)
+            options = UpscaleOptions(model=model, device=device, precision=precision)
+            engine = open_tiler(options)
             methods[model], scales[model] = from_engine(engine), engine.scale
     if len(set(scales.values())) > 1:
         listed = ", ".join(f"{model} ×{scale}" for model, scale in scales.items())
@@ -70,7 +71,7 @@ def from_interpolation(name: str) -> Enlarge:
     return lambda example: BASELINES[name](example.low_res, *example.original.shape[1:])
 
 
-def from_engine(engine: Engine) -> Enlarge:
+def from_engine(engine: Tiler) -> Enlarge:
     """Return a network as a method."""
     return lambda example: torch.from_numpy(engine.enlarge(example.low_res.numpy()))
 

@@ -38,7 +38,7 @@ def measure_recognition(options: EvaluateOptions, on_image: OnImage) -> Results:
     """
     assert options.data is not None
     backend = pick_backend(options.device, options.precision)
-    methods, scale = load_methods(options.models, backend)
+    methods, scale = load_methods(options.models, options.device, options.precision)
     classifier = Classifier(options.classifier, dict(options.networks), metric_device(backend))
     labelled = find_labelled(options.data, options.labels, classifier.categories)
     scores: list[Score] = []
