@@ -67,11 +67,12 @@ def test_consistent_results_are_those_of_torch(exported, generator, tile):
     assert levels_apart(engine.enlarge(pixels), whole) <= 1
 
 
-def test_consistent_results_reduce_to_their_inputs(exported, sample):
+@pytest.mark.parametrize("wanted", ["onnxruntime", "openvino"])
+def test_consistent_results_reduce_to_their_inputs(exported, wanted, sample):
     pixels = read_pixels(sample)[:, 100:150, 100:190].numpy()
     error = []
     for is_consistent in (False, True):
-        engine = tiler(exported, "onnxruntime", 32, consistent=is_consistent)
+        engine = tiler(exported, wanted, 32, consistent=is_consistent)
         enlarged = torch.from_numpy(engine.enlarge(pixels))[None].float()
         error.append(np.abs(to_size(enlarged, 50, 90)[0].numpy() - pixels).mean())
     assert error[1] < error[0] / 3
