@@ -4,13 +4,19 @@ OUT ?= out.png
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: upscale test check bench clean
+.PHONY: upscale test check browser bench clean
 
 upscale: .venv/.installed
 	$(BIN)/enhance upscale "$(IN)" -o "$(OUT)"
 
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest
+
+# What the test of docs/export.md in a browser wants, beside Chromium.
+browser: node_modules/onnxruntime-web
+
+node_modules/onnxruntime-web:
+	npm install --no-save --no-package-lock --no-audit --no-fund onnxruntime-web@1.30
 
 check: .venv/.installed-dev
 	$(BIN)/ruff format --check .
@@ -28,8 +34,11 @@ check: .venv/.installed-dev
 	@$(call install,-e '.[dev]')
 	@touch $@ .venv/.installed
 
+bench: .venv/.installed-dev
+	$(BIN)/python benchmarks/runtimes.py
+
 clean:
-	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv dist node_modules .mypy_cache .ruff_cache .pytest_cache
 
 define install
 if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python $(1); else $(BIN)/python -m pip install --quiet $(1); fi

@@ -9,7 +9,8 @@ from pathlib import Path
 from enhance_cli.config import EvaluateOptions
 from enhance_cli.evaluate.card import card_of, update_card
 from enhance_cli.evaluate.similarity import measure_similarity
-from enhance_cli.model.weights import load_generator, save_generator, weights_folder
+from enhance_cli.model.shipped import weights_folder
+from enhance_cli.model.weights import load_generator, save_generator
 
 METRICS = ("psnr_y", "ssim_y")
 LICENCE = "Apache-2.0"

@@ -49,7 +49,7 @@ def loaded_after(code):
 def test_help_does_not_import_torch():
     code = (
         "from click.testing import CliRunner\nfrom enhance_cli.cli.main import main\n"
-        "for name in ('upscale', 'train', 'evaluate'):\n"
+        "for name in ('upscale', 'train', 'evaluate', 'export'):\n"
         "    assert CliRunner().invoke(main, [name, '--help']).exit_code == 0"
     )
     assert "torch" not in loaded_after(code)

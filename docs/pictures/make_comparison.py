@@ -21,7 +21,7 @@ def columns(name: str) -> dict[str, torch.Tensor]:
     low = reduce_levels(original[None].double(), 4)[0].to(torch.uint8)
     return {
         "bicubic": enlarge_bicubic(low, *original.shape[1:]),
-        "enhance": Upscaler("e").engine.enlarge(low),
+        "enhance": torch.from_numpy(Upscaler("e").engine.enlarge(low.numpy())),
         "original": original,
     }
 
@@ -32,7 +32,7 @@ def main() -> None:
     font = ImageFont.load_default(14)
     for row, (name, left, top) in enumerate(CROPS):
         for column, (title, pixels) in enumerate(columns(name).items()):
-            crop = to_pillow(Photo(pixels[:, top : top + SIDE, left : left + SIDE]))
+            crop = to_pillow(Photo(pixels[:, top : top + SIDE, left : left + SIDE].numpy()))
             place = (column * (SHOWN + 8), row * (SHOWN + 8) + 22)
             sheet.paste(crop.resize((SHOWN, SHOWN), Image.Resampling.NEAREST), place)
             ImageDraw.Draw(sheet).text((place[0] + 4, 3), title, "black", font)

@@ -19,6 +19,8 @@ FORMATS = ("png", "jpeg", "webp", "tiff", "avif", "bmp")
 
 DEVICES = "auto, cpu, cuda, cuda:N, mps"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+RUNTIMES = ("auto", "torch", "onnxruntime", "openvino")
+EXPORT_IO = ("float", "uint8")
 TEXTURE_METRICS = {
     "gram_conv2.1": ("gram", "conv2.1"),
     "gram_conv3.1": ("gram", "conv3.1"),
@@ -70,6 +72,7 @@ class UpscaleOptions:
     model: str = DEFAULT_MODEL  # a shipped name or a path
     device: str = "auto"
     precision: str = "auto"
+    runtime: str = "auto"
     tile: int | None = None  # input pixels; 0 is the whole image, None lets the engine choose
     scale: float | None = None  # 1 to 16; None is the network's own
     width: int | None = None  # pixels of the result, in place of a scale
@@ -179,6 +182,17 @@ class TrainOptions:
     def start(self) -> str:
         """The weights that the run starts from, or "scratch"."""
         return self.init or ("scratch" if self.losses == "E" else "e")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """What `enhance export` writes."""
+
+    model: str = DEFAULT_MODEL
+    io: str = "float"  # or "uint8": 8-bit pixels in and out, channels last
+    fp16: bool = False  # weights and convolutions in half precision
+    ema: bool = True  # of a run: its averaged weights, else its last ones
+    overwrite: bool = False
 
 
 def name_of_losses(letters: str) -> str:

@@ -7,7 +7,7 @@ from enhance_cli.evaluate.card import card_of, read_card, update_card
 from enhance_cli.evaluate.protocol import Score
 from enhance_cli.evaluate.results import Results
 from enhance_cli.evaluate.suite import Unit
-from enhance_cli.model.weights import shipped_models
+from enhance_cli.model.shipped import shipped_models
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 SETS = ("Set5", "Set14")

@@ -8,11 +8,8 @@ from enhance_cli.evaluate.methods import BASELINES, from_folder, load_methods
 from enhance_cli.evaluate.pairs import find_pairs, load_example
 from enhance_cli.evaluate.protocol import reduce_bicubic
 from enhance_cli.images.files import read_pixels
-from enhance_cli.model.device import pick_backend
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.weights import save_generator
-
-CPU = pick_backend("cpu", "fp32")
 
 
 @pytest.fixture
@@ -45,7 +42,7 @@ def test_the_baselines_differ():
 
 
 def test_bicubic_is_always_measured_and_first():
-    methods, scale = load_methods(["nearest", "lanczos"], CPU)
+    methods, scale = load_methods(["nearest", "lanczos"], "cpu", "fp32")
     assert list(methods) == ["bicubic", "nearest", "lanczos"]
     assert scale == 4
 
@@ -56,7 +53,7 @@ def test_models_of_different_scales_are_refused(tmp_path):
         save_generator(small, tmp_path / f"{scale}.safetensors", {})
     names = [str(tmp_path / f"{scale}.safetensors") for scale in (2, 4)]
     with pytest.raises(EnhanceError, match="models of different scales"):
-        load_methods(names, CPU)
+        load_methods(names, "cpu", "fp32")
 
 
 def test_results_of_another_program_are_read_by_name(tmp_path, pair):

@@ -2,8 +2,8 @@ import io
 import random
 import struct
 
+import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from enhance_cli.images.encode import Encoding, encode
@@ -45,7 +45,7 @@ def test_the_thumbnail_of_a_turned_picture_is_let_go(orientation, link):
 @pytest.mark.parametrize("name", ["tiff", "avif", "jpeg", "png", "webp"])
 def test_whatever_the_exif_the_file_can_be_decoded(name):
     draw, given = random.Random(0), make_exif()
-    pixels = torch.zeros(3, 4, 4, dtype=torch.uint8)
+    pixels = np.zeros((3, 4, 4), np.uint8)
     for _ in range(150):
         exif = bytearray(given)
         for _ in range(draw.randint(1, 6)):

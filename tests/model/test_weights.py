@@ -5,7 +5,8 @@ from safetensors.torch import save_file
 from enhance_cli.config import Dimensions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.generator import Generator
-from enhance_cli.model.weights import find_weights, load_generator, save_generator, shipped_models
+from enhance_cli.model.shipped import find_weights, shipped_models
+from enhance_cli.model.weights import load_generator, save_generator
 
 SMALL = Dimensions(features=4, blocks=1, scale=2)
 

@@ -17,7 +17,7 @@ def photographs(tmp_path):
     for index, size in enumerate([(48, 40), (40, 64), (80, 48)]):
         small = torch.randint(0, 256, (3, *(side // 8 for side in size)), generator=generator)
         pixels = small.to(torch.uint8).repeat_interleave(8, 1).repeat_interleave(8, 2)
-        to_pillow(Photo(pixels)).save(folder / "deeper" / f"{index}.png")
+        to_pillow(Photo(pixels.numpy())).save(folder / "deeper" / f"{index}.png")
     Image.new("RGB", (16, 16)).save(folder / "small.png")
     (folder / "broken.jpg").write_bytes(b"\xff\xd8 nothing")
     (folder / "notes.txt").write_text("no image")

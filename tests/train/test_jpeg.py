@@ -15,7 +15,7 @@ def crop(sample):
 
 def by_pillow(pixels, quality, subsampling):
     file = io.BytesIO()
-    to_pillow(Photo(pixels)).save(file, "JPEG", quality=quality, subsampling=subsampling)
+    to_pillow(Photo(pixels.numpy())).save(file, "JPEG", quality=quality, subsampling=subsampling)
     with Image.open(file) as image:
         data = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
         return data.view(image.height, image.width, 3).permute(2, 0, 1)

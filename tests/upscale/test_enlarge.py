@@ -1,5 +1,6 @@
 import os
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -64,15 +65,16 @@ def test_consistent_results_reduce_to_their_inputs(sample, factor):
     for is_consistent in (False, True):
         engine = Engine(generator, FP32, is_consistent=is_consistent)
         result = enlarge_photo(engine, Photo(pixels), (90 * factor, 80 * factor))
-        reduced = to_size(result.pixels[None].float(), 80, 90)[0]
-        error[is_consistent] = (reduced - pixels).abs().mean().item()
+        enlarged = torch.from_numpy(result.pixels)[None].float()
+        reduced = to_size(enlarged, 80, 90)[0].numpy()
+        error[is_consistent] = np.abs(reduced - pixels).mean()
     assert error[True] < 1 < 5 < error[False]
 
 
 def test_a_result_beyond_the_machines_memory_is_refused_before_work(engine, monkeypatch):
     values = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 2**18}
     monkeypatch.setattr(os, "sysconf", values.get)
-    photo = Photo(torch.zeros(3, 1, 1, dtype=torch.uint8).expand(3, 1000, 1000))
+    photo = Photo(np.zeros((3, 1000, 1000), np.uint8))
     with pytest.raises(
         EnhanceError, match=r"of 5000×5000: it takes 1\.4 GiB on the way, and there"
     ):
@@ -81,31 +83,31 @@ def test_a_result_beyond_the_machines_memory_is_refused_before_work(engine, monk
 
 def test_progress_ends_at_its_total(engine):
     progress = []
-    photo = Photo(torch.zeros(3, 20, 30, dtype=torch.uint8))
+    photo = Photo(np.zeros((3, 20, 30), np.uint8))
     enlarge_photo(engine, photo, (300, 200), on_progress=lambda *step: progress.append(step))
     assert progress[-1] == (600 * 17, 600 * 17)
 
 
 def test_visible_pixels_stay_and_unseen_ones_take_their_colour():
-    pixels = torch.zeros(3, 9, 13, dtype=torch.uint8)
+    pixels = np.zeros((3, 9, 13), np.uint8)
     pixels[0, :, :4] = 200
-    alpha = torch.zeros(1, 9, 13, dtype=torch.uint8)
+    alpha = np.zeros((1, 9, 13), np.uint8)
     alpha[:, :, :4] = 1
     filled = fill_unseen(Photo(pixels, alpha))
-    assert torch.equal(filled[0], torch.full_like(filled[0], 200))
+    assert (filled[0] == 200).all()
     assert filled[1:].max() == 0
 
 
 @pytest.mark.parametrize("opacity", [0, 255])
 def test_all_or_nothing_visible_stays_as_it_is(opacity):
-    pixels = torch.randint(0, 256, (3, 5, 5), dtype=torch.uint8)
-    alpha = torch.full((1, 5, 5), opacity, dtype=torch.uint8)
-    assert torch.equal(fill_unseen(Photo(pixels, alpha)), pixels)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 5, 5), np.uint8)
+    alpha = np.full((1, 5, 5), opacity, np.uint8)
+    assert np.array_equal(fill_unseen(Photo(pixels, alpha)), pixels)
 
 
 def test_flattening_mixes_by_opacity():
-    pixels = torch.full((3, 2, 2), 65_535).to(torch.uint16)
-    alpha = torch.full((1, 2, 2), 32_768).to(torch.uint16)
+    pixels = np.full((3, 2, 2), 65_535, np.uint16)
+    alpha = np.full((1, 2, 2), 32_768, np.uint16)
     flat = flatten(Photo(pixels, alpha), (0, 0, 0))
     assert flat.alpha is None
-    assert flat.pixels.unique().tolist() == [32_768]
+    assert np.unique(flat.pixels).tolist() == [32_768]

@@ -63,7 +63,7 @@ class _NetworkFile(click.ParamType[tuple[str, Path]]):
     multiple=True,
     default=_DEFAULTS.models,
     show_default=True,
-    help="A shipped network, a .safetensors file, or bicubic, lanczos, nearest. May be repeated.",
+    help="A shipped network, a file of one, or bicubic, lanczos, nearest. May be repeated.",
 )
 @click.option(
     "--images",
@@ -150,7 +150,7 @@ def evaluate(
 def _write_cards(results: Results, models: tuple[str, ...]) -> None:
     from enhance_cli.evaluate.card import card_of, update_card
     from enhance_cli.evaluate.methods import BASELINES
-    from enhance_cli.model.weights import find_weights
+    from enhance_cli.model.shipped import find_weights
 
     for model in models:
         if model not in BASELINES:

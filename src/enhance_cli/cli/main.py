@@ -10,7 +10,7 @@ import click
 import enhance_cli
 from enhance_cli.errors import EnhanceError
 
-COMMANDS = ("upscale", "train", "evaluate")
+COMMANDS = ("upscale", "train", "evaluate", "export")
 
 
 class _Commands(click.Group):
@@ -37,4 +37,4 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(enhance_cli.__version__, prog_name="enhance")
 def main() -> None:
-    """Enlarge photographs four times; train and measure the networks that do it."""
+    """Enlarge photographs four times; train, measure and export the networks that do it."""

@@ -11,7 +11,7 @@ import click
 
 from enhance_cli.cli.options import backend_options, list_models
 from enhance_cli.cli.types import ColourType, ShardType, SuffixType, TileType
-from enhance_cli.config import FORMATS, LARGEST_SCALE, UpscaleOptions
+from enhance_cli.config import FORMATS, LARGEST_SCALE, RUNTIMES, UpscaleOptions
 
 _DEFAULTS = UpscaleOptions()
 
@@ -110,7 +110,14 @@ _folder_options = _options(
     "--model",
     default=_DEFAULTS.model,
     show_default=True,
-    help="A shipped network, or a .safetensors file.",
+    help="A shipped network, a .safetensors file, or one that enhance export wrote.",
+)
+@click.option(
+    "--runtime",
+    type=click.Choice(RUNTIMES),
+    default=_DEFAULTS.runtime,
+    show_default=True,
+    help="What computes; auto takes torch for weights, and for .onnx OpenVINO if it is installed.",
 )
 @_size_options
 @_format_options
@@ -146,22 +153,18 @@ def upscale(
     from PIL import Image
 
     from enhance_cli.cli.report import Report
-    from enhance_cli.model.device import pick_backend
-    from enhance_cli.model.weights import find_weights, load_generator
+    from enhance_cli.model.shipped import find_weights
     from enhance_cli.upscale.batch import Batch
-    from enhance_cli.upscale.engine import Engine
+    from enhance_cli.upscale.exported import open_tiler
     from enhance_cli.upscale.plan import plan
 
     # Pillow's own limit must not come before --max-pixels.
     Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, options.max_pixels)
     jobs = plan(list(inputs), output, options)
-    weights = find_weights(options.model)
-    batch = Batch(jobs, output, options, weights)
-    generator, _ = load_generator(weights)
-    backend = pick_backend(options.device, options.precision)
-    engine = Engine(generator, backend, options.tile, is_consistent=options.consistent)
+    batch = Batch(jobs, output, options, find_weights(options.model))
+    engine = open_tiler(options)
     with Report(len(jobs), as_json=as_json, quiet=quiet, names=str(output) != "-") as report:
-        report.remark(f"{options.model} on {backend}")
+        report.remark(f"{options.model} on {engine}")
         for outcome in batch.run(engine, report.on_progress):
             report.on_outcome(outcome)
         if len(jobs) > 1:

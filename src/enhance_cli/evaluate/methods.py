@@ -9,14 +9,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from enhance_cli.config import Dimensions
+from enhance_cli.config import Dimensions, UpscaleOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.pairs import Example, Pair, find_partners, is_grey
 from enhance_cli.images.files import Photo, from_pillow, read_pixels, to_pillow
 from enhance_cli.images.resize import resize
-from enhance_cli.model.device import Backend
-from enhance_cli.model.weights import find_weights, load_generator
-from enhance_cli.upscale.engine import Engine
+from enhance_cli.upscale.exported import open_tiler
+from enhance_cli.upscale.tiler import Tiler
 
 Enlarge = Callable[[Example], Tensor]
 """Return the estimate of an original, of its shape (3, H, W), uint8. May raise EnhanceError."""
@@ -30,8 +29,8 @@ def enlarge_bicubic(low: Tensor, height: int, width: int) -> Tensor:
 
 def enlarge_lanczos(low: Tensor, height: int, width: int) -> Tensor:
     """Enlarge (3, H, W) uint8 to (3, height, width) uint8 by Pillow's Lanczos of 3 lobes."""
-    image = to_pillow(Photo(low)).resize((width, height), Image.Resampling.LANCZOS)
-    return from_pillow(image).pixels
+    image = to_pillow(Photo(low.numpy())).resize((width, height), Image.Resampling.LANCZOS)
+    return torch.from_numpy(from_pillow(image).pixels)
 
 
 def enlarge_nearest(low: Tensor, height: int, width: int) -> Tensor:
@@ -44,7 +43,9 @@ def enlarge_nearest(low: Tensor, height: int, width: int) -> Tensor:
 BASELINES = {"bicubic": enlarge_bicubic, "lanczos": enlarge_lanczos, "nearest": enlarge_nearest}
 
 
-def load_methods(models: Sequence[str], backend: Backend) -> tuple[dict[str, Enlarge], int]:
+def load_methods(
+    models: Sequence[str], device: str, precision: str
+) -> tuple[dict[str, Enlarge], int]:
     """Return bicubic and the models, by name, and the scale that they share.
 
     A model is a shipped name, a file, or one of the baselines. Raises EnhanceError if one is not
@@ -56,7 +57,8 @@ def load_methods(models: Sequence[str], backend: Backend) -> tuple[dict[str, Enl
         if model in BASELINES:
             methods[model] = from_interpolation(model)
         else:
-            engine = Engine(load_generator(find_weights(model))[0], backend)
+            options = UpscaleOptions(model=model, device=device, precision=precision)
+            engine = open_tiler(options)
             methods[model], scales[model] = from_engine(engine), engine.scale
     if len(set(scales.values())) > 1:
         listed = ", ".join(f"{model} ×{scale}" for model, scale in scales.items())
@@ -69,9 +71,9 @@ def from_interpolation(name: str) -> Enlarge:
     return lambda example: BASELINES[name](example.low_res, *example.original.shape[1:])
 
 
-def from_engine(engine: Engine) -> Enlarge:
+def from_engine(engine: Tiler) -> Enlarge:
     """Return a network as a method."""
-    return lambda example: engine.enlarge(example.low_res)
+    return lambda example: torch.from_numpy(engine.enlarge(example.low_res.numpy()))
 
 
 def from_folder(folder: Path, pairs: Sequence[Pair], root: Path) -> Enlarge:

@@ -58,9 +58,9 @@ def reduce_bicubic(original: Tensor, scale: int) -> Tensor:
 def reduce_lanczos(original: Tensor, scale: int) -> Tensor:
     """Reduce (3, H, W) uint8 as Pillow's antialiased Lanczos, as EnhanceNet's authors did."""
     _, height, width = original.shape
-    image = to_pillow(Photo(original))
+    image = to_pillow(Photo(original.numpy()))
     reduced = image.resize((width // scale, height // scale), Image.Resampling.LANCZOS)
-    return from_pillow(reduced).pixels
+    return torch.from_numpy(from_pillow(reduced).pixels)
 
 
 _MATLAB = "MATLAB-compatible bicubic"

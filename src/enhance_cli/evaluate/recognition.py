@@ -38,7 +38,7 @@ def measure_recognition(options: EvaluateOptions, on_image: OnImage) -> Results:
     """
     assert options.data is not None
     backend = pick_backend(options.device, options.precision)
-    methods, scale = load_methods(options.models, backend)
+    methods, scale = load_methods(options.models, options.device, options.precision)
     classifier = Classifier(options.classifier, dict(options.networks), metric_device(backend))
     labelled = find_labelled(options.data, options.labels, classifier.categories)
     scores: list[Score] = []
@@ -116,9 +116,10 @@ def centre(pixels: Tensor) -> Tensor:
     _, height, width = pixels.shape
     ratio = SHORT_SIDE / min(height, width)
     size = max(SHORT_SIDE, int(width * ratio)), max(SHORT_SIDE, int(height * ratio))
-    image = to_pillow(Photo(pixels)).resize(size, Image.Resampling.BILINEAR)
+    image = to_pillow(Photo(pixels.numpy())).resize(size, Image.Resampling.BILINEAR)
     left, top = ((side - SIDE) // 2 for side in size)
-    return from_pillow(image.crop((left, top, left + SIDE, top + SIDE))).pixels
+    cropped = from_pillow(image.crop((left, top, left + SIDE, top + SIDE)))
+    return torch.from_numpy(cropped.pixels)
 
 
 def find_labelled(data: Path, labels: Path | None, categories: Sequence[str]) -> dict[Path, int]:

@@ -100,7 +100,7 @@ def write_report(path: Path, results: Results, gallery: Gallery) -> None:
 
 def _encode(pixels: Tensor) -> bytes:
     file = io.BytesIO()
-    to_pillow(Photo(pixels)).save(file, "WEBP", lossless=True, quality=50)
+    to_pillow(Photo(pixels.numpy())).save(file, "WEBP", lossless=True, quality=50)
     return file.getvalue()
 
 

@@ -27,7 +27,7 @@ def measure_similarity(options: EvaluateOptions, on_image: OnImage) -> Results:
         options.metrics, protocol.colour, device, dict(options.networks)
     )
     data = options.data or folders.bundled_photographs()
-    methods, scale = load_methods(options.models, backend)
+    methods, scale = load_methods(options.models, options.device, options.precision)
     pairs, skipped = folders.match_pairs(data)
     if skipped and not options.skip_bad:
         raise EnhanceError(folders.name_all(skipped))

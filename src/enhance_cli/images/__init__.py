@@ -1,1 +1,1 @@
-"""Images: files and tensors, resampling, colour."""
+"""Images: files and arrays, resampling, colour."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
 from PIL import Image
 
 from enhance_cli.errors import EnhanceError
@@ -70,13 +70,13 @@ def decode_deep(image: Image.Image, data: bytes, name: object) -> Photo:
                 f"{name} has {pixels.bands} channels of type {pixels.format}: expected up to 4 "
                 "of 16 bits"
             )
-        levels = torch.frombuffer(bytearray(pixels.write_to_memory()), dtype=torch.uint16)
+        levels = np.frombuffer(bytearray(pixels.write_to_memory()), np.uint16)
     except vips.Error as error:
         raise EnhanceError(f"{name} cannot be decoded: {error}") from error
-    levels = levels.view(pixels.height, pixels.width, pixels.bands).permute(2, 0, 1)
+    levels = levels.reshape(pixels.height, pixels.width, pixels.bands).transpose(2, 0, 1)
     colours = 1 if pixels.bands < 3 else 3
     return Photo(
-        levels[:colours].expand(3, -1, -1).contiguous(),
+        levels[:colours].repeat(3 // colours, axis=0),
         levels[colours:] if pixels.bands > colours else None,
         colours == 1,
         icc_profile,
@@ -99,9 +99,9 @@ def encode_deep(photo: Photo, kind: str) -> bytes:
     vips = load_vips("the result")
     stacked = stack_channels(photo)  # (H, W, C)
     height, width, channels = stacked.shape
-    pixels = vips.Image.new_from_memory(
-        stacked.numpy().tobytes(), width, height, channels, "ushort"
-    ).copy(interpretation="grey16" if channels < 3 else "rgb16")
+    pixels = vips.Image.new_from_memory(stacked.tobytes(), width, height, channels, "ushort").copy(
+        interpretation="grey16" if channels < 3 else "rgb16"
+    )
     save = {"PNG": pixels.pngsave_buffer, "TIFF": pixels.tiffsave_buffer}[kind]
     try:
         encoded: bytes = save(keep="none", **_SETTINGS[kind])

@@ -1,4 +1,4 @@
-"""Photographs as files: found, and decoded with what a tensor cannot hold."""
+"""Photographs as files: found, and decoded with what an array cannot hold."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from PIL import Image, UnidentifiedImageError
-from torch import Tensor
 
 from enhance_cli.config import IMAGE_SUFFIXES, MAX_PIXELS
 from enhance_cli.errors import EnhanceError
@@ -23,6 +22,9 @@ from enhance_cli.images.deep import avif_bits, bits_a_channel, decode_deep
 from enhance_cli.images.formats import Contents
 from enhance_cli.images.metadata import ORIENTATION
 from enhance_cli.images.photo import Photo, from_pillow, to_pillow
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Photo", "from_pillow", "to_pillow"]  # what other rooms take from here as well
 
@@ -97,10 +99,12 @@ def read_frames(path: Path, *, every: bool = False, max_pixels: int = MAX_PIXELS
 
 def read_pixels(path: Path) -> Tensor:
     """Return the upright RGB pixels of a file, (3, H, W) uint8. Raises as `read_photo`."""
+    import torch  # what only reads and writes photographs does without it
+
     photo = read_photo(path)
     if photo.is_deep:
         raise EnhanceError(f"{path} has 16 bits a channel: expected 8")
-    return photo.pixels
+    return torch.from_numpy(photo.pixels)
 
 
 def read_size(path: Path) -> tuple[int, int]:

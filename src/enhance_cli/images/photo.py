@@ -1,19 +1,22 @@
-"""A photograph in memory: what a file holds, as tensors and metadata."""
+"""A photograph in memory: what a file holds, as arrays and metadata."""
 
 from __future__ import annotations
 
 import io
 import logging
 from dataclasses import dataclass, replace
+from typing import Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
-from torch import Tensor
 
 from enhance_cli.images.metadata import metadata_of
 
-PEAK = {torch.uint8: 255, torch.uint16: 65_535}
-"""White, by the type that levels are kept in."""
+Levels = NDArray[np.unsignedinteger[Any]]
+"""Whole levels, (C, H, W), in uint8 or uint16: white is the greatest of the type."""
+
+DEEP = np.dtype(np.uint16)
 
 _log = logging.getLogger(__name__)
 
@@ -27,8 +30,8 @@ class Photo:
     what is written back; `exif` is without a format's own prefix.
     """
 
-    pixels: Tensor
-    alpha: Tensor | None = None
+    pixels: Levels
+    alpha: Levels | None = None
     is_grey: bool = False
     icc_profile: bytes | None = None
     exif: bytes | None = None
@@ -46,7 +49,7 @@ class Photo:
     @property
     def is_deep(self) -> bool:
         """Whether it has 16 bits a channel."""
-        return self.pixels.dtype == torch.uint16
+        return self.pixels.dtype == DEEP
 
 
 def from_pillow(image: Image.Image) -> Photo:
@@ -60,13 +63,13 @@ def from_pillow(image: Image.Image) -> Photo:
     is_grey = upright.mode in ("1", "L", "LA", "La")
     alpha = None
     if upright.has_transparency_data:
-        alpha = _to_tensor(upright.convert("RGBA").getchannel("A"))
+        alpha = _to_array(upright.convert("RGBA").getchannel("A"))
     if upright.mode == "CMYK":
         upright, icc_profile = _from_cmyk(upright, icc_profile), None
     elif upright.mode == "LAB":
         icc_profile = None
     return Photo(
-        _to_tensor(upright.convert("RGB")),
+        _to_array(upright.convert("RGB")),
         alpha,
         is_grey,
         icc_profile,
@@ -91,10 +94,10 @@ def _from_cmyk(image: Image.Image, profile: bytes | None) -> Image.Image:
     return converted
 
 
-def _to_tensor(image: Image.Image) -> Tensor:
-    """Copy an 8-bit image into a tensor (C, H, W)."""
-    data = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
-    return data.view(image.height, image.width, -1).permute(2, 0, 1)
+def _to_array(image: Image.Image) -> Levels:
+    """Copy an 8-bit image into an array (C, H, W)."""
+    levels: Levels = np.array(image).reshape(image.height, image.width, -1).transpose(2, 0, 1)
+    return levels
 
 
 def to_pillow(photo: Photo) -> Image.Image:
@@ -103,22 +106,32 @@ def to_pillow(photo: Photo) -> Image.Image:
     stacked = stack_channels(photo)
     height, width, channels = stacked.shape
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
-    return Image.frombytes(mode, (width, height), stacked.numpy().tobytes())
+    return Image.frombytes(mode, (width, height), stacked.tobytes())
 
 
-def stack_channels(photo: Photo) -> Tensor:
+def stack_channels(photo: Photo) -> Levels:
     """Return what a file holds, (H, W, C): grey or RGB, then alpha where there is one."""
     channels = [_grey(photo.pixels) if photo.is_grey else photo.pixels]
     if photo.alpha is not None:
         channels.append(photo.alpha)
-    return torch.cat(channels).permute(1, 2, 0).contiguous()
+    stacked: Levels = np.concatenate(channels).transpose(1, 2, 0)
+    return stacked
 
 
-def _grey(pixels: Tensor) -> Tensor:
+def _grey(pixels: Levels) -> Levels:
     """Average RGB that is nearly grey into one channel, (1, H, W)."""
-    return pixels.float().mean(dim=0, keepdim=True).round().to(pixels.dtype)
+    mean = pixels.mean(axis=0, keepdims=True, dtype=np.float32)
+    grey: Levels = np.rint(mean).astype(pixels.dtype)
+    return grey
 
 
-def enlarged(photo: Photo, pixels: Tensor, alpha: Tensor | None) -> Photo:
+def to_levels(image: NDArray[np.floating[Any]], levels: np.dtype[Any]) -> Levels:
+    """Round floats in [0, 1] to levels of uint8 or uint16."""
+    white = np.iinfo(levels).max
+    rounded: Levels = np.rint(image * white).clip(0, white).astype(levels)
+    return rounded
+
+
+def enlarged(photo: Photo, pixels: Levels, alpha: Levels | None) -> Photo:
     """Return the photograph with new pixels and alpha, and all else that it had."""
     return replace(photo, pixels=pixels, alpha=alpha)

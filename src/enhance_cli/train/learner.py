@@ -18,7 +18,8 @@ from enhance_cli.model.device import Backend
 from enhance_cli.model.features import load_features
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.losses import CombinedLoss, gradient_norms
-from enhance_cli.model.weights import find_weights, load_generator
+from enhance_cli.model.shipped import find_weights
+from enhance_cli.model.weights import load_generator
 from enhance_cli.train.adversary import Adversary, NotFiniteError
 from enhance_cli.train.degradation import degrade
 from enhance_cli.train.muon import Muon

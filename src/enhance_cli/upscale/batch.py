@@ -19,14 +19,16 @@ from enhance_cli.images.deep import load_vips
 from enhance_cli.images.encode import Encoding, encode
 from enhance_cli.images.files import STANDARD_STREAM, read_contents, read_frames
 from enhance_cli.images.formats import Contents, check_holds, contents_of
-from enhance_cli.upscale.engine import Engine, memory_for
+from enhance_cli.images.photo import DEEP
 from enhance_cli.upscale.enlarge import enlarge_photo, target_size
 from enhance_cli.upscale.ledger import Ledger, fingerprint
+from enhance_cli.upscale.memory import memory_for
 from enhance_cli.upscale.plan import Job
+from enhance_cli.upscale.tiler import Tiler
 
 _DECIDE_THE_RESULT = (
-    "precision", "scale", "width", "height", "quality", "lossless", "background", "frames",
-    "consistent",
+    "precision", "runtime", "scale", "width", "height", "consistent",
+    "quality", "lossless", "background", "frames",
 )  # fmt: skip
 
 
@@ -72,9 +74,7 @@ class Batch:
             raise EnhanceError(f"{job.target} exists; use --overwrite to replace it")
         return made == fingerprint(job.source, self.settings)
 
-    def run(
-        self, engine: Engine, on_progress: Callable[[Job, int, int], None]
-    ) -> Iterator[Outcome]:
+    def run(self, engine: Tiler, on_progress: Callable[[Job, int, int], None]) -> Iterator[Outcome]:
         """Enlarge one photograph after another; one that fails does not end the rest.
 
         What the headers tell not to be possible fails before work starts. Calls
@@ -85,7 +85,7 @@ class Batch:
         possible = []
         for job in self.jobs:
             try:
-                self._check_header(job, engine.scale)
+                self._check_header(job, engine)
                 possible.append(job)
             except EnhanceError as error:
                 yield Outcome(job, error=_named(job, error))
@@ -99,21 +99,25 @@ class Batch:
                 seconds = time.monotonic() - started
                 yield Outcome(job, seconds=seconds, error=_named(job, error))
 
-    def _check_header(self, job: Job, scale: int) -> None:
+    def _check_header(self, job: Job, engine: Tiler) -> None:
         if job.source == STANDARD_STREAM:
             return
         contents = read_contents(job.source)
         if contents.is_deep:
             load_vips(job.source)
         frames = contents.frames if self.options.frames else 1
-        self._check(job, replace(contents, frames=frames), scale)
+        self._check(job, replace(contents, frames=frames), engine)
 
-    def _check(self, job: Job, contents: Contents, scale: int) -> tuple[int, int]:
-        """Return the result's size. Raises EnhanceError if its format cannot hold it."""
+    def _check(self, job: Job, contents: Contents, engine: Tiler) -> None:
+        """Raise EnhanceError if the network or the format cannot hold the picture."""
+        if contents.is_deep and engine.deepest != DEEP:
+            raise EnhanceError(
+                f"{job.source} has 16 bits a channel, and {self.options.model} takes 8: export it "
+                "without --io uint8"
+            )
         has_alpha = contents.has_alpha and self.options.background is None
-        size = self._target_size(contents.size, scale)
+        size = self._target_size(contents.size, engine.scale)
         check_holds(job.format, replace(contents, size=size, has_alpha=has_alpha), job.target)
-        return size
 
     def _target_size(self, size: tuple[int, int], scale: int) -> tuple[int, int]:
         return target_size(
@@ -124,14 +128,14 @@ class Batch:
         )
 
     def _run_one(
-        self, job: Job, engine: Engine, on_progress: Callable[[Job, int, int], None]
+        self, job: Job, engine: Tiler, on_progress: Callable[[Job, int, int], None]
     ) -> tuple[tuple[int, int], tuple[int, int]]:
         """Return the size of the photograph and of the result."""
         made = fingerprint(job.source, self.settings) if self.ledger else ""
         frames = read_frames(
             job.source, every=self.options.frames, max_pixels=self.options.max_pixels
         )
-        self._check(job, contents_of(frames), engine.scale)
+        self._check(job, contents_of(frames), engine)
         results = []
         for frame in frames:
             result = enlarge_photo(
@@ -164,9 +168,10 @@ class Batch:
 
 def _settings(options: UpscaleOptions, weights: Path) -> dict[str, Any]:
     """Return all that decides what a result looks like, beside the photograph."""
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    files = [weights, weights.with_suffix(".bin")]  # where OpenVINO's graphs have theirs
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files if file.is_file()))
     chosen = asdict(options)
-    return {"weights": digest} | {name: chosen[name] for name in _DECIDE_THE_RESULT}
+    return {"weights": digest.hexdigest()} | {name: chosen[name] for name in _DECIDE_THE_RESULT}
 
 
 def _named(job: Job, error: EnhanceError) -> str:

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from PIL import Image
 
-from enhance_cli.config import DEFAULT_MODEL, LARGEST_SCALE
+from enhance_cli.config import DEFAULT_MODEL, LARGEST_SCALE, UpscaleOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.alpha import fill_unseen
 from enhance_cli.images.deep import bits_a_channel
-from enhance_cli.images.photo import PEAK, Photo, enlarged, from_pillow, to_pillow
-from enhance_cli.images.resize import to_size
-from enhance_cli.model.device import pick_backend
-from enhance_cli.model.weights import find_weights, load_generator
-from enhance_cli.upscale.engine import Engine, memory_for, to_levels
-
-if TYPE_CHECKING:
-    from PIL import Image
+from enhance_cli.images.photo import (
+    Levels,
+    Photo,
+    enlarged,
+    from_pillow,
+    to_levels,
+    to_pillow,
+)
+from enhance_cli.upscale.exported import open_tiler
+from enhance_cli.upscale.memory import check_memory, memory_for
+from enhance_cli.upscale.tiler import Tiler
 
 
 def target_size(
@@ -56,7 +58,7 @@ def count_passes(size: tuple[int, int], target: tuple[int, int], scale: int) -> 
 
 
 def enlarge_photo(
-    engine: Engine,
+    engine: Tiler,
     photo: Photo,
     target: tuple[int, int] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
@@ -71,9 +73,10 @@ def enlarge_photo(
     passes = count_passes(photo.size, (width, height), engine.scale)
     reached = tuple(side * engine.scale**passes for side in photo.size)
     fits = reached == (width, height)
-    levels = photo.pixels.dtype if fits else torch.uint16
-    _check_memory(3 * reached[0] * reached[1] * levels.itemsize, f"{width}×{height}")
-    with memory_for(f"a result of {width}×{height}"):
+    levels = photo.pixels.dtype if fits else engine.deepest
+    what = f"a result of {width}×{height}"
+    check_memory(3 * reached[0] * reached[1] * levels.itemsize, what)
+    with memory_for(what):
         source = fill_unseen(photo)
         pixels = _run_network(engine, source, passes, levels, on_progress)
         if not fits:
@@ -84,26 +87,14 @@ def enlarge_photo(
     return enlarged(photo, pixels, alpha)
 
 
-def _check_memory(needed: int, what: str) -> None:
-    """Raise EnhanceError for a canvas that the machine cannot hold: the system kills who tries."""
-    if not hasattr(os, "sysconf"):  # Windows, which refuses instead
-        return
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > there:
-        raise EnhanceError(
-            f"not enough memory for a result of {what}: it takes {needed / 2**30:.1f} GiB on the "
-            f"way, and there are {there / 2**30:.1f}; choose a smaller --scale"
-        )
-
-
 def _run_network(
-    engine: Engine,
-    pixels: Tensor,
+    engine: Tiler,
+    pixels: Levels,
     passes: int,
-    levels: torch.dtype,
+    levels: np.dtype[Any],
     on_progress: Callable[[int, int], None] | None,
-) -> Tensor:
-    """Return the pixels enlarged so many times; between the passes they have 16 bits."""
+) -> Levels:
+    """Return the pixels enlarged so many times; between the passes they are as deep as can be."""
     one = pixels.shape[1] * pixels.shape[2]
     sizes = [one * engine.scale ** (2 * index) for index in range(passes)]
     for index in range(passes):
@@ -113,17 +104,21 @@ def _run_network(
             if on_progress:
                 on_progress(before + done, sum(sizes))
 
-        pixels = engine.enlarge(pixels, report, levels if index == passes - 1 else torch.uint16)
+        pixels = engine.enlarge(pixels, report, levels if index == passes - 1 else engine.deepest)
     return pixels
 
 
-def resample(canvas: Tensor, height: int, width: int, levels: torch.dtype) -> Tensor:
-    """Resample (C, H, W) levels to (C, height, width), channel by channel to save memory."""
-    channels = []
-    for channel in canvas:
-        floats = channel[None, None].float().div(PEAK[canvas.dtype])
-        channels.append(to_levels(to_size(floats, height, width)[0], levels))
-    return torch.cat(channels)
+def resample(canvas: Levels, height: int, width: int, levels: np.dtype[Any]) -> Levels:
+    """Resample (C, H, W) levels to (C, height, width): antialiased bicubic, in floats.
+
+    Channel by channel, to save memory.
+    """
+    resampled = np.empty((len(canvas), height, width), levels)
+    for channel, target in zip(canvas, resampled, strict=True):
+        floats = Image.fromarray(channel.astype(np.float32))
+        image = floats.resize((width, height), Image.Resampling.BICUBIC)
+        target[:] = to_levels(np.asarray(image) / np.iinfo(canvas.dtype).max, levels)
+    return resampled
 
 
 class Upscaler:
@@ -137,8 +132,9 @@ class Upscaler:
         precision: str = "auto",
         tile: int | None = None,
     ) -> None:
-        generator, self.provenance = load_generator(find_weights(model))
-        self.engine = Engine(generator, pick_backend(device, precision), tile)
+        self.engine = open_tiler(
+            UpscaleOptions(model=model, device=device, precision=precision, tile=tile)
+        )
 
     def __call__(self, image: Image.Image) -> Image.Image:
         """Return the image enlarged, upright, in mode L, LA, RGB or RGBA.

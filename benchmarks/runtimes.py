@@ -1,0 +1,82 @@
+"""PyTorch, onnxruntime and OpenVINO against each other, in one run: shell to file, and tiles."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+
+from enhance_cli.config import ExportOptions, UpscaleOptions
+from enhance_cli.evaluate.pairs import bundled_photographs
+from enhance_cli.export.write import export
+from enhance_cli.images.files import read_photo
+from enhance_cli.model.shipped import find_weights
+from enhance_cli.model.weights import load_generator
+from enhance_cli.upscale.exported import open_tiler
+
+RUNTIMES = ("torch", "onnxruntime", "openvino")
+TILES = (64, 96, 128, 256, 0)
+
+
+def best_of(rounds: int, runs: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Return the shortest time of each, in seconds; they take turns, so that noise is shared."""
+    best = dict.fromkeys(runs, float("inf"))
+    for _ in range(rounds):
+        for name, run in runs.items():
+            started = time.perf_counter()
+            run()
+            best[name] = min(best[name], time.perf_counter() - started)
+    return best
+
+
+def report(title: str, seconds: dict[str, float]) -> None:
+    """Print each time, and how many times as fast as the first it is."""
+    print(f"\n{title}")  # noqa: T201  a script's results
+    first = next(iter(seconds.values()))
+    for name, value in seconds.items():
+        print(f"  {name:36} {value:7.3f} s  ×{first / value:.2f}")  # noqa: T201
+
+
+def from_shell(photo: Path, model: str, runtime: str) -> Callable[[], object]:
+    """Return a run of the whole command."""
+    target = photo.with_name("out.png")
+    command = [sys.executable, "-m", "enhance_cli", "upscale", str(photo), "-o", str(target),
+               "--overwrite", "--model", model, "--runtime", runtime]  # fmt: skip
+    return lambda: subprocess.run(command, check=True, capture_output=True)
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--size", type=int, default=512, help="side of the tiled photograph")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        exported, photo, large = (Path(name) / file for file in ("e.onnx", "in.png", "large.png"))
+        generator, provenance = load_generator(find_weights("e"))
+        export(generator, provenance, exported, ExportOptions())
+        with Image.open(bundled_photographs() / "dog.webp") as image:
+            image.convert("RGB").resize((256, 256)).save(photo)
+            image.convert("RGB").resize((chosen.size, chosen.size)).save(large)
+        models = {runtime: "e" if runtime == "torch" else str(exported) for runtime in RUNTIMES}
+        shell = {runtime: from_shell(photo, model, runtime) for runtime, model in models.items()}
+        report("256² from shell to file", best_of(chosen.rounds, shell))
+        pixels = read_photo(large).pixels
+        for tile in TILES:
+            runs: dict[str, Callable[[], object]] = {}
+            for runtime, model in models.items():
+                tiler = open_tiler(UpscaleOptions(model=model, runtime=runtime, tile=tile))
+                runs[f"{runtime}: {tiler}"] = lambda tiler=tiler: tiler.enlarge(pixels)  # type: ignore[misc]
+            report(
+                f"{chosen.size}² in tiles of {tile or 'everything'}", best_of(chosen.rounds, runs)
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""`enhance export`: weights in, a file for another runtime out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from enhance_cli.config import EXPORT_IO, ExportOptions
+from enhance_cli.errors import EnhanceError
+
+if TYPE_CHECKING:
+    from enhance_cli.model.generator import Generator
+
+_DEFAULTS = ExportOptions()
+
+
+@click.command()
+@click.option(
+    "--model",
+    default=_DEFAULTS.model,
+    show_default=True,
+    help="A shipped network, a .safetensors file, or the folder of a run.",
+)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="File; the extension decides the format: .onnx, .pt2, .safetensors, .xml (OpenVINO).",
+)
+@click.option(
+    "--io",
+    type=click.Choice(EXPORT_IO),
+    default=_DEFAULTS.io,
+    show_default=True,
+    help="float: (N, 3, H, W) in [0, 1]; uint8: (N, H, W, 3) pixels, ready for any photograph.",
+)
+@click.option("--fp16", is_flag=True, help="Halve the file: weights and layers in fp16.")
+@click.option(
+    "--ema/--no-ema",
+    default=_DEFAULTS.ema,
+    show_default=True,
+    help="Of a run: its averaged weights, or its last ones.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
+def export(output: Path, **values: Any) -> None:
+    """Write a network for another runtime, and prove that it computes the same.
+
+    Any number of images of any size go in. The file is compared with PyTorch before it appears.
+    """
+    from enhance_cli.export import write
+
+    options = ExportOptions(**values)
+    generator, provenance = _load(options)
+    proof = write.export(generator, provenance, output, options)
+    click.echo(output)
+    click.echo(proof, err=True)
+
+
+def _load(options: ExportOptions) -> tuple[Generator, dict[str, Any]]:
+    from enhance_cli.model.shipped import find_weights
+    from enhance_cli.model.weights import load_generator
+    from enhance_cli.train.checkpoint import Checkpoint
+
+    run = Path(options.model)
+    if run.is_dir():
+        generator, provenance = load_generator(run / "generator.safetensors")
+        if not options.ema:
+            Checkpoint(run).restore_module("generator", generator)
+            provenance["averaged"] = False
+        return generator, provenance
+    if not options.ema:
+        raise EnhanceError(f"--no-ema wants the folder of a run, and {run} is none")
+    return load_generator(find_weights(options.model))

@@ -1,0 +1,119 @@
+"""The formats: each is written to an open file and loaded from it again, to be proved."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO
+
+import torch
+from safetensors.torch import save
+
+from enhance_cli.config import ExportOptions
+from enhance_cli.errors import EnhanceError
+from enhance_cli.export.graph import graph_of, trace
+from enhance_cli.export.proof import Run
+from enhance_cli.model.generator import Generator
+from enhance_cli.model.weights import load_generator
+from enhance_cli.upscale.runtime import (
+    INPUT,
+    OUTPUT,
+    Network,
+    import_extra,
+    open_onnx,
+    open_openvino,
+)
+
+
+def write_onnx(
+    generator: Generator, options: ExportOptions, metadata: dict[str, str], file: BinaryIO
+) -> Run:
+    """Write ONNX with its weights inside, and load it into onnxruntime."""
+    import_extra("onnxruntime")
+    file.write(onnx_bytes(generator, options, metadata))
+    file.flush()
+    return _run_of(open_onnx(Path(file.name)))
+
+
+def onnx_bytes(generator: Generator, options: ExportOptions, metadata: dict[str, str]) -> bytes:
+    """Return the network as ONNX, by PyTorch's exporter for `torch.export` graphs.
+
+    Raises EnhanceError if a library is missing or the exporter fails.
+    """
+    import_extra("onnx")
+    import_extra("onnxscript")
+    try:
+        program = torch.onnx.export(
+            trace(graph_of(generator, options), options.io),
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    except torch.onnx.OnnxExporterError as error:  # its libraries do not fit together
+        raise EnhanceError(f"PyTorch {torch.__version__} cannot export to ONNX: {error}") from error
+    assert program is not None
+    for node in program.model.graph:
+        node.metadata_props.clear()  # where in PyTorch it came from
+    program.model.metadata_props.clear()
+    program.model.metadata_props.update(metadata)
+    proto = program.model_proto
+    del proto.graph.value_info[:]  # shapes in the tracer's names of the axes
+    _name_axes(proto.graph.input[0], "batch", "height", "width")
+    _name_axes(proto.graph.output[0], "batch", "enlarged_height", "enlarged_width")
+    return bytes(proto.SerializeToString())
+
+
+def _name_axes(value: Any, *names: str) -> None:
+    """Name the open axes of an input or output, for whoever looks at the file."""
+    axes = [axis for axis in value.type.tensor_type.shape.dim if axis.dim_param]
+    for axis, name in zip(axes, names, strict=True):
+        axis.dim_param = name
+
+
+def write_openvino(
+    generator: Generator,
+    options: ExportOptions,
+    metadata: dict[str, str],
+    file: BinaryIO,
+    weights: BinaryIO,
+) -> Run:
+    """Write OpenVINO's two files, converted from ONNX, and load them in fp32."""
+    ov = import_extra("openvino")
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        source, target = Path(folder) / "x.onnx", Path(folder) / "x.xml"
+        source.write_bytes(onnx_bytes(generator, options, metadata))
+        ov.save_model(ov.Core().read_model(source), target, compress_to_fp16=False)
+        file.write(target.read_bytes())
+        weights.write(target.with_suffix(".bin").read_bytes())
+        return _run_of(open_openvino(target, "fp32"))
+
+
+def _run_of(network: Network) -> Run:
+    return lambda image: torch.from_numpy(network.run(image.numpy()))
+
+
+def write_pt2(
+    generator: Generator, options: ExportOptions, metadata: dict[str, str], file: BinaryIO
+) -> Run:
+    """Write PyTorch's own graph, with the metadata in it as `enhance.json`, and load it."""
+    program = trace(graph_of(generator, options), options.io)
+    torch.export.save(program, file, extra_files={"enhance.json": json.dumps(metadata)})
+    file.seek(0)
+    return torch.export.load(file).module()
+
+
+def write_safetensors(
+    generator: Generator, options: ExportOptions, metadata: dict[str, str], file: BinaryIO
+) -> Run:
+    """Write the weights alone, as `enhance` itself reads them, and load them."""
+    if options.io != "float":
+        raise EnhanceError("a .safetensors file holds weights and no graph: leave --io out")
+    dtype = torch.float16 if options.fp16 else torch.float32
+    tensors = {name: value.to(dtype) for name, value in generator.state_dict().items()}
+    file.write(save(tensors, metadata))
+    file.flush()
+    loaded, _ = load_generator(Path(file.name))
+    return loaded

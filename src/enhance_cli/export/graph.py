@@ -1,0 +1,88 @@
+"""The network as a graph for any batch, height and width, with what its users must know."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+import enhance_cli
+from enhance_cli.config import ExportOptions
+from enhance_cli.model.generator import MEAN, Generator
+
+TRACED = (2, 24, 40)  # images, rows and columns; nothing in the graph depends on them
+
+
+class PixelGraph(nn.Module):
+    """A generator from 8-bit pixels to 8-bit pixels: no pre- or post-processing is left."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Enlarge (N, H, W, 3) uint8 RGB to (N, scale*H, scale*W, 3) uint8."""
+        return to_levels(self.generator, image).round().to(torch.uint8)
+
+
+def to_levels(generator: Generator, image: Tensor) -> Tensor:
+    """Enlarge (N, H, W, 3) uint8 RGB to (N, scale*H, scale*W, 3) in 0 to 255, unrounded."""
+    x = image.permute(0, 3, 1, 2).float().div(255)
+    levels: Tensor = generator(x).mul(255).clamp(0, 255)
+    return levels.permute(0, 2, 3, 1)
+
+
+def graph_of(generator: Generator, options: ExportOptions) -> nn.Module:
+    """Return what is exported: the generator with the input and output that were asked for."""
+    chosen = copy.deepcopy(generator).half() if options.fp16 else generator
+    return PixelGraph(chosen) if options.io == "uint8" else chosen
+
+
+def random_image(io: str, batch: int, height: int, width: int) -> Tensor:
+    """Return noise in the shape and type of the graph's input, the same at every call."""
+    source = torch.Generator().manual_seed(height * width)
+    if io == "uint8":
+        shape = (batch, height, width, 3)
+        return torch.randint(0, 256, shape, dtype=torch.uint8, generator=source)
+    return torch.rand((batch, 3, height, width), generator=source)
+
+
+def trace(graph: nn.Module, io: str) -> ExportedProgram:
+    """Return the graph with batch, height and width left open, and no path of this machine."""
+    axes = (1, 2) if io == "uint8" else (2, 3)
+    program = torch.export.export(
+        graph,
+        (random_image(io, *TRACED),),
+        dynamic_shapes=({0: Dim("batch"), axes[0]: Dim("height"), axes[1]: Dim("width")},),
+        strict=False,
+        prefer_deferred_runtime_asserts_over_guards=True,  # 4·H is not provably trunc(4.0·H)
+    )
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)
+    return program
+
+
+def describe(
+    generator: Generator, options: ExportOptions, provenance: dict[str, Any]
+) -> dict[str, str]:
+    """Return the metadata that travels in an exported file.
+
+    `scale` and `halo` are all that tiling needs; `mean` is subtracted inside the graph.
+    """
+    return {
+        "made_by": f"enhance {enhance_cli.__version__}",
+        "io": options.io,
+        "layout": "NHWC" if options.io == "uint8" else "NCHW",
+        "precision": "fp16" if options.fp16 else "fp32",
+        "scale": str(generator.scale),
+        "halo": str(generator.halo),
+        "mean": json.dumps(MEAN),
+        "licence": str(provenance.get("licence", "not stated")),
+        "dimensions": json.dumps(asdict(generator.dimensions)),
+        "provenance": json.dumps(provenance, sort_keys=True),
+    }

@@ -1,0 +1,67 @@
+"""Proof that an exported file computes what PyTorch computes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from enhance_cli.config import ExportOptions
+from enhance_cli.errors import EnhanceError
+from enhance_cli.export.graph import random_image, to_levels
+from enhance_cli.model.generator import Generator
+
+PROVED = ((1, 1, 1), (1, 37, 53), (3, 5, 18))  # images, rows and columns: none as traced
+FP32_TOLERANCE = 0.025  # 8-bit levels: 1e-4 of values in [0, 1]
+FP16_TOLERANCE = 1.0  # 8-bit levels
+ROUNDING = 0.5  # levels that 8-bit output is away from the unrounded value
+
+Run = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The greatest difference found between an exported file and PyTorch, in levels of 255."""
+
+    difference: float
+    tolerance: float
+
+    def __str__(self) -> str:
+        sizes = ", ".join(f"{images}×{height}×{width}" for images, height, width in PROVED)
+        return (
+            f"at most {self.difference:.3g} levels of 255 away from PyTorch in fp32, at {sizes} "
+            f"(allowed: {self.tolerance:.3g})"
+        )
+
+
+def prove(generator: Generator, options: ExportOptions, run: Run) -> Proof:
+    """Compare a loaded file with the generator in fp32, at sizes that were not traced.
+
+    8-bit output is compared with what it was rounded from. Raises EnhanceError if the difference
+    is beyond the tolerance or not a number, or the shape or the type is another.
+    """
+    with torch.inference_mode():
+        difference = max(_difference(generator, options.io, run, *size) for size in PROVED)
+    tolerance = FP16_TOLERANCE if options.fp16 else FP32_TOLERANCE
+    if options.io == "uint8":
+        tolerance += ROUNDING
+    proof = Proof(difference, tolerance)
+    if proof.difference > proof.tolerance:
+        raise EnhanceError(f"the exported network computes something else: {proof}")
+    return proof
+
+
+def _difference(
+    generator: Generator, io: str, run: Run, images: int, height: int, width: int
+) -> float:
+    image = random_image(io, images, height, width)
+    expected = to_levels(generator, image) if io == "uint8" else generator(image).double().mul(255)
+    found = run(image)
+    if found.shape != expected.shape or found.dtype != image.dtype:
+        return math.inf
+    levels = found.double() if io == "uint8" else found.double().mul(255)
+    difference = float((levels - expected).abs().max())
+    return difference if math.isfinite(difference) else math.inf

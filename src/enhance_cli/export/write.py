@@ -1,0 +1,51 @@
+"""Writing a network for another runtime: a file appears when it is proved, and not before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from enhance_cli.atomic import replacing
+from enhance_cli.config import ExportOptions
+from enhance_cli.errors import EnhanceError
+from enhance_cli.export import formats
+from enhance_cli.export.graph import describe
+from enhance_cli.export.proof import Proof, Run, prove
+from enhance_cli.model.generator import Generator
+
+_FORMATS: dict[str, Callable[..., Run]] = {
+    ".onnx": formats.write_onnx,
+    ".pt2": formats.write_pt2,
+    ".safetensors": formats.write_safetensors,
+    ".xml": formats.write_openvino,
+}
+
+
+def export(
+    generator: Generator, provenance: dict[str, Any], path: Path, options: ExportOptions
+) -> Proof:
+    """Write the generator in the format that the extension of `path` names.
+
+    Exported equals trained: the file is loaded in its runtime and compared with PyTorch at three
+    sizes, before it gets its name. Beyond the tolerance nothing is left under that name. Raises
+    EnhanceError, also if the extension is unknown, a library is missing or the target cannot be
+    written.
+    """
+    write = _FORMATS.get(path.suffix.lower())
+    if write is None:
+        raise EnhanceError(
+            f"cannot write {path}: unknown extension {path.suffix!r}, "
+            f"expected one of {', '.join(_FORMATS)}"
+        )
+    names = [path, path.with_suffix(".bin")] if path.suffix.lower() == ".xml" else [path]
+    for name in names:
+        if name.is_dir():
+            raise EnhanceError(f"{name} is a folder; choose another output")
+        if name.exists() and not options.overwrite:
+            raise EnhanceError(f"{name} exists; use --overwrite to replace it")
+    with ExitStack() as stack:  # the last file is the first to get its name
+        files = [stack.enter_context(replacing(name)) for name in names]
+        run = write(generator, options, describe(generator, options, provenance), *files)
+        return prove(generator, options, run)

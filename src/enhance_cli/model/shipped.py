@@ -1,0 +1,38 @@
+"""The files of weights that `--model` means. No torch: an exported network is found without it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import enhance_cli
+from enhance_cli.errors import EnhanceError
+
+_PREFIX = "enet-"
+
+
+def weights_folder() -> Path:
+    """Return the folder of the shipped weights, in an installed wheel or in a checkout."""
+    package = Path(enhance_cli.__file__).parent
+    installed = package / "weights"
+    return installed if installed.is_dir() else package.parents[1] / "weights"
+
+
+def shipped_models() -> dict[str, Path]:
+    """Return the models that come with the tool, by the name that `--model` takes."""
+    files = sorted(weights_folder().glob(f"{_PREFIX}*.safetensors"))
+    return {file.stem.removeprefix(_PREFIX): file for file in files}
+
+
+def find_weights(model: str) -> Path:
+    """Return the file that `--model` means: a shipped name in any case, or a path.
+
+    Raises EnhanceError, with the names there are, if it is neither.
+    """
+    shipped = shipped_models()
+    name = model.lower().removeprefix(_PREFIX)
+    if name in shipped:
+        return shipped[name]
+    if Path(model).is_file():
+        return Path(model)
+    names = ", ".join(shipped) or "none"
+    raise EnhanceError(f"no model {model!r}: neither a file nor one of those shipped ({names})")

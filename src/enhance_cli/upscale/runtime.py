@@ -1,0 +1,131 @@
+"""Exported networks in onnxruntime and OpenVINO: what `enhance export` wrote, without PyTorch."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from enhance_cli.config import EXPORT_IO, PRECISIONS
+from enhance_cli.errors import EnhanceError
+from enhance_cli.images.photo import to_levels
+
+INPUT, OUTPUT = "image", "enlarged"  # of every exported graph
+EXTRAS = {
+    "onnx": "export",
+    "onnxruntime": "export",
+    "onnxscript": "export",
+    "openvino": "openvino",
+}
+_OPENVINO_TYPES = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+_FRONTENDS = {".onnx": "onnx", ".xml": "ir"}
+
+
+@dataclass(frozen=True)
+class Network:
+    """An exported network, loaded and ready to run.
+
+    `run` computes `enlarged` from `image`, in the layout and type that the file was exported
+    with; `metadata` is what the exporter wrote into it; `failure` is what the runtime raises.
+    """
+
+    runtime: str
+    precision: str
+    metadata: dict[str, str]
+    run: Callable[[NDArray[Any]], NDArray[Any]]
+    failure: type[Exception]
+
+    def enlarge(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Enlarge (3, H, W) in [0, 1] to (3, scale*H, scale*W), at once."""
+        estimate: NDArray[np.float32]
+        if self.metadata["io"] == "float":
+            estimate = self.run(image[None])[0]
+        else:
+            pixels = to_levels(image, np.dtype(np.uint8)).transpose(1, 2, 0)  # (H, W, 3)
+            estimate = self.run(pixels[None])[0].transpose(2, 0, 1) / np.float32(255)
+        return estimate
+
+
+def import_extra(name: str) -> Any:
+    """Import a library that only an extra brings. Raises EnhanceError with the command for it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        command = f"pip install 'enhance-cli[{EXTRAS[name]}]'"
+        raise EnhanceError(f"{name} is not installed; it comes with {command}") from error
+
+
+def open_onnx(path: Path) -> Network:
+    """Load an exported network into onnxruntime, on the CPU, in the precision of the file.
+
+    Raises EnhanceError if onnxruntime is missing or the file is not an exported network.
+    """
+    ort = import_extra("onnxruntime")
+    state = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
+    refusals = (state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf,
+                state.NoSuchFile, state.NotImplemented, state.RuntimeException)  # fmt: skip
+    options = ort.SessionOptions()
+    options.log_severity_level = 3  # errors; warnings are about the graph, not for users
+    try:
+        session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except refusals as error:
+        raise EnhanceError(f"{path} is damaged or not an ONNX file ({error})") from error
+    metadata: dict[str, str] = session.get_modelmeta().custom_metadata_map
+    _check_metadata(path, metadata)
+    return Network(
+        "onnxruntime",
+        metadata["precision"],
+        metadata,
+        lambda image: session.run([OUTPUT], {INPUT: image})[0],
+        state.RuntimeException,
+    )
+
+
+def open_openvino(path: Path, precision: str = "auto") -> Network:
+    """Load an exported network, ONNX or OpenVINO's own, into OpenVINO on the CPU.
+
+    "auto" is bf16 where the processor multiplies it, else fp32, as OpenVINO chooses. Raises
+    EnhanceError if OpenVINO is missing or the file is not an exported network.
+    """
+    ov = import_extra("openvino")
+    reader = importlib.import_module("openvino.frontend")
+    refusals = (RuntimeError, reader.GeneralFailure, reader.InitializationFailure,
+                reader.NotImplementedFailure, reader.OpConversionFailure,
+                reader.OpValidationFailure)  # fmt: skip
+    frontend = reader.FrontEndManager().load_by_framework(_FRONTENDS[path.suffix.lower()])
+    try:
+        model = frontend.convert(frontend.load(path))
+    except refusals as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise EnhanceError(f"{path} is damaged or not a network for OpenVINO ({reason})") from error
+    known = model.has_rt_info(["framework"])
+    metadata: dict[str, str] = model.get_rt_info(["framework"]).value if known else {}
+    _check_metadata(path, metadata)
+    wanted = {} if precision == "auto" else {"INFERENCE_PRECISION_HINT": _OPENVINO_TYPES[precision]}
+    compiled = ov.Core().compile_model(model, "CPU", wanted)
+    chosen = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    names = {value: name for name, value in _OPENVINO_TYPES.items()}
+    return Network(
+        "openvino",
+        names.get(chosen, chosen),
+        metadata,
+        lambda image: compiled(image)[OUTPUT],
+        RuntimeError,
+    )
+
+
+def _check_metadata(path: Path, metadata: dict[str, str]) -> None:
+    """Refuse what `enhance export` did not write."""
+    allowed = {"io": EXPORT_IO, "precision": PRECISIONS, "scale": ("2", "4", "8")}
+    wrong = [key for key, values in allowed.items() if metadata.get(key) not in values]
+    if not metadata.get("halo", "").isdecimal():
+        wrong.append("halo")
+    if wrong:
+        raise EnhanceError(
+            f"{path} is not a network of enhance export: its metadata has no valid {wrong[0]}"
+        )

@@ -1,0 +1,95 @@
+"""Enlarging a whole image tile by tile, whatever computes a tile."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from enhance_cli.config import SMALLEST_TILE
+from enhance_cli.errors import EnhanceError
+from enhance_cli.images.photo import DEEP, Levels
+from enhance_cli.upscale.memory import is_out_of_memory
+from enhance_cli.upscale.tiles import Span, split
+
+_log = logging.getLogger(__name__)
+
+
+class Tiler(ABC):
+    """A network that is ready to enlarge.
+
+    Tiled equals whole: the result does not depend on the tile, to float32 rounding in fp32 and
+    to one level of an 8-bit file in every precision.
+    """
+
+    scale: int  # output pixels per input pixel, each way
+    halo: int  # input pixels that a tile is read with around its core
+    tile: int  # input pixels; 0 is the whole image
+    deepest: np.dtype[Any] = DEEP  # of the levels that it takes and gives
+    failures: tuple[type[Exception], ...] = (RuntimeError, MemoryError)  # where memory runs out
+
+    @abstractmethod
+    def enlarge_tile(self, tile: Levels, row: Span, column: Span, levels: np.dtype[Any]) -> Levels:
+        """Return the enlarged core, (3, h, w), of a tile that was read with its halo."""
+
+    @abstractmethod
+    def __str__(self) -> str:
+        """Say where it computes, and in which precision."""
+
+    def enlarge(
+        self,
+        pixels: Levels,
+        on_progress: Callable[[int], None] | None = None,
+        levels: np.dtype[Any] | None = None,
+    ) -> Levels:
+        """Enlarge (3, H, W) RGB levels, uint8 or uint16, to (3, scale*H, scale*W).
+
+        The result is in the type `levels`, by default the input's; in between are only floats.
+        Calls `on_progress(pixels done)` after each tile. Raises EnhanceError when memory runs out.
+        """
+        _, height, width = pixels.shape
+        levels = levels or pixels.dtype
+        assert max(levels.itemsize, pixels.itemsize) <= self.deepest.itemsize
+        canvas = np.empty((3, self.scale * height, self.scale * width), levels)
+        row = 0
+        for band in self._bands(pixels, on_progress, levels):
+            canvas[:, row : row + band.shape[1]] = band
+            row += band.shape[1]
+        return canvas
+
+    def _bands(
+        self, pixels: Levels, on_progress: Callable[[int], None] | None, levels: np.dtype[Any]
+    ) -> Iterator[Levels]:
+        """Yield the enlarged image as rows of tiles, each (3, h, scale*W), top to bottom.
+
+        Where memory runs out the tile is halved, for good, and the row begun again.
+        """
+        _, height, width = pixels.shape
+        top = 0
+        while top < height:
+            row = split(height, self.tile, self.halo, start=top)[0]
+            cores = []
+            try:
+                for column in split(width, self.tile, self.halo):
+                    tile = pixels[:, row.read, column.read]
+                    cores.append(self.enlarge_tile(tile, row, column, levels))
+                    if on_progress:
+                        on_progress(row.start * width + (row.stop - row.start) * column.stop)
+            except self.failures as error:
+                self._take_smaller_tiles(error, max(height, width))
+                continue
+            top = row.stop
+            yield np.concatenate(cores, axis=2)
+
+    def _take_smaller_tiles(self, error: Exception, longest: int) -> None:
+        """Halve the tile, if memory ran out; any other error is our own bug and stays as it is."""
+        if not is_out_of_memory(error):
+            raise error
+        tile = min(self.tile or longest, longest)
+        if tile <= SMALLEST_TILE:
+            raise EnhanceError(f"not enough memory, even for tiles of {tile} pixels") from error
+        self.tile = max(tile // 2, SMALLEST_TILE)
+        _log.warning("not enough memory for tiles of %d pixels: going on with %d", tile, self.tile)
