@@ -1,4 +1,4 @@
-"""Make comparison.png: crops of bundled photographs, reduced by four and enlarged again."""
+"""Make comparison.png: crops of photographs, reduced by four and enlarged by every network."""
 
 from pathlib import Path
 
@@ -6,13 +6,16 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from enhance_cli import Upscaler
+from enhance_cli.config import NETWORKS
 from enhance_cli.evaluate.methods import enlarge_bicubic
 from enhance_cli.evaluate.pairs import bundled_photographs
 from enhance_cli.images.files import Photo, read_pixels, to_pillow
 from enhance_cli.images.resize import reduce_levels
+from enhance_cli.model.shipped import shipped_models
 
 CROPS = [("dog", 150, 120), ("city", 300, 250)]  # name, left, top: pixels of the original
 SIDE, SHOWN = 144, 288  # pixels
+MODELS = [name for name in NETWORKS if name.lower() in shipped_models()]
 
 
 def columns(name: str) -> dict[str, torch.Tensor]:
@@ -21,14 +24,20 @@ def columns(name: str) -> dict[str, torch.Tensor]:
     low = reduce_levels(original[None].double(), 4)[0].to(torch.uint8)
     return {
         "bicubic": enlarge_bicubic(low, *original.shape[1:]),
-        "enhance": torch.from_numpy(Upscaler("e").engine.enlarge(low.numpy())),
+        **{f"ENet-{name}": enlarge(name, low) for name in MODELS},
         "original": original,
     }
 
 
+def enlarge(name: str, low: torch.Tensor) -> torch.Tensor:
+    """Return what a shipped network makes of (3, H, W) uint8."""
+    return torch.from_numpy(Upscaler(name).engine.enlarge(low.numpy()))
+
+
 def main() -> None:
     """Write the picture beside this script."""
-    sheet = Image.new("RGB", (3 * SHOWN + 16, len(CROPS) * (SHOWN + 8) + 18), "white")
+    width = (len(MODELS) + 2) * (SHOWN + 8) - 8
+    sheet = Image.new("RGB", (width, len(CROPS) * (SHOWN + 8) + 18), "white")
     font = ImageFont.load_default(14)
     for row, (name, left, top) in enumerate(CROPS):
         for column, (title, pixels) in enumerate(columns(name).items()):
