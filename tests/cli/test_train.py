@@ -143,7 +143,7 @@ def test_a_layer_that_vgg_does_not_hold_is_one_line_before_training(
 ):
     options = ["--losses", "P", "--vgg", vgg_file, "--init", "scratch", "-o", tmp_path / "run"]
     assert fails("train", photographs, *options, *SMALL) == (
-        f"{vgg_file} does not hold the layer conv3.2 of VGG-19"
+        f"{vgg_file} ends before the layer conv3.2 of VGG-19, which is needed for pool5"
     )
     assert not (tmp_path / "run").exists()
 

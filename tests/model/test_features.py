@@ -76,7 +76,9 @@ def test_average_pooling_averages(vgg_state):
 def test_a_layer_that_the_file_does_not_hold_is_named(vgg_file):
     with pytest.raises(EnhanceError) as error:
         load_features(["pool2", "pool5"], vgg_file)
-    assert str(error.value) == f"{vgg_file} does not hold the layer conv3.2 of VGG-19"
+    assert str(error.value) == (
+        f"{vgg_file} ends before the layer conv3.2 of VGG-19, which is needed for pool5"
+    )
 
 
 def test_without_file_and_network_both_ways_out_are_named(monkeypatch):

@@ -89,13 +89,18 @@ def load_features(
     A file may stop after the deepest layer that is asked for. Torchvision downloads on first use,
     shows its progress and checks the hash. Raises EnhanceError if neither is to be had.
     """
+    layers = list(layers)
     if file is None:
         return Features(layers, _download(), pooling)
     try:
         return Features(layers, read_tensors(file)[0], pooling)
     except KeyError as error:
-        layer = error.args[0]
-        raise EnhanceError(f"{file} does not hold the layer {layer} of VGG-19") from error
+        missing = error.args[0]
+        deeper = VGG_LAYERS[VGG_LAYERS.index(missing) :]
+        wanted = " and ".join(layer for layer in deeper if layer in layers)
+        raise EnhanceError(
+            f"{file} ends before the layer {missing} of VGG-19, which is needed for {wanted}"
+        ) from error
 
 
 def _convolution(
