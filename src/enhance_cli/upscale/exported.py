@@ -19,7 +19,7 @@ from enhance_cli.upscale.tiler import Tiler
 from enhance_cli.upscale.tiles import Span
 
 _RUNTIMES = {".onnx": ("openvino", "onnxruntime"), ".xml": ("openvino",)}  # the preferred first
-_AUTO_TILE = 256  # input pixels
+_AUTO_TILE = 384  # input pixels, docs/decisions/0031
 
 
 class ExportedEngine(Tiler):
