@@ -4,17 +4,6 @@ import json
 import pytest
 from PIL import Image
 
-from enhance_cli.config import Dimensions
-from enhance_cli.model.generator import Generator
-from enhance_cli.model.weights import save_generator
-
-
-@pytest.fixture
-def model(tmp_path):
-    path = tmp_path / "small.safetensors"
-    save_generator(Generator(Dimensions(features=4, blocks=1)), path, {})
-    return path
-
 
 @pytest.fixture
 def folder(tmp_path):

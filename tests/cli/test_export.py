@@ -15,13 +15,6 @@ pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
 
 
 @pytest.fixture
-def model(tmp_path):
-    path = tmp_path / "small.safetensors"
-    save_generator(Generator(Dimensions(features=4, blocks=1)), path, {})
-    return path
-
-
-@pytest.fixture
 def export(enhance, model):
     return lambda *arguments: enhance("export", "--model", model, *arguments)
 

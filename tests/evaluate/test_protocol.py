@@ -15,7 +15,7 @@ from enhance_cli.images.files import read_pixels
 from enhance_cli.model.device import pick_backend
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.weights import save_generator
-from enhance_cli.upscale.engine import Engine
+from enhance_cli.train.validation import Validation
 
 CPU = torch.device("cpu")
 
@@ -81,10 +81,11 @@ def test_the_protocol_lanczos_reduces_as_pillow_and_ignores_given_images(folder,
 def test_training_validates_by_what_the_command_prints(folder, tmp_path):
     generator = Generator(Dimensions(features=4, blocks=1))
     save_generator(generator, tmp_path / "small.safetensors", {})
-    engine = Engine(generator, pick_backend("cpu", "fp32"))
+    validation = Validation(folder, pick_backend("cpu", "fp32"), {})
     options = EvaluateOptions(
         data=folder, models=(str(tmp_path / "small.safetensors"),), device="cpu", precision="fp32"
     )
     results = measure_similarity(options, lambda *_: None)
     printed = results.summary(results.methods[1], "psnr_y").mean
-    assert protocol.mean_psnr_y(find_pairs(folder), engine) == pytest.approx(printed, abs=1e-9)
+    measured = validation.measure(generator)["validation/psnr_y"]
+    assert measured == pytest.approx(printed, abs=1e-9)

@@ -1,14 +1,14 @@
 import pytest
 import torch
 
-from enhance_cli.evaluate import protocol
+from enhance_cli.evaluate.pairs import find_pairs
 from enhance_cli.images.files import read_pixels
 from enhance_cli.images.resize import reduce_levels, resize
 
 
 @pytest.mark.parametrize("name", ["Set5", "Set14"])
 def test_reduction_equals_matlabs_to_the_bit(data, name):
-    for pair in protocol.find_pairs(data / "eval" / name):
+    for pair in find_pairs(data / "eval" / name):
         pixels, low = read_pixels(pair.high_res), read_pixels(pair.low_res)
         height, width = (4 * side for side in low.shape[1:])
         reduced = reduce_levels(pixels[None, :, :height, :width].double(), 4)[0].to(torch.uint8)

@@ -13,6 +13,7 @@ from rich.console import Console
 from enhance_cli.atomic import replacing
 from enhance_cli.cli.options import backend_options
 from enhance_cli.cli.scores import score_table
+from enhance_cli.cli.types import NetworkFileType
 from enhance_cli.config import METRICS, PROTOCOLS, EvaluateOptions
 from enhance_cli.errors import EnhanceError
 
@@ -23,20 +24,6 @@ if TYPE_CHECKING:
     from enhance_cli.evaluate.results import Results
 
 _DEFAULTS = EvaluateOptions()
-
-
-class _NetworkFile(click.ParamType[tuple[str, Path]]):
-    """NAME=FILE: the weights of a network that would otherwise be downloaded."""
-
-    name = "network"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, Path]:
-        name, equals, file = str(value).partition("=")
-        if not (name and equals and file):
-            self.fail(f"{value!r} is not NAME=FILE.", param, ctx)
-        return name, Path(file)
 
 
 @click.command()
@@ -75,7 +62,7 @@ class _NetworkFile(click.ParamType[tuple[str, Path]]):
 @click.option(
     "--network",
     "networks",
-    type=_NetworkFile(),
+    type=NetworkFileType(),
     multiple=True,
     metavar="NAME=FILE",
     help="A network that cannot be downloaded: alexnet for lpips, vgg16 for dists, a classifier.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 from typing import Any
 
 import click
@@ -156,3 +157,18 @@ class DurationType(click.ParamType[float]):
         if not match or float(match[1]) == 0:
             self.fail(f"{value!r} is not a time such as 45s, 90m or 2h.", param, ctx)
         return float(match[1]) * _SECONDS[match[2]]
+
+
+class NetworkFileType(click.ParamType[tuple[str, Path]]):
+    """NAME=FILE: the weights of a network that would otherwise be downloaded."""
+
+    name = "network"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Path]:
+        """Return the name and the file."""
+        name, equals, file = str(value).partition("=")
+        if not (name and equals and file):
+            self.fail(f"{value!r} is not NAME=FILE.", param, ctx)
+        return name, Path(file)

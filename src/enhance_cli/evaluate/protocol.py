@@ -14,14 +14,12 @@ from PIL import Image
 from torch import Tensor
 
 from enhance_cli.errors import EnhanceError
-from enhance_cli.evaluate.methods import Enlarge, from_engine
+from enhance_cli.evaluate.methods import Enlarge
 from enhance_cli.evaluate.pairs import Example, Pair, Skipped, load_example
-from enhance_cli.evaluate.pairs import find_pairs as find_pairs  # what training begins with
-from enhance_cli.evaluate.suite import Metric, load_metric
+from enhance_cli.evaluate.suite import Metric
 from enhance_cli.images.files import Photo, from_pillow, to_pillow
 from enhance_cli.images.resize import reduce_levels
 from enhance_cli.model.device import Backend
-from enhance_cli.upscale.engine import Engine
 
 
 @dataclass(frozen=True)
@@ -158,12 +156,3 @@ def _prepare(pixels: Tensor, border: int, device: torch.device) -> Tensor:
 def metric_device(backend: Backend) -> torch.device:
     """Return where to measure: beside the network, unless that has no float64 (MPS)."""
     return torch.device("cpu") if backend.device.type == "mps" else backend.device
-
-
-def mean_psnr_y(pairs: list[Pair], engine: Engine) -> float:
-    """Return the mean psnr_y of a network by the standard protocol; training validates by it."""
-    border, device = STANDARD.border(engine.scale), metric_device(engine.backend)
-    metrics = {"psnr_y": load_metric("psnr_y", device, {})}
-    each = enlarge_each(pairs, {"model": from_engine(engine)}, STANDARD, engine.scale)
-    scores = [measure(*one, metrics, border, device).values["model"]["psnr_y"] for one in each]
-    return math.fsum(scores) / len(scores)

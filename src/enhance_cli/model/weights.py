@@ -20,7 +20,8 @@ from enhance_cli.model.shipped import shipped_models
 
 def describe_shipped() -> dict[str, dict[str, Any]]:
     """Return the provenance of each shipped model, by its name: losses, scores, licence."""
-    return {name: load_generator(path)[1] for name, path in shipped_models().items()}
+    metadata = {name: read_tensors(path)[1] for name, path in shipped_models().items()}
+    return {name: json.loads(values["provenance"]) for name, values in metadata.items()}
 
 
 def save_generator(generator: Generator, path: Path, provenance: dict[str, Any]) -> None:
