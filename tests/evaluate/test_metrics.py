@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from enhance_cli.evaluate import methods, pairs, protocol
+from enhance_cli.evaluate import methods, pairs, protocol, suite
 from enhance_cli.evaluate.metrics import ms_ssim, psnr_rgb, psnr_y, ssim_rgb, ssim_y
 from enhance_cli.images.colour import luma_studio
 from enhance_cli.images.files import read_pixels
@@ -68,7 +68,9 @@ def test_psnr_equals_that_of_piq(noisy):
 def test_bicubic_scores_equal_the_published_ones(data, name):
     values = []
     bicubic = {"bicubic": methods.from_interpolation("bicubic")}
-    metrics = {name: protocol.load_metric(name, None, {}) for name in ("psnr_y", "ssim_y")}
+    metrics = {
+        name: suite.load_metric(name, torch.device("cpu"), {}) for name in ("psnr_y", "ssim_y")
+    }
     found = pairs.find_pairs(data / "eval" / name)
     for example, estimates in protocol.enlarge_each(found, bicubic, protocol.STANDARD, 4):
         score = protocol.measure(example, estimates, metrics, 4, torch.device("cpu"))
