@@ -82,13 +82,13 @@ def test_a_result_changed_since_is_not_replaced(upscale, upscale_fails, folders)
 def test_a_run_stopped_halfway_goes_on_where_it_was(upscale, folders, monkeypatch):
     source, output = folders
 
-    def stop(result, *arguments):
+    def stop(*arguments):
         if len(results(output)) == 2:
             raise KeyboardInterrupt
-        return encode(result, *arguments)
+        encode_bands(*arguments)
 
-    encode = batch.encode
-    monkeypatch.setattr(batch, "encode", stop)
+    encode_bands = batch.encode_bands
+    monkeypatch.setattr(batch, "encode_bands", stop)
     assert upscale(source, "-o", output).exit_code != 0
     monkeypatch.undo()
     assert len(results(output)) == 2
@@ -237,13 +237,13 @@ def test_a_folder_that_vanishes_is_one_line(upscale, folders, monkeypatch):
     def vanish(*arguments):
         shutil.rmtree(output)
         output.write_text("a file now")
-        return encode(*arguments)
+        encode_bands(*arguments)
 
-    encode = batch.encode
-    monkeypatch.setattr(batch, "encode", vanish)
+    encode_bands = batch.encode_bands
+    monkeypatch.setattr(batch, "encode_bands", vanish)
     result = upscale(source / "a.png", "-o", output)
     assert result.exit_code == 1
-    assert f"{source / 'a.png'}: cannot create {output}: File exists\n" in result.stderr
+    assert f"enhance: cannot write {output / 'a.png'}: Not a directory\n" in result.stderr
 
 
 def test_an_input_that_changes_while_it_is_read_is_refused(

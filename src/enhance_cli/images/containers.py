@@ -1,9 +1,8 @@
-"""Metadata put into encoded PNG and TIFF files, byte for byte."""
+"""Metadata put into encoded TIFF files, byte for byte."""
 
 from __future__ import annotations
 
 import struct
-import zlib
 
 from PIL import Image
 
@@ -17,33 +16,8 @@ from enhance_cli.images.metadata import (
 )
 from enhance_cli.images.photo import Photo
 
-_INCH = 0.0254  # metres
-_IHDR_END = 33  # bytes of a PNG's signature and first chunk
 _XMP, _ICC_PROFILE = 700, 34675  # of TIFF
 _RESOLUTION = {X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT}
-
-
-def png_with_metadata(png: bytes, photo: Photo) -> bytes:
-    """Put profile, resolution, EXIF and XMP of a photograph into a PNG file without any."""
-    chunks = []
-    if photo.icc_profile:
-        chunks.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(photo.icc_profile)))
-    if photo.dpi:
-        x, y = (round(value / _INCH) for value in photo.dpi)
-        chunks.append((b"pHYs", struct.pack(">LLB", x, y, 1)))
-    if photo.exif:
-        chunks.append((b"eXIf", photo.exif))
-    if photo.xmp:
-        chunks.append((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + photo.xmp))
-    head, rest = png[:_IHDR_END], png[_IHDR_END:]
-    if rest[4:8] == b"pHYs":  # libvips writes one whether or not there is a resolution
-        rest = rest[21:]
-    return head + b"".join(_chunk(*chunk) for chunk in chunks) + rest
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    checksum = zlib.crc32(kind + data)
-    return struct.pack(">L", len(data)) + kind + data + struct.pack(">L", checksum)
 
 
 def tiff_with_metadata(tiff: bytes, photo: Photo) -> bytes:

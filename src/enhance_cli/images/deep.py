@@ -21,10 +21,7 @@ _CMYK_TO_SRGB: dict[str, Any] = {
     "intent": "perceptual",
     "depth": 16,
 }
-_SETTINGS: dict[str, dict[str, Any]] = {
-    "PNG": {"compression": 3},
-    "TIFF": {"compression": "deflate", "predictor": "horizontal"},
-}
+_SETTINGS = {"compression": "deflate", "predictor": "horizontal"}
 
 
 def bits_a_channel(image: Image.Image) -> int:
@@ -94,17 +91,16 @@ def _decode(vips: Any, image: Image.Image, data: bytes) -> pyvips.Image:
     return pixels.autorot()
 
 
-def encode_deep(photo: Photo, kind: str) -> bytes:
-    """Encode a picture of 16 bits a channel as PNG or TIFF, without its metadata."""
+def encode_deep(photo: Photo) -> bytes:
+    """Encode a picture of 16 bits a channel as TIFF, without its metadata."""
     vips = load_vips("the result")
     stacked = stack_channels(photo)  # (H, W, C)
     height, width, channels = stacked.shape
     pixels = vips.Image.new_from_memory(stacked.tobytes(), width, height, channels, "ushort").copy(
         interpretation="grey16" if channels < 3 else "rgb16"
     )
-    save = {"PNG": pixels.pngsave_buffer, "TIFF": pixels.tiffsave_buffer}[kind]
     try:
-        encoded: bytes = save(keep="none", **_SETTINGS[kind])
+        encoded: bytes = pixels.tiffsave_buffer(keep="none", **_SETTINGS)
     except vips.Error as error:
-        raise EnhanceError(f"cannot encode {width}×{height} as {kind}: {error}") from error
+        raise EnhanceError(f"cannot encode {width}×{height} as TIFF: {error}") from error
     return encoded

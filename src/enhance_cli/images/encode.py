@@ -6,22 +6,22 @@ import io
 import logging
 import struct
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, BinaryIO
 
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.containers import png_with_metadata, tiff_with_metadata
+from enhance_cli.images.containers import tiff_with_metadata
 from enhance_cli.images.deep import encode_deep
 from enhance_cli.images.formats import Format
 from enhance_cli.images.metadata import can_be_rewritten, exif_for, exif_from_dpi, iptc_segment
 from enhance_cli.images.photo import Photo, to_pillow
+from enhance_cli.images.png import with_metadata, write_png
 
 _SETTINGS: dict[str, dict[str, Any]] = {
     "PNG": {"compress_level": 3},
     "TIFF": {"compression": "tiff_adobe_deflate"},
 }
-_ADD_METADATA = {"PNG": png_with_metadata, "TIFF": tiff_with_metadata}
 
 _log = logging.getLogger(__name__)
 
@@ -41,15 +41,28 @@ def encode(frames: Sequence[Photo], kind: Format, encoding: Encoding) -> bytes:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
-        first = _for_writing(frames[0], kind)
-        if kind.name not in _ADD_METADATA:
-            return _encode(frames, kind, encoding, **_metadata(first, kind))
-        bare = encode_deep(first, kind.name) if first.is_deep else _encode(frames, kind, encoding)
-        return _ADD_METADATA[kind.name](bare, first)
+        first = _for_writing(frames[0], kind, frames[0].size)
+        if kind.name == "PNG":
+            return with_metadata(_encode(frames, kind, encoding), first)
+        if kind.name == "TIFF":
+            bare = encode_deep(first) if first.is_deep else _encode(frames, kind, encoding)
+            return tiff_with_metadata(bare, first)
+        return _encode(frames, kind, encoding, **_metadata(first, kind))
 
 
-def _for_writing(photo: Photo, kind: Format) -> Photo:
-    """Return the photograph with metadata that fit its pixels and the format, or a warning."""
+def encode_bands(
+    file: BinaryIO, size: tuple[int, int], about: Photo, bands: Iterable[Photo], kind: Format
+) -> None:
+    """Write a picture of `size`, (width, height), whose bands come from top to bottom.
+
+    Only for a format that `is_written_in_bands`. The metadata are those of `about`.
+    """
+    assert kind.is_written_in_bands
+    write_png(file, size, _for_writing(about, kind, size), bands)
+
+
+def _for_writing(photo: Photo, kind: Format, size: tuple[int, int]) -> Photo:
+    """Return the photograph with metadata that fit its new size and the format, or a warning."""
     lost = [] if kind.has_iptc or not photo.iptc else ["IPTC"]
     if not kind.has_metadata:
         found = {"EXIF": photo.exif, "XMP": photo.xmp, "a profile": photo.icc_profile}
@@ -57,15 +70,15 @@ def _for_writing(photo: Photo, kind: Format) -> Photo:
     if lost:
         _log.warning("%s cannot hold %s: left out", kind.name, ", ".join(lost))
     return replace(
-        photo, exif=_fitting_exif(photo, kind), icc_profile=_fitting_profile(photo, kind)
+        photo, exif=_fitting_exif(photo, kind, size), icc_profile=_fitting_profile(photo, kind)
     )
 
 
-def _fitting_exif(photo: Photo, kind: Format) -> bytes | None:
-    """Return the EXIF for the pixels' size, unless it is damaged."""
+def _fitting_exif(photo: Photo, kind: Format, size: tuple[int, int]) -> bytes | None:
+    """Return the EXIF for a size, unless it is damaged."""
     if photo.exif is None:
         return None
-    exif = exif_for(photo.exif, *photo.size)
+    exif = exif_for(photo.exif, *size)
     if exif is None or (kind.name in ("TIFF", "AVIF") and not can_be_rewritten(exif)):
         _log.warning("the EXIF is damaged: left out")
         return None

@@ -26,12 +26,13 @@ class Format:
     has_metadata: bool = True
     has_dpi: bool = True  # a place for it beside EXIF
     has_iptc: bool = False
+    is_written_in_bands: bool = False  # while what follows is being computed
     longest: int | None = None  # pixels on a side
     metadata_limit: int | None = None  # bytes of each of EXIF, XMP and IPTC
 
 
 FORMATS = (
-    Format(name="PNG", suffixes=(".png",), has_16_bits=True),
+    Format(name="PNG", suffixes=(".png",), has_16_bits=True, is_written_in_bands=True),
     Format(
         name="JPEG",
         suffixes=(".jpg", ".jpeg"),

@@ -26,7 +26,8 @@ class Discriminator(nn.Module):
         channels = 3
         for width in _WIDTHS:
             for stride, before in ((1, channels), (2, width)):
-                layers += [nn.Conv2d(before, width, 3, stride, padding=1), nn.LeakyReLU(_SLOPE)]
+                convolution = nn.Conv2d(before, width, 3, stride, padding=1)
+                layers += [convolution, nn.LeakyReLU(_SLOPE, inplace=True)]
             channels = width
         self.convolutions = nn.Sequential(*layers)
         side = crop // REDUCTION

@@ -61,7 +61,10 @@ class Features(nn.Module):
         convolutions = iter(self.convolutions)
         found = {}
         for name in self._steps:
-            x = self._pool(x, 2) if name.startswith("pool") else F.relu(next(convolutions)(x))
+            if name.startswith("pool"):
+                x = self._pool(x, 2)
+            else:
+                x = F.relu(next(convolutions)(x), inplace=True)
             if name in self.means:
                 found[name] = x.float() / self.means[name]
         return found

@@ -30,12 +30,15 @@ def gram_matrices(features: Tensor, patch: int = PATCH) -> Tensor:
 
     Where a side is no multiple of the patch, the last patches are smaller.
     """
-    _, channels, height, width = features.shape
-    padded = F.pad(features, (0, -width % patch, 0, -height % patch))  # zeros add nothing to a sum
-    patches = padded.unfold(2, patch, patch).unfold(3, patch, patch)  # (N, C, rows, columns, p, p)
-    vectors = patches.permute(0, 2, 3, 1, 4, 5).reshape(-1, channels, patch * patch)
+    count, channels, height, width = features.shape
+    pixels = features.permute(0, 2, 3, 1)  # channels last, as convolutions leave them: cheap to cut
+    if height % patch or width % patch:
+        pixels = F.pad(pixels, (0, 0, 0, -width % patch, 0, -height % patch))  # zeros add nothing
+    patches = pixels.reshape(count, -(-height // patch), patch, -(-width // patch), patch, channels)
+    vectors = patches.transpose(2, 3).reshape(-1, patch * patch, channels)
     with torch.autocast(features.device.type, enabled=False):  # sums of 256 squares need fp32
-        return vectors @ vectors.mT
+        grams: Tensor = vectors.mT @ vectors
+    return grams
 
 
 def texture_loss(estimate: Tensor, original: Tensor, patch: int = PATCH) -> Tensor:

@@ -7,20 +7,21 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from enhance_cli.atomic import remove_leftovers, replacing
 from enhance_cli.config import UpscaleOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.alpha import flatten
 from enhance_cli.images.deep import load_vips
-from enhance_cli.images.encode import Encoding, encode
+from enhance_cli.images.encode import Encoding, encode, encode_bands
 from enhance_cli.images.files import STANDARD_STREAM, read_contents, read_frames
 from enhance_cli.images.formats import Contents, check_holds, contents_of
-from enhance_cli.images.photo import DEEP
-from enhance_cli.upscale.enlarge import enlarge_photo, target_size
+from enhance_cli.images.photo import DEEP, Photo
+from enhance_cli.upscale.enlarge import enlarge_in_bands, enlarge_photo, target_size
 from enhance_cli.upscale.ledger import Ledger, fingerprint
 from enhance_cli.upscale.memory import memory_for
 from enhance_cli.upscale.plan import Job
@@ -136,30 +137,37 @@ class Batch:
             job.source, every=self.options.frames, max_pixels=self.options.max_pixels
         )
         self._check(job, contents_of(frames), engine)
-        results = []
-        for frame in frames:
-            result = enlarge_photo(
-                engine,
-                frame,
-                self._target_size(frame.size, engine.scale),
-                lambda done, total: on_progress(job, done, total),
-            )
-            background = self.options.background
-            results.append(flatten(result, background) if background else result)
-        encoding = Encoding(quality=self.options.quality, lossless=self.options.lossless)
-        with memory_for(f"writing {job.target}"):
-            data = encode(results, job.format, encoding)
-        self._write(job, data, made)
-        return frames[0].size, results[0].size
+        sizes = [self._target_size(frame.size, engine.scale) for frame in frames]
 
-    def _write(self, job: Job, data: bytes, made: str) -> None:
-        """Write a result, noted in the ledger before it gets its name."""
+        def report(done: int, total: int) -> None:
+            on_progress(job, done, total)
+
+        with self._writing(job, made) as file, memory_for(f"writing {job.target}"):
+            if job.format.is_written_in_bands and len(frames) == 1:
+                bands = enlarge_in_bands(engine, frames[0], sizes[0], report)
+                encode_bands(file, sizes[0], frames[0], map(self._flatten, bands), job.format)
+            else:
+                results = [
+                    self._flatten(enlarge_photo(engine, frame, size, report))
+                    for frame, size in zip(frames, sizes, strict=True)
+                ]
+                encoding = Encoding(quality=self.options.quality, lossless=self.options.lossless)
+                file.write(encode(results, job.format, encoding))
+        return frames[0].size, sizes[0]
+
+    def _flatten(self, photo: Photo) -> Photo:
+        background = self.options.background
+        return flatten(photo, background) if background else photo
+
+    @contextmanager
+    def _writing(self, job: Job, made: str) -> Iterator[BinaryIO]:
+        """Open the result's file, which is noted in the ledger before it gets its name."""
         if job.target == STANDARD_STREAM:
-            sys.stdout.buffer.write(data)
+            yield sys.stdout.buffer
             return
         _make_folder(job.target.parent)
         with replacing(job.target) as file:
-            file.write(data)
+            yield file
             if self.ledger:
                 file.flush()
                 os.fsync(file.fileno())  # only now have network file systems the final time

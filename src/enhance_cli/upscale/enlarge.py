@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from enhance_cli.images.photo import (
 from enhance_cli.upscale.exported import open_tiler
 from enhance_cli.upscale.memory import check_memory, memory_for
 from enhance_cli.upscale.tiler import Tiler
+
+OnProgress = Callable[[int, int], None]
 
 
 def target_size(
@@ -61,51 +64,81 @@ def enlarge_photo(
     engine: Tiler,
     photo: Photo,
     target: tuple[int, int] | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Photo:
-    """Enlarge a photograph with all it has to `target`, (width, height), or by the network's scale.
-
-    The network runs once, or as often as the target needs, and one antialiased resampling follows.
-    Transparency is resampled. Calls `on_progress(done, total)` in pixels put into the network.
-    Raises EnhanceError when memory runs out.
-    """
+    """Enlarge a photograph with all it has to `target`, as `enlarge_in_bands` does."""
     width, height = target or (photo.size[0] * engine.scale, photo.size[1] * engine.scale)
-    passes = count_passes(photo.size, (width, height), engine.scale)
-    reached = tuple(side * engine.scale**passes for side in photo.size)
-    fits = reached == (width, height)
-    levels = photo.pixels.dtype if fits else engine.deepest
-    what = f"a result of {width}×{height}"
-    check_memory(3 * reached[0] * reached[1] * levels.itemsize, what)
-    with memory_for(what):
-        source = fill_unseen(photo)
-        pixels = _run_network(engine, source, passes, levels, on_progress)
-        if not fits:
-            pixels = resample(pixels, height, width, photo.pixels.dtype)
-        alpha = photo.alpha
-        if alpha is not None:
-            alpha = resample(alpha, height, width, alpha.dtype)
+    bands = enlarge_in_bands(engine, photo, (width, height), on_progress)
+    first = next(bands)
+    if first.size[1] == height:
+        return first
+    with memory_for(f"a result of {width}×{height}"):
+        pixels = np.empty((3, height, width), photo.pixels.dtype)
+        alpha = None if photo.alpha is None else np.empty((1, height, width), photo.alpha.dtype)
+    top = 0
+    for band in chain([first], bands):
+        rows = slice(top, top + band.size[1])
+        pixels[:, rows] = band.pixels
+        if alpha is not None and band.alpha is not None:
+            alpha[:, rows] = band.alpha
+        top = rows.stop
     return enlarged(photo, pixels, alpha)
 
 
-def _run_network(
+def enlarge_in_bands(
     engine: Tiler,
-    pixels: Levels,
-    passes: int,
-    levels: np.dtype[Any],
-    on_progress: Callable[[int, int], None] | None,
-) -> Levels:
-    """Return the pixels enlarged so many times; between the passes they are as deep as can be."""
+    photo: Photo,
+    target: tuple[int, int],
+    on_progress: OnProgress | None = None,
+) -> Iterator[Photo]:
+    """Yield a photograph enlarged to `target`, (width, height), from top to bottom.
+
+    The network runs once, or as often as the target needs, and one antialiased resampling follows
+    where that is not its size: then there is a single band. Transparency is resampled. Calls
+    `on_progress(done, total)` in pixels put into the network. Raises EnhanceError when memory
+    runs out.
+    """
+    width, height = target
+    passes = count_passes(photo.size, target, engine.scale)
+    factor = engine.scale**passes
+    is_reduced = (photo.size[0] * factor, photo.size[1] * factor) != target
+    what = f"a result of {width}×{height}"
+    if is_reduced:
+        pixels_on_the_way = photo.size[0] * photo.size[1] * factor**2
+        check_memory(3 * pixels_on_the_way * engine.deepest.itemsize, what)
+    with memory_for(what):
+        alpha = photo.alpha
+        if alpha is not None:
+            alpha = resample(alpha, height, width, alpha.dtype)
+        source, report = _run_first_passes(engine, fill_unseen(photo), passes, on_progress)
+        if is_reduced:
+            canvas = engine.enlarge(source, report, engine.deepest)
+            yield enlarged(photo, resample(canvas, height, width, photo.pixels.dtype), alpha)
+            return
+        top = 0
+        for pixels in engine.bands(source, report, photo.pixels.dtype):
+            rows = slice(top, top + pixels.shape[1])
+            yield enlarged(photo, pixels, None if alpha is None else alpha[:, rows])
+            top = rows.stop
+
+
+def _run_first_passes(
+    engine: Tiler, pixels: Levels, passes: int, on_progress: OnProgress | None
+) -> tuple[Levels, Callable[[int], None]]:
+    """Enlarge for all passes but the last, as deep as can be; return what the last one reports to.
+
+    Progress counts the pixels of every pass.
+    """
     one = pixels.shape[1] * pixels.shape[2]
     sizes = [one * engine.scale ** (2 * index) for index in range(passes)]
-    for index in range(passes):
+
+    def report_after(index: int) -> Callable[[int], None]:
         before = sum(sizes[:index])
+        return lambda done: on_progress(before + done, sum(sizes)) if on_progress else None
 
-        def report(done: int, before: int = before) -> None:
-            if on_progress:
-                on_progress(before + done, sum(sizes))
-
-        pixels = engine.enlarge(pixels, report, levels if index == passes - 1 else engine.deepest)
-    return pixels
+    for index in range(passes - 1):
+        pixels = engine.enlarge(pixels, report_after(index), engine.deepest)
+    return pixels, report_after(passes - 1)
 
 
 def resample(canvas: Levels, height: int, width: int, levels: np.dtype[Any]) -> Levels:

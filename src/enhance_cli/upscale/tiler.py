@@ -51,23 +51,26 @@ class Tiler(ABC):
         Calls `on_progress(pixels done)` after each tile. Raises EnhanceError when memory runs out.
         """
         _, height, width = pixels.shape
-        levels = levels or pixels.dtype
-        assert max(levels.itemsize, pixels.itemsize) <= self.deepest.itemsize
-        canvas = np.empty((3, self.scale * height, self.scale * width), levels)
+        canvas = np.empty((3, self.scale * height, self.scale * width), levels or pixels.dtype)
         row = 0
-        for band in self._bands(pixels, on_progress, levels):
+        for band in self.bands(pixels, on_progress, levels):
             canvas[:, row : row + band.shape[1]] = band
             row += band.shape[1]
         return canvas
 
-    def _bands(
-        self, pixels: Levels, on_progress: Callable[[int], None] | None, levels: np.dtype[Any]
+    def bands(
+        self,
+        pixels: Levels,
+        on_progress: Callable[[int], None] | None = None,
+        levels: np.dtype[Any] | None = None,
     ) -> Iterator[Levels]:
-        """Yield the enlarged image as rows of tiles, each (3, h, scale*W), top to bottom.
+        """Yield what `enlarge` returns as rows of tiles, each (3, h, scale*W), top to bottom.
 
         Where memory runs out the tile is halved, for good, and the row begun again.
         """
         _, height, width = pixels.shape
+        levels = levels or pixels.dtype
+        assert max(levels.itemsize, pixels.itemsize) <= self.deepest.itemsize
         top = 0
         while top < height:
             row = split(height, self.tile, self.halo, start=top)[0]

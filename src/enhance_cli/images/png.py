@@ -1,0 +1,109 @@
+"""PNG files, written from the top down while the rest of the picture is still being computed."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from enhance_cli.images.photo import Photo, stack_channels
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by channels: grey, grey and alpha, RGB, RGBA
+_AVERAGE = 3  # the filter: what a byte is more than the mean of those to its left and above
+_ROWS = 32  # filtered and compressed at once: a few megabytes
+_INCH = 0.0254  # metres
+
+
+def write_png(file: BinaryIO, size: tuple[int, int], about: Photo, bands: Iterable[Photo]) -> None:
+    """Write a picture of `size`, (width, height), whose bands come from top to bottom.
+
+    It has the metadata of `about`. The one filter and the search for runs alone make files 3 %
+    larger than Pillow's, on photographs, in less than half its time (docs/decisions/0040); and a
+    band is compressed in a thread while the next one is computed.
+    """
+    following = iter(bands)
+    rows = stack_channels(next(following))  # (h, W, C)
+    writer = _Writer(file, size, rows, metadata_chunks(about))
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(writer.write, rows)
+        for band in following:
+            rows = stack_channels(band)
+            writing.result()
+            writing = pool.submit(writer.write, rows)
+        writing.result()
+    writer.finish()
+
+
+def metadata_chunks(photo: Photo) -> bytes:
+    """Return profile, resolution, EXIF and XMP of a photograph as chunks, which follow IHDR."""
+    chunks = []
+    if photo.icc_profile:
+        chunks.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(photo.icc_profile)))
+    if photo.dpi:
+        x, y = (round(value / _INCH) for value in photo.dpi)
+        chunks.append((b"pHYs", struct.pack(">LLB", x, y, 1)))
+    if photo.exif:
+        chunks.append((b"eXIf", photo.exif))
+    if photo.xmp:
+        chunks.append((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + photo.xmp))
+    return b"".join(_chunk(*chunk) for chunk in chunks)
+
+
+def with_metadata(png: bytes, photo: Photo) -> bytes:
+    """Put the metadata of a photograph into a PNG file without any."""
+    end = len(_SIGNATURE) + 25  # of IHDR
+    return png[:end] + metadata_chunks(photo) + png[end:]
+
+
+class _Writer:
+    """The rows of one file, (h, W, C) in uint8 or uint16, in the order in which they come."""
+
+    def __init__(
+        self, file: BinaryIO, size: tuple[int, int], rows: NDArray[np.generic], metadata: bytes
+    ) -> None:
+        self._file = file
+        self._compressor = zlib.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
+        channels, bytes_of_one = rows.shape[2], rows.itemsize
+        self._pixel = channels * bytes_of_one  # bytes
+        self._above = np.zeros((1, size[0] * self._pixel), np.uint8)
+        self._left = size[1]  # rows still to come
+        header = (*size, 8 * bytes_of_one, _COLOUR_TYPES[channels], 0, 0, 0)
+        file.write(_SIGNATURE + _chunk(b"IHDR", struct.pack(">LLBBBBB", *header)) + metadata)
+
+    def write(self, rows: NDArray[np.generic]) -> None:
+        for start in range(0, len(rows), _ROWS):
+            block = rows[start : start + _ROWS]
+            lines = np.ascontiguousarray(block, block.dtype.newbyteorder(">"))
+            self._write(lines.view(np.uint8).reshape(len(block), -1))
+        self._left -= len(rows)
+
+    def _write(self, lines: NDArray[np.uint8]) -> None:
+        above = np.concatenate([self._above, lines[:-1]])
+        left = np.zeros_like(lines)
+        left[:, self._pixel :] = lines[:, : -self._pixel]
+        mean = (left & above) + ((left ^ above) >> 1)  # rounded down, in 8 bits
+        filtered = np.empty((len(lines), 1 + lines.shape[1]), np.uint8)
+        filtered[:, 0] = _AVERAGE
+        np.subtract(lines, mean, out=filtered[:, 1:])
+        self._above = lines[-1:]
+        self._add(self._compressor.compress(filtered.data))
+
+    def finish(self) -> None:
+        assert self._left == 0, self._left
+        self._add(self._compressor.flush())
+        self._file.write(_chunk(b"IEND", b""))
+
+    def _add(self, data: bytes) -> None:
+        if data:
+            self._file.write(_chunk(b"IDAT", data))
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    checksum = zlib.crc32(data, zlib.crc32(kind))
+    return b"".join([struct.pack(">L", len(data)), kind, data, struct.pack(">L", checksum)])
