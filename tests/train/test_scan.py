@@ -1,4 +1,5 @@
 import os
+import shutil
 
 import pytest
 from PIL import Image
@@ -22,13 +23,15 @@ def test_a_folder_without_a_usable_image_is_an_error(tmp_path):
 def test_headers_are_read_once_until_a_file_changes(photographs, monkeypatch):
     before, read = scan(photographs, 32), []
     read_size = module.read_size
-    monkeypatch.setattr(module, "read_size", lambda path: read.append(path.name) or read_size(path))
+    monkeypatch.setattr(
+        module, "read_size", lambda file, name: read.append(name) or read_size(file, name)
+    )
     assert scan(photographs, 32) == before
     assert read == []
     Image.new("RGB", (90, 90)).save(photographs / "deeper" / "0.png")
     (photographs / "broken.jpg").unlink()
     after = scan(photographs, 32)
-    assert read == ["0.png"]
+    assert read == ["deeper/0.png"]
     assert (len(after.files), after.unreadable) == (3, 0)
 
 
@@ -44,3 +47,19 @@ def test_a_cache_that_cannot_be_written_is_no_error(photographs, tmp_path, monke
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert len(scan(photographs, 32).files) == 3
+
+
+def test_a_large_set_is_read_once(photographs, tmp_path, monkeypatch):
+    """`ENHANCE_SCAN=118000` makes it as many as COCO has."""
+    count, folder = int(os.environ.get("ENHANCE_SCAN", "1000")), tmp_path / "large"
+    folder.mkdir()
+    with Image.open(photographs / "deeper" / "0.png") as image:
+        image.convert("RGB").save(tmp_path / "0.jpg")
+    for index in range(count):
+        if index % 1000 == 0:  # file systems limit the links to one file
+            linked = shutil.copy(tmp_path / "0.jpg", folder / f"{index:06}.jpg")
+        else:
+            os.link(linked, folder / f"{index:06}.jpg")
+    assert len(scan(folder, 32).files) == count
+    monkeypatch.setattr(module, "read_size", None)  # a second look at any header would fail
+    assert len(scan(folder, 32).files) == count

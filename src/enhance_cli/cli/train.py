@@ -134,7 +134,7 @@ def train(
     config: Path | None,
     **values: Any,
 ) -> None:
-    """Train a network on the photographs below the folder DATA.
+    """Train a network on the photographs below the folder DATA, or in a ZIP or TAR archive.
 
     RUN receives generator.safetensors (the averaged weights), best.safetensors (those with the
     highest validation PSNR), checkpoints, metrics.jsonl and run.toml. Ctrl-C ends a run with a

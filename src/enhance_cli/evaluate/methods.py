@@ -30,7 +30,7 @@ def enlarge_bicubic(low: Tensor, height: int, width: int) -> Tensor:
 def enlarge_lanczos(low: Tensor, height: int, width: int) -> Tensor:
     """Enlarge (3, H, W) uint8 to (3, height, width) uint8 by Pillow's Lanczos of 3 lobes."""
     image = to_pillow(Photo(low.numpy())).resize((width, height), Image.Resampling.LANCZOS)
-    return torch.from_numpy(from_pillow(image).pixels)
+    return torch.tensor(from_pillow(image).pixels)
 
 
 def enlarge_nearest(low: Tensor, height: int, width: int) -> Tensor:

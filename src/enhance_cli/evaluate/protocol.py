@@ -58,7 +58,7 @@ def reduce_lanczos(original: Tensor, scale: int) -> Tensor:
     _, height, width = original.shape
     image = to_pillow(Photo(original.numpy()))
     reduced = image.resize((width // scale, height // scale), Image.Resampling.LANCZOS)
-    return torch.from_numpy(from_pillow(reduced).pixels)
+    return torch.tensor(from_pillow(reduced).pixels)
 
 
 _MATLAB = "MATLAB-compatible bicubic"

@@ -119,7 +119,7 @@ def centre(pixels: Tensor) -> Tensor:
     image = to_pillow(Photo(pixels.numpy())).resize(size, Image.Resampling.BILINEAR)
     left, top = ((side - SIDE) // 2 for side in size)
     cropped = from_pillow(image.crop((left, top, left + SIDE, top + SIDE)))
-    return torch.from_numpy(cropped.pixels)
+    return torch.tensor(cropped.pixels)
 
 
 def find_labelled(data: Path, labels: Path | None, categories: Sequence[str]) -> dict[Path, int]:

@@ -78,38 +78,46 @@ def read_frames(path: Path, *, every: bool = False, max_pixels: int = MAX_PIXELS
     channel stay. Raises EnhanceError for a file that is missing, empty, truncated, not an image,
     changed while it is read, or has more than `max_pixels` in all that is decoded.
     """
-    data = _read(path)
-    with _opened(io.BytesIO(data), path) as image:
+    return _decode(_read(path), path, every=every, max_pixels=max_pixels)
+
+
+def _decode(data: bytes, name: Path | str, *, every: bool, max_pixels: int) -> list[Photo]:
+    with _opened(io.BytesIO(data), name) as image:
         count = getattr(image, "n_frames", 1)
         decoded = count if every else 1
         pixels = image.width * image.height * decoded
         if pixels > max_pixels:
-            raise EnhanceError(f"{path} has {pixels} pixels, more than {max_pixels} (--max-pixels)")
+            raise EnhanceError(f"{name} has {pixels} pixels, more than {max_pixels} (--max-pixels)")
         bits = bits_a_channel(image)
         if bits > 16:
-            raise EnhanceError(f"{path} has {bits} bits a channel: expected 8 or 16")
+            raise EnhanceError(f"{name} has {bits} bits a channel: expected 8 or 16")
         if count > decoded:
             _log.warning("holds %d frames: only the first is enlarged", count)
         if image.format == "AVIF" and avif_bits(data) > 8:
             _log.warning("has %d bits a channel: only 8 of them are read", avif_bits(data))
         if bits == 16:
-            return [decode_deep(image, data, path)]
+            return [decode_deep(image, data, name)]
         return [_read_frame(image, index) for index in range(decoded)]
 
 
 def read_pixels(path: Path) -> Tensor:
     """Return the upright RGB pixels of a file, (3, H, W) uint8. Raises as `read_photo`."""
+    return decode_pixels(_read(path), path)
+
+
+def decode_pixels(data: bytes, name: Path | str) -> Tensor:
+    """Return the upright RGB pixels of a file's bytes, (3, H, W) uint8. Raises as `read_photo`."""
     import torch  # what only reads and writes photographs does without it
 
-    photo = read_photo(path)
+    photo = _decode(data, name, every=False, max_pixels=MAX_PIXELS)[0]
     if photo.is_deep:
-        raise EnhanceError(f"{path} has 16 bits a channel: expected 8")
-    return torch.from_numpy(photo.pixels)
+        raise EnhanceError(f"{name} has 16 bits a channel: expected 8")
+    return torch.tensor(photo.pixels)
 
 
-def read_size(path: Path) -> tuple[int, int]:
+def read_size(file: BinaryIO, name: str) -> tuple[int, int]:
     """Return (width, height) from a file's header. Raises EnhanceError if it has none."""
-    with _reading(path) as file, _opened(file, path) as image:
+    with _opened(file, name) as image:
         width, height = image.size
         return width, height
 
@@ -161,7 +169,7 @@ def _reading(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _opened(file: BinaryIO, name: Path) -> Iterator[Image.Image]:
+def _opened(file: BinaryIO, name: Path | str) -> Iterator[Image.Image]:
     """Open a file's header by Pillow; whatever its decoder raises becomes one line."""
     try:
         with warnings.catch_warnings():

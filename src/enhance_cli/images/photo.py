@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
-from enhance_cli.images.metadata import metadata_of
+from enhance_cli.images.metadata import ORIENTATION, metadata_of
 
 Levels = NDArray[np.unsignedinteger[Any]]
 """Whole levels, (C, H, W), in uint8 or uint16: white is the greatest of the type."""
@@ -59,7 +59,8 @@ def from_pillow(image: Image.Image) -> Photo:
     """
     icc_profile = image.info.get("icc_profile")
     image.load()
-    upright = ImageOps.exif_transpose(image)
+    is_upright = image.getexif().get(ORIENTATION, 1) == 1
+    upright = image if is_upright else ImageOps.exif_transpose(image)
     is_grey = upright.mode in ("1", "L", "LA", "La")
     alpha = None
     if upright.has_transparency_data:
@@ -69,7 +70,7 @@ def from_pillow(image: Image.Image) -> Photo:
     elif upright.mode == "LAB":
         icc_profile = None
     return Photo(
-        _to_array(upright.convert("RGB")),
+        _to_array(upright if upright.mode == "RGB" else upright.convert("RGB")),
         alpha,
         is_grey,
         icc_profile,
@@ -95,8 +96,8 @@ def _from_cmyk(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _to_array(image: Image.Image) -> Levels:
-    """Copy an 8-bit image into an array (C, H, W)."""
-    levels: Levels = np.array(image).reshape(image.height, image.width, -1).transpose(2, 0, 1)
+    """Return an 8-bit image as an array (C, H, W) that cannot be written to."""
+    levels: Levels = np.asarray(image).reshape(image.height, image.width, -1).transpose(2, 0, 1)
     return levels
 
 

@@ -6,7 +6,6 @@ import random
 from collections import OrderedDict, deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from threading import Lock
 
 import torch
@@ -14,8 +13,9 @@ from torch import Tensor
 
 from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.files import read_pixels
+from enhance_cli.images.files import decode_pixels
 from enhance_cli.images.resize import resize
+from enhance_cli.train.source import Entry
 
 PREPARED_SIDE = 256  # pixels, of the paper
 SMALLEST_PREPARED = 384  # pixels of the shorter side of what it was made from
@@ -28,12 +28,12 @@ class Crops:
     `share` is which crops of each batch are drawn: all, or those of one of several processes.
     """
 
-    def __init__(self, files: list[Path], share: range, options: TrainOptions) -> None:
+    def __init__(self, files: list[Entry], share: range, options: TrainOptions) -> None:
         self.files, self.share = files, share
         self.crop, self.candidates, self.seed = options.crop, options.candidates, options.seed
         self._is_prepared = options.prepare == "paper"
-        self.unreadable: set[Path] = set()
-        self._cache: OrderedDict[Path, Tensor] = OrderedDict()
+        self.unreadable: set[str] = set()
+        self._cache: OrderedDict[str, Tensor] = OrderedDict()
         self._free = options.cache
         self._lock = Lock()
 
@@ -63,27 +63,29 @@ class Crops:
 
     def _draw_image(self, draw: random.Random) -> Tensor:
         for _ in range(_TRIES):
-            path = draw.choice(self.files)
+            entry = draw.choice(self.files)
             try:
-                image = self._read(path)
+                image = self._read(entry)
             except EnhanceError:
-                self.unreadable.add(path)
+                self.unreadable.add(entry.name)
                 continue
             if min(image.shape[1:]) >= self.crop:
                 return image
         raise EnhanceError("no training image can be read any more")
 
-    def _read(self, path: Path) -> Tensor:
+    def _read(self, entry: Entry) -> Tensor:
+        name = entry.name
         with self._lock:
-            if path in self._cache:
-                self._cache.move_to_end(path)
-                return self._cache[path]
-        image = read_pixels(path)
+            if name in self._cache:
+                self._cache.move_to_end(name)
+                return self._cache[name]
+        with entry.opened() as file:
+            image = decode_pixels(file.read(), name)
         if self._is_prepared:
             image = prepare_as_paper(image)
         with self._lock:
-            if path not in self._cache:
-                self._cache[path] = image
+            if name not in self._cache:
+                self._cache[name] = image
                 self._free -= image.numel()
             while self._free < 0:
                 _, dropped = self._cache.popitem(last=False)

@@ -71,10 +71,8 @@ def read_options(path: Path) -> dict[str, Any]:
 def fingerprint(found: Scan) -> str:
     """Return a hash of the names and sizes of the files: it tells whether data changed."""
     digest = hashlib.sha256()
-    for path in found.files:
-        digest.update(
-            f"{path.relative_to(found.folder).as_posix()}\0{path.stat().st_size}\n".encode()
-        )
+    for entry in found.files:
+        digest.update(f"{entry.name}\0{entry.bytes}\n".encode())
     return digest.hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Which files of a folder can be trained on; the answer is remembered between runs."""
+"""Which images can be trained on; the answer is remembered between runs."""
 
 from __future__ import annotations
 
@@ -12,54 +12,52 @@ from pathlib import Path
 
 from enhance_cli.atomic import replacing
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.files import find_images, read_size
+from enhance_cli.images.files import read_size
+from enhance_cli.train.source import Entry, find_entries
 
 _READERS = 8  # threads: reading headers waits for the disk
-Known = dict[str, list[int]]  # by path: bytes, time of change in ns, shorter side; 0 is unreadable
+Known = dict[str, list[int]]  # by name: bytes, time of change in ns, shorter side; 0 is unreadable
 
 
 @dataclass(frozen=True)
 class Scan:
-    """The usable files below a folder, and how many were left out."""
+    """The usable images of a folder or an archive, and how many were left out."""
 
-    folder: Path
-    files: list[Path]
+    files: list[Entry]
     unreadable: int
     too_small: int
 
 
-def scan(folder: Path, smallest: int) -> Scan:
+def scan(data: Path, smallest: int) -> Scan:
     """Find the images whose sides have at least `smallest` pixels, by their headers.
 
     Headers are read once: sizes are kept in the user's cache folder until a file changes. Raises
     EnhanceError if no image is usable.
     """
-    found = find_images(folder)
-    sides = _shorter_sides(folder, found)
-    usable = [path for path, side in zip(found, sides, strict=True) if side >= smallest]
+    found = find_entries(data)
+    sides = _shorter_sides(data, found)
+    usable = [entry for entry, side in zip(found, sides, strict=True) if side >= smallest]
     unreadable = sides.count(0)
     too_small = len(found) - len(usable) - unreadable
     if not usable:
         raise EnhanceError(
-            f"no usable image in {folder}: {unreadable} unreadable, "
+            f"no usable image in {data}: {unreadable} unreadable, "
             f"{too_small} with a side of less than {smallest} pixels"
         )
-    return Scan(folder, usable, unreadable, too_small)
+    return Scan(usable, unreadable, too_small)
 
 
-def _shorter_sides(folder: Path, files: list[Path]) -> list[int]:
+def _shorter_sides(data: Path, entries: list[Entry]) -> list[int]:
     """Return the shorter side of each image in pixels, 0 where it cannot be read."""
-    cache = _cache_of(folder)
+    cache = _cache_of(data)
     known = _load(cache)
 
-    def look(path: Path) -> tuple[str, list[int]]:
-        name, status = path.relative_to(folder).as_posix(), path.stat()
-        state = [status.st_size, status.st_mtime_ns]
-        before = known.get(name, [])
-        return name, before if before[:2] == state else [*state, _shorter_side(path)]
+    def look(entry: Entry) -> tuple[str, list[int]]:
+        before, state = known.get(entry.name, []), [entry.bytes, entry.time]
+        return entry.name, before if before[:2] == state else [*state, _shorter_side(entry)]
 
     with ThreadPoolExecutor(_READERS) as pool:
-        now = dict(pool.map(look, files))
+        now = dict(pool.map(look, entries))
     if now != known:
         with suppress(EnhanceError, OSError):  # a cache that cannot be written is none
             cache.parent.mkdir(parents=True, exist_ok=True)
@@ -68,16 +66,17 @@ def _shorter_sides(folder: Path, files: list[Path]) -> list[int]:
     return [side for _, _, side in now.values()]
 
 
-def _shorter_side(path: Path) -> int:
+def _shorter_side(entry: Entry) -> int:
     try:
-        return min(read_size(path))
+        with entry.opened() as file:
+            return min(read_size(file, entry.name))
     except EnhanceError:
         return 0
 
 
-def _cache_of(folder: Path) -> Path:
+def _cache_of(data: Path) -> Path:
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:32]
+    name = hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:32]
     return root / "enhance" / "scans" / f"{name}.json"
 
 

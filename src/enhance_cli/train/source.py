@@ -1,0 +1,141 @@
+"""Where training images lie: in a tree of folders, or in a ZIP or TAR archive of it."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+from enhance_cli.errors import EnhanceError
+from enhance_cli.images.files import find_images, is_image_name
+
+_ERRORS = (OSError, EOFError, RuntimeError, NotImplementedError, zlib.error, zipfile.BadZipFile)
+"""What opening and reading a file raises; RuntimeError where an archive asks for a password."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An image file, by its name below the source, with "/" between folders.
+
+    `time` in nanoseconds tells whether it has changed; in an archive it is the archive's.
+    """
+
+    name: str
+    bytes: int
+    time: int
+    _open: Callable[[], BinaryIO] = field(repr=False, compare=False)
+
+    @contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """Open the file to read any part of it. Raises EnhanceError if that fails."""
+        try:
+            with self._open() as file:
+                yield file
+        except _ERRORS as error:
+            raise EnhanceError(f"cannot read {self.name}: {error}") from error
+
+
+def find_entries(data: Path) -> list[Entry]:
+    """Return the image files below a folder or in an archive, sorted.
+
+    Raises EnhanceError if there are none, or if images of the archive cannot be read singly.
+    """
+    if data.is_dir():
+        return [_of_file(data, path) for path in find_images(data)]
+    if not data.exists():
+        raise EnhanceError(f"no such folder or archive: {data}")
+    try:
+        if zipfile.is_zipfile(data):
+            found = list(_in_zip(data))
+        elif tarfile.is_tarfile(data):
+            found = list(_in_tar(data))
+        else:
+            raise EnhanceError(f"{data} is neither a folder nor a ZIP or TAR archive")
+    except (*_ERRORS, tarfile.TarError) as error:
+        raise EnhanceError(f"cannot read {data}: {error}") from error
+    if not found:
+        raise EnhanceError(f"no images in {data}")
+    return sorted(found, key=lambda entry: entry.name)
+
+
+def _of_file(folder: Path, path: Path) -> Entry:
+    status = path.stat()
+    name = path.relative_to(folder).as_posix()
+    return Entry(name, status.st_size, status.st_mtime_ns, partial(_open_file, path))
+
+
+def _open_file(path: Path) -> BinaryIO:
+    return path.open("rb")
+
+
+def _in_zip(path: Path) -> Iterator[Entry]:
+    archive, time = zipfile.ZipFile(path), path.stat().st_mtime_ns  # open as long as its entries
+    for info in archive.infolist():
+        if not info.is_dir() and _is_image(info.filename):
+            yield Entry(info.filename, info.file_size, time, partial(_open_zipped, archive, info))
+
+
+def _open_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Any:
+    return archive.open(info)
+
+
+def _in_tar(path: Path) -> Iterator[Entry]:
+    time = path.stat().st_mtime_ns
+    try:
+        archive = tarfile.open(path, "r:")  # noqa: SIM115  closed below
+    except tarfile.ReadError as error:
+        raise EnhanceError(
+            f"{path} is compressed as a whole, so that single images cannot be read: pack it "
+            "without compression, or as ZIP"
+        ) from error
+    with archive:
+        for member in archive:
+            if member.isreg() and _is_image(member.name):
+                part = partial(_open_part, path, member.offset_data, member.size)
+                yield Entry(member.name, member.size, time, part)
+
+
+def _is_image(name: str) -> bool:
+    path = PurePosixPath(name)
+    return is_image_name(Path(path.name)) and "__MACOSX" not in path.parts
+
+
+def _open_part(path: Path, start: int, size: int) -> BinaryIO:
+    return io.BufferedReader(_Part(path, start, size))
+
+
+class _Part(io.RawIOBase):
+    """A part of a file, as a file."""
+
+    def __init__(self, path: Path, start: int, size: int) -> None:
+        self._file = path.open("rb", buffering=0)
+        self._start, self._size, self._place = start, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        self._place = max(0, origin + offset)
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        wanted = min(len(buffer), max(0, self._size - self._place))
+        self._file.seek(self._start + self._place)
+        count = self._file.readinto(memoryview(buffer)[:wanted]) or 0
+        self._place += count
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()

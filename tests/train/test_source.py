@@ -1,0 +1,79 @@
+import shutil
+import tarfile
+import zipfile
+
+import pytest
+import torch
+
+from enhance_cli.config import TrainOptions
+from enhance_cli.errors import EnhanceError
+from enhance_cli.train.data import Crops
+from enhance_cli.train.scan import scan
+from enhance_cli.train.source import find_entries
+
+
+@pytest.fixture(params=["zip", "tar"])
+def archive(request, photographs):
+    made = shutil.make_archive(str(photographs), request.param, photographs)
+    return photographs.parent / made
+
+
+def draw(found):
+    crops = Crops(found.files, range(8), TrainOptions(data="", crop=32, cache=0))
+    return crops.batch(0)
+
+
+def test_an_archive_is_the_folder_it_was_made_of(archive, photographs):
+    packed, unpacked = scan(archive, 32), scan(photographs, 32)
+    names = {entry.name.removeprefix("./") for entry in packed.files}
+    assert names == {entry.name for entry in unpacked.files}
+    assert (packed.unreadable, packed.too_small) == (1, 1)
+    assert torch.equal(draw(packed), draw(unpacked))
+
+
+def test_what_a_mac_adds_to_archives_and_what_is_no_image_is_left_out(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in ("b.jpg", "__MACOSX/b.jpg", "._b.jpg", "notes.txt", "deeper/"):
+            archive.writestr(name, b"")
+    assert [entry.name for entry in find_entries(tmp_path / "a.zip")] == ["b.jpg"]
+
+
+def test_an_archive_that_was_cut_short_is_one_line(archive):
+    data = archive.read_bytes()
+    archive.write_bytes(data[: len(data) // 2])
+    with pytest.raises(EnhanceError, match=r"photographs\.(zip|tar)"):
+        draw(scan(archive, 32))
+
+
+def test_a_compressed_tar_is_refused_with_what_to_do(tmp_path, photographs):
+    made = shutil.make_archive(str(tmp_path / "a"), "gztar", photographs)
+    with pytest.raises(EnhanceError, match="compressed as a whole"):
+        find_entries(tmp_path / made)
+
+
+def test_a_zip_with_a_password_counts_as_unreadable(tmp_path, photographs):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(photographs / "deeper" / "0.png", "0.png")
+    data = bytearray(path.read_bytes())
+    data[6] |= 1  # the flag of encryption, where the file begins
+    data[data.index(b"PK\x01\x02") + 8] |= 1  # and in the directory
+    path.write_bytes(data)
+    with pytest.raises(EnhanceError, match="1 unreadable"):
+        scan(path, 32)
+
+
+@pytest.mark.parametrize(
+    ("name", "line"), [("none", "no such folder or archive"), ("a.txt", "neither a folder nor")]
+)
+def test_what_is_no_source_is_one_line(tmp_path, name, line):
+    (tmp_path / "a.txt").write_text("no archive")
+    with pytest.raises(EnhanceError, match=line):
+        find_entries(tmp_path / name)
+
+
+def test_an_archive_without_images_is_one_line(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w"):
+        pass
+    with pytest.raises(EnhanceError, match="no images in"):
+        find_entries(tmp_path / "a.tar")
