@@ -22,11 +22,11 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 RUNTIMES = ("auto", "torch", "onnxruntime", "openvino")
 EXPORT_IO = ("float", "uint8")
 TEXTURE_METRICS = {
-    "gram_conv2.1": ("gram", "conv2.1"),
-    "gram_conv3.1": ("gram", "conv3.1"),
-    "features_pool2": ("features", "pool2"),
+    "gram_conv2.1": "conv2.1",
+    "gram_conv3.1": "conv3.1",
+    "features_pool2": "pool2",
 }
-"""Distances in VGG-19's features: what is compared, and of which layer."""
+"""Distances in VGG-19's features, of Gram matrices or of the features, and of which layer."""
 
 METRICS = (
     "psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "ms_ssim", "lpips", "dists", "niqe",

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from enhance_cli.evaluate.suite import load_metrics
+from enhance_cli.evaluate.texture import Remembered, feature_distance, gram_distance
 from enhance_cli.model.features import Features
 from enhance_cli.model.losses import perceptual_loss, texture_loss
 
@@ -28,3 +29,13 @@ def test_identical_images_have_no_distance(vgg_file):
     metrics, _ = load_metrics(NAMES, "y", CPU, {"vgg19": vgg_file})
     image = torch.rand(1, 3, 64, 64)
     assert [metric.compute(image, image) for metric in metrics.values()] == [0, 0, 0]
+
+
+def test_features_of_an_image_are_computed_once(vgg_state):
+    network, asked = Features(["conv2.1"], vgg_state), []
+    features = Remembered(lambda image: asked.append(image) or network(image))
+    original, *estimates = torch.rand(3, 1, 3, 64, 64).unbind()
+    for estimate in estimates:
+        for distance in (gram_distance, feature_distance):
+            distance(features, "conv2.1")(estimate, original)
+    assert len(asked) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +15,7 @@ from enhance_cli.evaluate import perceptual
 from enhance_cli.evaluate.metrics import ms_ssim, psnr_rgb, psnr_y, ssim_rgb, ssim_y
 from enhance_cli.evaluate.networks import Networks
 from enhance_cli.evaluate.niqe import BLOCK, niqe
-from enhance_cli.evaluate.texture import feature_distance, gram_distance
+from enhance_cli.evaluate.texture import Remembered, feature_distance, gram_distance
 from enhance_cli.model.features import load_features
 
 
@@ -63,17 +64,23 @@ def load_metric(name: str, device: torch.device, networks: Networks) -> Metric:
             unit = Unit(digits=3, higher_is_better=False)
             return Metric(compute=lambda estimate, _: niqe(estimate), unit=unit, smallest=BLOCK)
         case _ if name in TEXTURE_METRICS:
-            return _load_distance(name, device, networks)
+            return _load_distances([name], device, networks)[name]
     raise AssertionError(name)
 
 
-def _load_distance(name: str, device: torch.device, networks: Networks) -> Metric:
-    kind, layer = TEXTURE_METRICS[name]
-    features = load_features([layer], networks.get("vgg19"), "max").to(device)
-    compute = (
-        gram_distance(features, layer) if kind == "gram" else feature_distance(features, layer)
-    )
-    return Metric(compute=compute, unit=_DISTANCE, smallest=64)
+def _load_distances(
+    names: Iterable[str], device: torch.device, networks: Networks
+) -> dict[str, Metric]:
+    """Return the distances in VGG-19's features, which they share."""
+    layers = {name: TEXTURE_METRICS[name] for name in names}
+    if not layers:
+        return {}
+    network = load_features(layers.values(), networks.get("vgg19"), "max").to(device)
+    features, metrics = Remembered(network), {}
+    for name, layer in layers.items():
+        distance = gram_distance if name.startswith("gram") else feature_distance
+        metrics[name] = Metric(compute=distance(features, layer), unit=_DISTANCE, smallest=64)
+    return metrics
 
 
 def load_metrics(
@@ -87,9 +94,12 @@ def load_metrics(
     asked = tuple(f"{name}_{colour}" if name in ("psnr", "ssim") else name for name in names)
     wanted = METRICS if "all" in asked else dict.fromkeys(asked)
     metrics, refused = {}, {}
+    distances: dict[str, Metric] = {}
+    with suppress(EnhanceError):  # if one cannot be had, each is loaded by itself and says so
+        distances = _load_distances(TEXTURE_METRICS.keys() & wanted, device, networks)
     for name in wanted:
         try:
-            metrics[name] = load_metric(name, device, networks)
+            metrics[name] = distances.get(name) or load_metric(name, device, networks)
         except EnhanceError as error:
             if name in asked:
                 raise

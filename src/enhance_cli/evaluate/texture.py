@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from enhance_cli.model.features import Features
 from enhance_cli.model.losses import perceptual_loss, texture_loss
 
+Describe = Callable[[Tensor], Mapping[str, Tensor]]
+"""Returns the features of an image by layer, as `Features` does."""
 Distance = Callable[[Tensor, Tensor], float]
 
 
-def gram_distance(features: Features, layer: str) -> Distance:
+class Remembered:
+    """Features that remember the last two images: several distances ask for the same ones."""
+
+    def __init__(self, describe: Describe) -> None:
+        self._describe = describe
+        self._last: list[tuple[Tensor, Mapping[str, Tensor]]] = []
+
+    def __call__(self, image: Tensor) -> Mapping[str, Tensor]:
+        """Return the features of an image, which is not changed as long as it is remembered."""
+        for known, found in self._last:
+            if known is image:
+                return found
+        found = self._describe(image)
+        self._last = [*self._last[-1:], (image, found)]
+        return found
+
+
+def gram_distance(features: Describe, layer: str) -> Distance:
     """Return the mean squared error of Gram matrices over patches of 16×16 features, as a metric.
 
     How far textures are apart. It depends on the weights of VGG-19, so compare by ratios.
@@ -24,7 +42,7 @@ def gram_distance(features: Features, layer: str) -> Distance:
     return measure
 
 
-def feature_distance(features: Features, layer: str) -> Distance:
+def feature_distance(features: Describe, layer: str) -> Distance:
     """Return the mean squared error of a layer's features, as a metric."""
 
     def measure(estimate: Tensor, original: Tensor) -> float:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from enhance_cli.config import Dimensions, LossWeights, TrainOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.suite import Metric, Unit
-from enhance_cli.evaluate.texture import feature_distance, gram_distance
+from enhance_cli.evaluate.texture import Remembered, feature_distance, gram_distance
 from enhance_cli.model.device import Backend
 from enhance_cli.model.features import load_features
 from enhance_cli.model.generator import Generator
@@ -104,9 +104,10 @@ class Learner:
 
     def distances(self) -> dict[str, Metric]:
         """Return what P and T are about as metrics, without their weights, by layer."""
-        weights, features = self.options.loss_weights, self.features
-        if features is None:
+        weights = self.options.loss_weights
+        if self.features is None:
             return {}
+        features = Remembered(self.features)
         by_name = {f"gram_{layer}": gram_distance(features, layer) for layer in weights.texture}
         for layer in weights.perceptual:
             by_name[f"features_{layer}"] = feature_distance(features, layer)
