@@ -132,9 +132,10 @@ class TrainOptions:
     perceptual_layers: dict[str, float] = field(default_factory=lambda: dict(PERCEPTUAL_LAYERS))
     texture_layers: dict[str, float] = field(default_factory=lambda: dict(TEXTURE_LAYERS))
     vgg: str | None = None  # weights of VGG-19; None is torchvision's download
-    pooling: str = "average"  # inside VGG-19; "max" as it was trained
+    pooling: str = "average"  # inside VGG-19; "max" as it was trained, "mixed" their mean
     d_threshold: float = 0.8  # share judged right, of either class, below which it learns on
     d_warmup: int = 400  # steps in which the discriminator learns alone
+    d_rate: float = 1.0  # its learning rate, as a multiple of the generator's
     pixel: str = "mse"  # what the letter E measures: "mse" as in the paper, or "l1"
     optimizer: str = "adam"  # as in the paper; "muon" for the hidden layers, decision 0001
     steps: int = 30_000

@@ -44,6 +44,12 @@ def test_it_learns_after_a_batch_that_was_judged_badly(options):
     assert has_changed
 
 
+def test_its_rate_is_a_multiple_of_the_generators(options):
+    adversary = Adversary(replace(options, d_rate=4.0), ALONE)
+    weights_after(adversary)
+    assert [group["lr"] for group in adversary.optimizer.param_groups] == [4e-3]
+
+
 def test_it_can_be_told_to_learn_regardless(options):
     adversary = Adversary(options, ALONE)
     adversary.performance = {"estimate": 1.0, "original": 1.0}

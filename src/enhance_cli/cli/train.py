@@ -75,8 +75,8 @@ def _option(name: str, text: str, **settings: Any) -> Callable[[_Command], _Comm
 @_option("vgg", "VGG-19 as safetensors, instead of torchvision's download.", metavar="FILE")
 @_option(
     "pooling",
-    "Inside VGG-19; average leaves no mesh in the result.",
-    type=click.Choice(["average", "max"]),
+    "Inside VGG-19: average, max as it was trained, or their mean.",
+    type=click.Choice(["average", "max", "mixed"]),
 )
 @_option(
     "d-threshold",
@@ -84,6 +84,11 @@ def _option(name: str, text: str, **settings: Any) -> Callable[[_Command], _Comm
     type=click.FloatRange(0, 1),
 )
 @_option("d-warmup", "Steps in which it learns alone, at first.", type=click.IntRange(min=0))
+@_option(
+    "d-rate",
+    "Its learning rate, as a multiple of the generator's.",
+    type=click.FloatRange(min=0, min_open=True),
+)
 @_option("pixel", "What E measures: mse as in the paper, or l1.", type=click.Choice(["mse", "l1"]))
 @_option(
     "optimizer", "muon for the hidden layers, or adam for all.", type=click.Choice(["muon", "adam"])

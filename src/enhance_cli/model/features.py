@@ -18,6 +18,7 @@ _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _POOLINGS: dict[str, Callable[[Tensor, int], Tensor]] = {
     "average": F.avg_pool2d,
     "max": F.max_pool2d,
+    "mixed": lambda x, size: (F.avg_pool2d(x, size) + F.max_pool2d(x, size)) / 2,
 }
 
 
@@ -27,7 +28,7 @@ class Features(nn.Module):
     A layer's features are taken after its ReLU and divided by one number, its mean activation on
     photographs (`calibrate`), so that their mean becomes one. One number for a layer, not one for
     an image, keeps absolute colour visible. Average pooling, Gatys' choice, keeps a fine mesh out
-    of what is trained with the features; VGG was trained with max pooling.
+    of what is trained with the features; VGG was trained with max pooling; "mixed" is their mean.
 
     `state` has torchvision's names (`features.0.weight`, ...). Raises KeyError with the name of a
     layer that it does not hold.

@@ -31,7 +31,7 @@ class Adversary:
                 f"the adversarial loss needs a crop that is a multiple of {REDUCTION} pixels, "
                 f"not {options.crop}"
             )
-        self.threshold = options.d_threshold
+        self.threshold, self.rate = options.d_threshold, options.d_rate
         self._processes = processes
         self.discriminator = Discriminator(options.crop).to(processes.device)
         self.discriminator.to(memory_format=torch.channels_last)
@@ -51,7 +51,8 @@ class Adversary:
     ) -> dict[str, float]:
         """Judge a batch, learn from it if the rule or `always` says so, and say how it went.
 
-        `estimate` is detached; both are (N, 3, crop, crop) RGB in [0, 1].
+        `estimate` is detached; both are (N, 3, crop, crop) RGB in [0, 1]. `rate` is the
+        generator's.
         """
         is_learning = always or self.must_learn()
         self.discriminator.requires_grad_(is_learning)
@@ -77,5 +78,5 @@ class Adversary:
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * self.rate
         self.optimizer.step()

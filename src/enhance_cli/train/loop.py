@@ -28,7 +28,7 @@ from enhance_cli.train.validation import Validation
 
 _LOG_EVERY = 50  # steps
 _CALIBRATED_ON = 64  # crops, for the mean activation of VGG-19's layers
-_FIXED = ("features", "blocks", "scale", "losses", "optimizer", "crop", "pooling")
+_FIXED = ("features", "blocks", "scale", "losses", "optimizer", "crop")
 """Options that decide what a checkpoint holds, and what it means."""
 
 
@@ -64,6 +64,7 @@ class Run:
         metrics = self.learner.distances()
         self.validation = Validation(Path(options.val), backend, metrics) if options.val else None
         self.step, self.elapsed, self.best = 0, 0.0, -math.inf
+        self._is_calibrated = False
         self._commit = commit_of_source()
         self._log: Log | None = None
 
@@ -81,8 +82,11 @@ class Run:
         counters = checkpoint.counters
         self.step, self.elapsed = int(counters["step"]), float(counters["elapsed"])
         self.best = float(counters["best"])
-        if self.learner.features:
-            self.learner.features.restore_means(counters["feature_means"])
+        features, means = self.learner.features, counters.get("feature_means", {})
+        is_same_network = self.options.pooling == checkpoint.options.pooling
+        if features and is_same_network and means.keys() >= set(features.layers):
+            features.restore_means(means)
+            self._is_calibrated = True
         if self.learner.adversary:
             self.learner.adversary.performance = counters["performance"]
 
@@ -134,7 +138,7 @@ class Run:
         """
         options = self.options
         crops = Crops(self.scan.files, self.processes.share(options.batch), options)
-        if self.step == 0:
+        if not self._is_calibrated:
             count = -(-_CALIBRATED_ON // options.batch)
             self.learner.calibrate(crops.batch(index) for index in range(count))
         with ExitStack() as stack:
