@@ -15,17 +15,36 @@ MEAN = (0.47614917, 0.45001204, 0.40904046)  # RGB, of the authors' training pho
 BICUBIC_REACH = 2  # input pixels that a bicubic sample looks at on each side
 
 
+class ActiveConv(nn.Conv2d):
+    """A 3×3 convolution and ReLU: (N, C, H, W) to (N, C', H, W)."""
+
+    def __init__(self, channels: int, features: int) -> None:
+        super().__init__(channels, features, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, C', H, W)."""
+        return F.relu(super().forward(x), inplace=True)
+
+
+class NearestConv(ActiveConv):
+    """Nearest-neighbour enlargement ×2, then an `ActiveConv`: (N, C, H, W) to (N, C', 2H, 2W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, C', 2H, 2W)."""
+        return super().forward(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+
+
 class ResidualBlock(nn.Module):
     """Two convolutions whose result is added to their input, with no activation after the sum."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(features, features, 3, padding=1)
+        self.first = ActiveConv(features, features)
         self.second = nn.Conv2d(features, features, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Keep the shape (N, features, H, W)."""
-        change: Tensor = self.second(F.relu(self.first(x), inplace=True))
+        change: Tensor = self.second(self.first(x))
         return x + change
 
 
@@ -46,12 +65,12 @@ class Generator(nn.Module):
         self.dimensions = dimensions or Dimensions()
         features, scale = self.dimensions.features, self.dimensions.scale
         assert scale in (2, 4, 8), scale
-        self.first = nn.Conv2d(3, features, 3, padding=1)
+        self.first = ActiveConv(3, features)
         self.body = nn.Sequential(*(ResidualBlock(features) for _ in range(self.dimensions.blocks)))
-        self.upsample = nn.ModuleList(
-            nn.Conv2d(features, features, 3, padding=1) for _ in range(int(math.log2(scale)))
+        self.upsample = nn.Sequential(
+            *(NearestConv(features, features) for _ in range(int(math.log2(scale))))
         )
-        self.refine = nn.Conv2d(features, features, 3, padding=1)
+        self.refine = ActiveConv(features, features)
         self.last = nn.Conv2d(features, 3, 3, padding=1)
         self._initialise()
 
@@ -105,17 +124,12 @@ class Generator(nn.Module):
     def describe(self, x: Tensor) -> Tensor:
         """Return the features (N, features, H, W) of the image, at its own resolution."""
         mean = torch.tensor(MEAN, dtype=x.dtype, device=x.device).view(1, 3, 1, 1)
-        described: Tensor = self.body(
-            F.relu(self.first((x - mean).to(self.first.weight.dtype)), inplace=True)
-        )
+        described: Tensor = self.body(self.first((x - mean).to(self.last.weight.dtype)))
         return described
 
     def add_detail(self, x: Tensor, described: Tensor) -> Tensor:
         """Enlarge the image `x` bicubically and add the residual that its features give."""
-        for layer in self.upsample:
-            described = F.interpolate(described, scale_factor=2.0, mode="nearest")
-            described = F.relu(layer(described), inplace=True)  # (N, features, 2H, 2W), ...
-        residual: Tensor = self.last(F.relu(self.refine(described), inplace=True))
+        residual: Tensor = self.last(self.refine(self.upsample(described)))
         bicubic = F.interpolate(
             x, scale_factor=float(self.scale), mode="bicubic", align_corners=False
         )

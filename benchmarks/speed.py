@@ -1,0 +1,202 @@
+"""Our speed and memory against plain PyTorch's and the machine's ceiling, in one run."""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from enhance_cli.evaluate.pairs import bundled_photographs
+from enhance_cli.images.photo import Levels
+from enhance_cli.model.device import keep_freed_memory, pick_backend
+from enhance_cli.model.generator import Generator
+from enhance_cli.model.shipped import find_weights
+from enhance_cli.model.weights import load_generator
+from enhance_cli.upscale.engine import Engine
+
+PLAIN = Path(__file__).with_name("plain.py")
+MATRIX = 4096  # side of the product that gives the ceiling
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
+SMALL = 200, 64  # images of a folder, and their side
+
+
+def operations(generator: Generator) -> int:
+    """Return the nominal operations for one input pixel: two for each product of a convolution."""
+    at_low = [
+        generator.first,
+        *(c for block in generator.body for c in (block.first, block.second)),
+    ]
+    total = sum(layer.weight.numel() for layer in at_low)
+    for power, layer in enumerate(generator.upsample, start=1):
+        total += 4**power * layer.weight.numel()
+    last = generator.refine.weight.numel() + generator.last.weight.numel()
+    return 2 * (total + generator.scale**2 * last)
+
+
+def medians(rounds: int, runs: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Return the median time of each, in seconds; they take turns, so that noise is shared."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            started = time.perf_counter()
+            run()
+            times[name].append(time.perf_counter() - started)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def show(line: str) -> None:
+    """Print a line of the results at once."""
+    print(line, flush=True)  # noqa: T201
+
+
+def photograph(width: int, height: int) -> Image.Image:
+    """Return a photograph of a size: the bundled ones, mirrored as often as it takes."""
+    with Image.open(bundled_photographs() / "dog.webp") as image:
+        tile = np.asarray(image.convert("RGB"))
+    tile = np.concatenate([tile, tile[:, ::-1]], axis=1)
+    tile = np.concatenate([tile, tile[::-1]], axis=0)
+    repeats = -(-height // tile.shape[0]), -(-width // tile.shape[1]), 1
+    return Image.fromarray(np.tile(tile, repeats)[:height, :width])
+
+
+def give_back_memory() -> None:
+    """Undo `keep_freed_memory`: glibc as a process finds it."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt:
+        mallopt(_M_MMAP_THRESHOLD, 128 << 10)
+        mallopt(_M_TRIM_THRESHOLD, 128 << 10)
+
+
+def measure_network(rounds: int, precision: str, sides: list[int]) -> None:
+    """Print how fast the network alone is: plain, ours, and the share of the ceiling."""
+    backend = pick_backend(precision=precision)
+    generator, _ = load_generator(find_weights("e"))
+    plain = load_generator(find_weights("e"))[0].eval()
+    engine = Engine(generator, backend)
+    factors = torch.randn(2, MATRIX, MATRIX).to(backend.device, backend.dtype)
+    work = operations(plain)
+    show(f"\nnetwork ({backend}; {work / 1e6:.1f} MFLOP an input pixel)")
+    show("| input | plain fp32 | ours | ratio | GFLOP/s | ceiling | share |")
+    show("|---|---|---|---|---|---|---|")
+    for side in sides:
+        pixels = np.ascontiguousarray(np.asarray(photograph(side, side)).transpose(2, 0, 1))
+        x = torch.from_numpy(pixels)[None].float().div(255)
+
+        @torch.inference_mode()
+        def run_plain(x: torch.Tensor = x) -> None:
+            give_back_memory()
+            plain(x)
+
+        def run_ours(pixels: Levels = pixels) -> None:
+            keep_freed_memory()
+            engine.enlarge(pixels)
+
+        runs: dict[str, Callable[[], object]] = {
+            "plain": run_plain,
+            "ours": run_ours,
+            "ceiling": lambda: torch.mm(factors[0], factors[1]),
+        }
+        for run in runs.values():
+            run()
+        found = medians(rounds, runs)
+        rate = work * side**2 / found["ours"] / 1e9
+        ceiling = 2 * MATRIX**3 / found["ceiling"] / 1e9
+        show(
+            f"| {side}² | {found['plain']:.2f} s | {found['ours']:.2f} s "
+            f"| {found['plain'] / found['ours']:.1f} | {rate:.0f} | {ceiling:.0f} "
+            f"| {rate / ceiling:.0%} |"
+        )
+
+
+def measure_commands(rounds: int, folder: Path) -> None:
+    """Print how fast the whole command is, from a shell to the renamed file."""
+    large, small, out = folder / "large.png", folder / "small", folder / "out"
+    photograph(1024, 1024).save(large)
+    small.mkdir()
+    out.mkdir()
+    count, side = SMALL
+    for index in range(count):
+        photograph(side + index % 8, side).save(small / f"{index:03}.png")
+    show(f"\nwhole commands ({side}² is a folder of {count} images)")
+    show("| input | plain script | enhance upscale | ratio |")
+    show("|---|---|---|---|")
+    for name, inputs, repeats in (
+        ("1024²", [large], max(2, rounds // 2)),
+        (f"{side}²", sorted(small.iterdir()), max(2, rounds // 2)),
+    ):
+        sources = [str(path) for path in inputs]
+        commands = {
+            "plain": [sys.executable, str(PLAIN), str(find_weights("e")), *sources, str(out)],
+            "ours": [sys.executable, "-m", "enhance_cli", "upscale", "--model", "e", *sources,
+                     "-o", str(out), "--overwrite"],
+        }  # fmt: skip
+        found = medians(
+            repeats,
+            {
+                key: lambda command=command: subprocess.run(  # type: ignore[misc]
+                    command, check=True, capture_output=True
+                )
+                for key, command in commands.items()
+            },
+        )
+        show(
+            f"| {name} | {found['plain']:.2f} s | {found['ours']:.2f} s "
+            f"| {found['plain'] / found['ours']:.1f} |"
+        )
+
+
+def measure_memory(sizes: list[tuple[int, int]], folder: Path) -> None:
+    """Print the most memory that the whole command holds."""
+    show("\n| input | output | seconds | peak resident memory |")
+    show("|---|---|---|---|")
+    for width, height in sizes:
+        source, target = folder / "in.jpg", folder / "out.png"
+        photograph(width, height).save(source, quality=92)
+        limit = str(width * height)
+        command = [sys.executable, "-m", "enhance_cli", "upscale", "--model", "e", str(source),
+                   "-o", str(target), "--overwrite", "--max-pixels", limit]  # fmt: skip
+        started = time.perf_counter()
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as child:
+            _, status, used = os.wait4(child.pid, 0)
+            child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode:
+            sys.exit(f"{width}×{height} failed")
+        show(
+            f"| {width}×{height} | {target.stat().st_size / 1e6:.0f} MB "
+            f"| {time.perf_counter() - started:.0f} | {used.ru_maxrss / 2**20:.2f} GiB |"
+        )
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--memory", action="append", default=[], metavar="WIDTHxHEIGHT", help="a size to hold"
+    )
+    parser.add_argument("--side", type=int, action="append", help="of the network's input")
+    parser.add_argument("--network", action="store_true", help="measure the network alone")
+    chosen = parser.parse_args()
+    for precision in ("auto", "fp32"):
+        measure_network(chosen.rounds, precision, chosen.side or [256, 1024])
+    if chosen.network:
+        return
+    with tempfile.TemporaryDirectory() as name:
+        measure_commands(chosen.rounds, Path(name))
+        sizes = [tuple(map(int, size.split("x"))) for size in chosen.memory or ["4000x3000"]]
+        measure_memory([(width, height) for width, height in sizes], Path(name))
+
+
+if __name__ == "__main__":
+    main()

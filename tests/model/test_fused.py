@@ -1,0 +1,45 @@
+import pytest
+import torch
+
+from enhance_cli.config import Dimensions
+from enhance_cli.model import fused
+from enhance_cli.model.fused import fuse
+from enhance_cli.model.generator import Generator
+
+
+@pytest.fixture(params=[2, 4])
+def generator(request):
+    made = Generator(Dimensions(features=16, blocks=2, scale=request.param))
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.normal_(std=0.1)
+    return made.to(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.bfloat16, 0.1)])
+def test_fused_equals_the_generator(generator, dtype, tolerance):
+    generator.to(dtype)
+    rewritten = fuse(generator)
+    assert (type(rewritten.first) is not type(generator.first)) == fused._is_fusible(dtype)
+    with torch.inference_mode():
+        for height, width in ((1, 1), (5, 8), (17, 12)):
+            x = torch.rand(2, 3, height, width)
+            found, expected = rewritten(x), generator(x)
+            assert expected.std() > 0.1
+            torch.testing.assert_close(found, expected, atol=tolerance, rtol=tolerance)
+
+
+def test_the_generator_itself_stays_trainable(generator):
+    names = generator.state_dict().keys()
+    fuse(generator)
+    assert generator.state_dict().keys() == names
+    generator(torch.rand(1, 3, 8, 8)).sum().backward()
+    assert all(parameter.grad is not None for parameter in generator.parameters())
+
+
+def test_without_the_operators_it_is_a_copy(generator, monkeypatch):
+    monkeypatch.setattr(fused, "_active_conv", None)
+    rewritten = fuse(generator)
+    x = torch.rand(1, 3, 9, 7)
+    with torch.inference_mode():
+        assert torch.equal(rewritten(x), generator(x))
