@@ -35,6 +35,7 @@ check: .venv/.installed-dev
 	@touch $@ .venv/.installed
 
 bench: .venv/.installed-dev
+	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/runtimes.py
 
 clean:

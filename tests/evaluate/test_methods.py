@@ -5,7 +5,7 @@ from PIL import Image
 from enhance_cli.config import Dimensions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.methods import BASELINES, from_folder, load_methods
-from enhance_cli.evaluate.pairs import find_pairs, load_example
+from enhance_cli.evaluate.pairs import decode, find_pairs, make_example
 from enhance_cli.evaluate.protocol import reduce_bicubic
 from enhance_cli.images.files import read_pixels
 from enhance_cli.model.generator import Generator
@@ -23,7 +23,7 @@ def result_of(tmp_path, pair, picture):
     (tmp_path / "results").mkdir()
     picture.save(tmp_path / "results" / "a_peer.png")
     read = from_folder(tmp_path / "results", [pair], tmp_path / "originals")
-    return read(load_example(pair, 4, reduce_bicubic))
+    return read(make_example(pair, decode(pair), 4, reduce_bicubic))
 
 
 @pytest.mark.parametrize("name", BASELINES)
@@ -76,4 +76,4 @@ def test_a_missing_result_is_named(tmp_path, pair):
     Image.new("RGB", (64, 64)).save(tmp_path / "results" / "other.png")
     read = from_folder(tmp_path / "results", [pair], tmp_path / "originals")
     with pytest.raises(EnhanceError, match=r"has no result for a\.png"):
-        read(load_example(pair, 4, reduce_bicubic))
+        read(make_example(pair, decode(pair), 4, reduce_bicubic))

@@ -4,9 +4,10 @@ from PIL import Image
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.pairs import (
     bundled_photographs,
+    decode,
     find_pairs,
     find_partners,
-    load_example,
+    make_example,
 )
 from enhance_cli.evaluate.protocol import reduce_bicubic
 
@@ -20,7 +21,8 @@ def make_pair(folder, high, low, colours=(RED, RED)):
 
 
 def load(folder):
-    return load_example(find_pairs(folder)[0], 4, reduce_bicubic)
+    (pair,) = find_pairs(folder)
+    return make_example(pair, decode(pair), 4, reduce_bicubic)
 
 
 def touch(folder, *names):

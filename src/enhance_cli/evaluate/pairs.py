@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 import enhance_cli
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.files import find_images, read_pixels
+from enhance_cli.images.files import find_images, read_levels
+from enhance_cli.images.photo import Levels
 
 SMALLEST_SIDE = 32  # pixels of an original: the SSIM window must fit after cropping
 
@@ -114,20 +116,35 @@ def find_partners(originals: list[Path], root: Path, folder: Path) -> dict[Path,
     return partners
 
 
-def load_example(pair: Pair, scale: int, reduce: Callable[[Tensor, int], Tensor]) -> Example:
-    """Decode a pair; `reduce(original, scale)` makes a low resolution that is not given.
+Decoded = tuple[Levels, Levels | None]
+"""The pixels of a pair's files."""
+
+
+def decode(pair: Pair) -> Decoded:
+    """Decode a pair's files. Without torch, whose threads would get into the way of the network's.
+
+    Raises EnhanceError.
+    """
+    high = read_levels(pair.high_res)
+    return high, None if pair.low_res is None else read_levels(pair.low_res)
+
+
+def make_example(
+    pair: Pair, decoded: Decoded, scale: int, reduce: Callable[[Tensor, int], Tensor]
+) -> Example:
+    """Fit a pair's pixels; `reduce(original, scale)` makes a low resolution that is not given.
 
     An original whose sides are no multiples of the scale is cropped to them first, as is
     customary. Raises EnhanceError if it is too small or the two do not fit together.
     """
-    original = read_pixels(pair.high_res)
+    original = torch.from_numpy(decoded[0])
     height, width = (side // scale * scale for side in original.shape[1:])
     if min(height, width) < SMALLEST_SIDE:
         raise EnhanceError(f"{pair.high_res} is too small to measure: {width}×{height}")
     original = original[:, :height, :width]
-    if pair.low_res is None:
+    if decoded[1] is None:
         return Example(pair, original, reduce(original, scale))
-    low = read_pixels(pair.low_res)
+    low = torch.from_numpy(decoded[1])
     if low.shape[1:] != (height // scale, width // scale):
         raise EnhanceError(
             f"{pair.low_res} is {low.shape[2]}×{low.shape[1]}, expected "

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.methods import Enlarge
-from enhance_cli.evaluate.pairs import Example, Pair, Skipped, load_example
+from enhance_cli.evaluate.pairs import Decoded, Example, Pair, Skipped, decode, make_example
 from enhance_cli.evaluate.suite import Metric
 from enhance_cli.images.files import Photo, from_pillow, to_pillow
 from enhance_cli.images.resize import reduce_levels
@@ -97,9 +97,9 @@ def enlarge_each(
     Raises EnhanceError for the first pair that does not fit; with `on_skip` it is reported
     there instead, and left out for all methods alike.
     """
-    for pair, loading in _load_ahead(pairs, protocol, scale):
+    for pair, decoding in _decode_ahead(pairs, protocol):
         try:
-            example = loading.result()
+            example = make_example(pair, decoding.result(), scale, protocol.reduce)
             estimates = {name: enlarge(example) for name, enlarge in methods.items()}
         except EnhanceError as error:
             if on_skip is None:
@@ -109,16 +109,12 @@ def enlarge_each(
             yield example, estimates
 
 
-def _load_ahead(
-    pairs: list[Pair], protocol: Protocol, scale: int
-) -> Iterator[tuple[Pair, Future[Example]]]:
-    waiting = iter(pairs)
-    ahead: deque[tuple[Pair, Future[Example]]] = deque()
+def _decode_ahead(pairs: list[Pair], protocol: Protocol) -> Iterator[tuple[Pair, Future[Decoded]]]:
+    used = (pair if protocol.takes_low_res else replace(pair, low_res=None) for pair in pairs)
+    ahead: deque[tuple[Pair, Future[Decoded]]] = deque()
     with ThreadPoolExecutor(1) as pool:
         while True:
-            for pair in islice(waiting, 3 - len(ahead)):
-                used = pair if protocol.takes_low_res else replace(pair, low_res=None)
-                ahead.append((pair, pool.submit(load_example, used, scale, protocol.reduce)))
+            ahead.extend((pair, pool.submit(decode, pair)) for pair in islice(used, 3 - len(ahead)))
             if not ahead:
                 return
             yield ahead.popleft()

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from enhance_cli.config import IMAGE_SUFFIXES, MAX_PIXELS
@@ -21,7 +22,7 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.images.deep import avif_bits, bits_a_channel, decode_deep
 from enhance_cli.images.formats import Contents
 from enhance_cli.images.metadata import ORIENTATION
-from enhance_cli.images.photo import Photo, from_pillow, to_pillow
+from enhance_cli.images.photo import Levels, Photo, from_pillow, to_pillow
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -102,17 +103,22 @@ def _decode(data: bytes, name: Path | str, *, every: bool, max_pixels: int) -> l
 
 def read_pixels(path: Path) -> Tensor:
     """Return the upright RGB pixels of a file, (3, H, W) uint8. Raises as `read_photo`."""
-    return decode_pixels(_read(path), path)
-
-
-def decode_pixels(data: bytes, name: Path | str) -> Tensor:
-    """Return the upright RGB pixels of a file's bytes, (3, H, W) uint8. Raises as `read_photo`."""
     import torch  # what only reads and writes photographs does without it
 
+    return torch.from_numpy(read_levels(path))
+
+
+def read_levels(path: Path) -> Levels:
+    """Return the same as an array."""
+    return decode_levels(_read(path), path)
+
+
+def decode_levels(data: bytes, name: Path | str) -> Levels:
+    """Return the upright RGB pixels in a file's bytes, (3, H, W) uint8. Raises as `read_photo`."""
     photo = _decode(data, name, every=False, max_pixels=MAX_PIXELS)[0]
     if photo.is_deep:
         raise EnhanceError(f"{name} has 16 bits a channel: expected 8")
-    return torch.tensor(photo.pixels)
+    return np.array(photo.pixels, order="C")
 
 
 def read_size(file: BinaryIO, name: str) -> tuple[int, int]:

@@ -1,4 +1,7 @@
-"""Training crops: crop i of batch k is a pure function of (seed, k, i): a run can be continued."""
+"""Training crops: crop i of batch k is a pure function of (seed, k, i): a run can be continued.
+
+All in NumPy: where threads call PyTorch's parallel operators, they get into the network's way.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,14 @@ from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.files import decode_pixels
+from enhance_cli.images.files import decode_levels
+from enhance_cli.images.photo import Levels
 from enhance_cli.images.resize import resize
 from enhance_cli.train.source import Entry
 
@@ -33,19 +38,19 @@ class Crops:
         self.crop, self.candidates, self.seed = options.crop, options.candidates, options.seed
         self._is_prepared = options.prepare == "paper"
         self.unreadable: set[str] = set()
-        self._cache: OrderedDict[str, Tensor] = OrderedDict()
+        self._cache: OrderedDict[str, Levels] = OrderedDict()
         self._free = options.cache
         self._lock = Lock()
 
-    def batch(self, index: int) -> Tensor:
+    def batch(self, index: int) -> Levels:
         """Return this process's share of batch `index`, (N, 3, crop, crop) uint8.
 
         Raises EnhanceError if no file can be decoded any more.
         """
         names = [f"{self.seed}/{index}/{crop}" for crop in self.share]
-        return torch.stack([self._draw_crop(random.Random(name)) for name in names])  # noqa: S311  not for secrets
+        return np.stack([self._draw_crop(random.Random(name)) for name in names])  # noqa: S311  not for secrets
 
-    def _draw_crop(self, draw: random.Random) -> Tensor:
+    def _draw_crop(self, draw: random.Random) -> Levels:
         """Return one flipped and rotated crop: of several candidates the most detailed.
 
         Sky and blur are most of a photograph, and teach nothing.
@@ -58,10 +63,10 @@ class Crops:
             crops.append(image[:, top : top + self.crop, left : left + self.crop])
         chosen = crops[0] if len(crops) == 1 else max(crops, key=detail)
         if draw.random() < 0.5:
-            chosen = chosen.flip(2)
-        return torch.rot90(chosen, draw.randrange(4), (1, 2))
+            chosen = chosen[:, :, ::-1]
+        return np.rot90(chosen, draw.randrange(4), (1, 2))
 
-    def _draw_image(self, draw: random.Random) -> Tensor:
+    def _draw_image(self, draw: random.Random) -> Levels:
         for _ in range(_TRIES):
             entry = draw.choice(self.files)
             try:
@@ -73,27 +78,27 @@ class Crops:
                 return image
         raise EnhanceError("no training image can be read any more")
 
-    def _read(self, entry: Entry) -> Tensor:
+    def _read(self, entry: Entry) -> Levels:
         name = entry.name
         with self._lock:
             if name in self._cache:
                 self._cache.move_to_end(name)
                 return self._cache[name]
         with entry.opened() as file:
-            image = decode_pixels(file.read(), name)
+            image = decode_levels(file.read(), name)
         if self._is_prepared:
             image = prepare_as_paper(image)
         with self._lock:
             if name not in self._cache:
                 self._cache[name] = image
-                self._free -= image.numel()
+                self._free -= image.size
             while self._free < 0:
                 _, dropped = self._cache.popitem(last=False)
-                self._free += dropped.numel()
+                self._free += dropped.size
         return image
 
 
-def prepare_as_paper(image: Tensor) -> Tensor:
+def prepare_as_paper(image: Levels) -> Levels:
     """Return the centre square of (3, H, W) uint8, reduced to (3, 256, 256) by Lanczos.
 
     Source: EnhanceNet (arXiv 1612.07919), section 5.
@@ -101,31 +106,31 @@ def prepare_as_paper(image: Tensor) -> Tensor:
     _, height, width = image.shape
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    square = image[None, :, top : top + side, left : left + side].float()
+    square = torch.from_numpy(image[:, top : top + side, left : left + side])[None].float()
     reduced = resize(square, PREPARED_SIDE, PREPARED_SIDE, "lanczos")[0]
-    return reduced.round().clamp(0, 255).to(torch.uint8)
+    return reduced.round().clamp(0, 255).byte().numpy()
 
 
-def detail(crop: Tensor) -> float:
+def detail(crop: Levels) -> float:
     """Return the mean difference between near pixels of (3, H, W) uint8, in levels."""
-    green = crop[1, ::2, ::2].float()
-    return (green.diff(dim=0).abs().mean() + green.diff(dim=1).abs().mean()).item()
+    green = crop[1, ::2, ::2].astype(np.float32)
+    return float(sum(np.abs(np.diff(green, axis=axis)).mean() for axis in (0, 1)))
 
 
 def batches(crops: Crops, start: int, workers: int) -> Generator[Tensor, None, None]:
     """Yield the batches from `start` on, in order, decoded ahead by so many threads."""
     if workers == 0:
         while True:
-            yield crops.batch(start)
+            yield torch.from_numpy(crops.batch(start))
             start += 1
     with ThreadPoolExecutor(workers) as pool:
-        ahead: deque[Future[Tensor]] = deque()
+        ahead: deque[Future[Levels]] = deque()
         try:
             while True:
                 while len(ahead) < 2 * workers:
                     ahead.append(pool.submit(crops.batch, start))
                     start += 1
-                yield ahead.popleft().result()
+                yield torch.from_numpy(ahead.popleft().result())
         finally:
             for future in ahead:
                 future.cancel()

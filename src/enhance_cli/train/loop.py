@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from enhance_cli.config import TrainOptions
@@ -140,7 +141,7 @@ class Run:
         crops = Crops(self.scan.files, self.processes.share(options.batch), options)
         if not self._is_calibrated:
             count = -(-_CALIBRATED_ON // options.batch)
-            self.learner.calibrate(crops.batch(index) for index in range(count))
+            self.learner.calibrate(torch.from_numpy(crops.batch(k)) for k in range(count))
         with ExitStack() as stack:
             source = stack.enter_context(closing(batches(crops, self.step, options.workers)))
             if self.processes.is_first:
