@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import os
 import statistics
 import subprocess
 import sys
@@ -25,7 +24,7 @@ from enhance_cli.model.shipped import find_weights
 from enhance_cli.model.weights import load_generator
 from enhance_cli.upscale.engine import Engine
 
-PLAIN = Path(__file__).with_name("plain.py")
+PLAIN, PEAK = (Path(__file__).with_name(name) for name in ("plain.py", "peak.py"))
 MATRIX = 4096  # side of the product that gives the ceiling
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 SMALL = 200, 64  # images of a folder, and their side
@@ -167,14 +166,11 @@ def measure_memory(sizes: list[tuple[int, int]], folder: Path) -> None:
         command = [sys.executable, "-m", "enhance_cli", "upscale", "--model", "e", str(source),
                    "-o", str(target), "--overwrite", "--max-pixels", limit]  # fmt: skip
         started = time.perf_counter()
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as child:
-            _, status, used = os.wait4(child.pid, 0)
-            child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode:
-            sys.exit(f"{width}×{height} failed")
+        measured = [sys.executable, str(PEAK), *command]
+        held = int(subprocess.run(measured, check=True, capture_output=True).stdout)
         show(
             f"| {width}×{height} | {target.stat().st_size / 1e6:.0f} MB "
-            f"| {time.perf_counter() - started:.0f} | {used.ru_maxrss / 2**20:.2f} GiB |"
+            f"| {time.perf_counter() - started:.0f} | {held / 2**30:.2f} GiB |"
         )
 
 

@@ -12,10 +12,8 @@ def cut(photo, heights):
     """Cut a photograph into bands of these heights."""
     bands, top = [], 0
     for height in heights:
-        rows = slice(top, top + height)
-        alpha = None if photo.alpha is None else photo.alpha[:, rows]
-        bands.append(Photo(photo.pixels[:, rows], alpha, photo.is_grey))
-        top = rows.stop
+        bands.append(photo.rows(slice(top, top + height)))
+        top += height
     assert top == photo.size[1]
     return bands
 

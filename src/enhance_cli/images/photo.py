@@ -51,6 +51,11 @@ class Photo:
         """Whether it has 16 bits a channel."""
         return self.pixels.dtype == DEEP
 
+    def rows(self, which: slice) -> Photo:
+        """Return some rows of the picture, with all else that it has."""
+        alpha = None if self.alpha is None else self.alpha[:, which]
+        return replace(self, pixels=self.pixels[:, which], alpha=alpha)
+
 
 def from_pillow(image: Image.Image) -> Photo:
     """Take over a Pillow image of up to 8 bits a channel, upright, with all it has.

@@ -28,14 +28,14 @@ def write_png(file: BinaryIO, size: tuple[int, int], about: Photo, bands: Iterab
     band is compressed in a thread while the next one is computed.
     """
     following = iter(bands)
-    rows = stack_channels(next(following))  # (h, W, C)
-    writer = _Writer(file, size, rows, metadata_chunks(about))
+    first = next(following)
+    writer = _Writer(file, size, first, metadata_chunks(about))
     with ThreadPoolExecutor(1) as pool:
-        writing = pool.submit(writer.write, rows)
+        writing = pool.submit(writer.write, first)
+        del first  # no more than the band that is written and the one that is computed are held
         for band in following:
-            rows = stack_channels(band)
             writing.result()
-            writing = pool.submit(writer.write, rows)
+            writing = pool.submit(writer.write, band)
         writing.result()
     writer.finish()
 
@@ -62,26 +62,27 @@ def with_metadata(png: bytes, photo: Photo) -> bytes:
 
 
 class _Writer:
-    """The rows of one file, (h, W, C) in uint8 or uint16, in the order in which they come."""
+    """One file, to which the bands of its picture are added in their order."""
 
     def __init__(
-        self, file: BinaryIO, size: tuple[int, int], rows: NDArray[np.generic], metadata: bytes
+        self, file: BinaryIO, size: tuple[int, int], first: Photo, metadata: bytes
     ) -> None:
         self._file = file
         self._compressor = zlib.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
-        channels, bytes_of_one = rows.shape[2], rows.itemsize
+        channels = (1 if first.is_grey else 3) + (first.alpha is not None)
+        bytes_of_one = first.pixels.itemsize
         self._pixel = channels * bytes_of_one  # bytes
         self._above = np.zeros((1, size[0] * self._pixel), np.uint8)
         self._left = size[1]  # rows still to come
         header = (*size, 8 * bytes_of_one, _COLOUR_TYPES[channels], 0, 0, 0)
         file.write(_SIGNATURE + _chunk(b"IHDR", struct.pack(">LLBBBBB", *header)) + metadata)
 
-    def write(self, rows: NDArray[np.generic]) -> None:
-        for start in range(0, len(rows), _ROWS):
-            block = rows[start : start + _ROWS]
-            lines = np.ascontiguousarray(block, block.dtype.newbyteorder(">"))
-            self._write(lines.view(np.uint8).reshape(len(block), -1))
-        self._left -= len(rows)
+    def write(self, band: Photo) -> None:
+        for start in range(0, band.size[1], _ROWS):
+            rows = stack_channels(band.rows(slice(start, start + _ROWS)))  # (h, W, C)
+            lines = np.ascontiguousarray(rows, rows.dtype.newbyteorder(">"))
+            self._write(lines.view(np.uint8).reshape(len(rows), -1))
+            self._left -= len(rows)
 
     def _write(self, lines: NDArray[np.uint8]) -> None:
         above = np.concatenate([self._above, lines[:-1]])

@@ -16,7 +16,7 @@ from enhance_cli.upscale.consistency import REACH, back_project
 from enhance_cli.upscale.tiler import Tiler
 from enhance_cli.upscale.tiles import Span
 
-AUTO_TILE = {"cpu": 192, "cuda": 512, "mps": 256}  # input pixels, docs/decisions/0002
+AUTO_TILE = {"cpu": 128, "cuda": 512, "mps": 256}  # input pixels, docs/decisions/0002
 
 
 class Engine(Tiler):

@@ -155,7 +155,7 @@ def resample(canvas: Levels, height: int, width: int, levels: np.dtype[Any]) -> 
 
 
 class Upscaler:
-    """The tool as a Python object: `Upscaler("e")(image)` enlarges a Pillow image."""
+    """The tool as a Python object: `Upscaler()(image)` enlarges a Pillow image."""
 
     def __init__(
         self,

@@ -74,18 +74,20 @@ class Tiler(ABC):
         top = 0
         while top < height:
             row = split(height, self.tile, self.halo, start=top)[0]
-            cores = []
             try:
+                size = (3, self.scale * (row.stop - row.start), self.scale * width)
+                band = np.empty(size, levels)
                 for column in split(width, self.tile, self.halo):
+                    place = slice(self.scale * column.start, self.scale * column.stop)
                     tile = pixels[:, row.read, column.read]
-                    cores.append(self.enlarge_tile(tile, row, column, levels))
+                    band[:, :, place] = self.enlarge_tile(tile, row, column, levels)
                     if on_progress:
                         on_progress(row.start * width + (row.stop - row.start) * column.stop)
             except self.failures as error:
                 self._take_smaller_tiles(error, max(height, width))
                 continue
             top = row.stop
-            yield np.concatenate(cores, axis=2)
+            yield band
 
     def _take_smaller_tiles(self, error: Exception, longest: int) -> None:
         """Halve the tile, if memory ran out; any other error is our own bug and stays as it is."""
