@@ -1,7 +1,7 @@
 """What a file holds is in the result too, as other programs read it."""
 
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageCms, ImageDraw
 
 from enhance_cli.images.files import read_pixels
 
@@ -153,6 +153,19 @@ def test_a_profile_for_grey_stays_with_grey_only(upscale, tmp_path, photo, exift
     result = upscale(tmp_path / "in.jpg", "-o", tmp_path / "out.webp")
     assert "the profile is for grey, and the result has colours: left out" in result.stderr
     assert exiftool(tmp_path / "out.webp", "ICC_Profile") == b""
+
+
+def test_a_grey_profile_is_left_out_where_the_background_has_colour(upscale, tmp_path, exiftool):
+    header = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    profile = header[:16] + b"GRAY" + header[20:]
+    Image.new("LA", (9, 7), (90, 128)).save(tmp_path / "in.png", icc_profile=profile)
+    arguments = (tmp_path / "in.png", "-o", tmp_path / "out.png", "--overwrite")
+    upscale(*arguments)
+    assert exiftool(tmp_path / "out.png", "ICC_Profile") == profile
+    result = upscale(*arguments, "--background", "#0000ff")
+    assert "the profile is for grey, and the result has colours: left out" in result.stderr
+    assert exiftool(tmp_path / "out.png", "ColorType") == b"2"  # RGB
+    assert exiftool(tmp_path / "out.png", "ICC_Profile") == b""
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "GIF"])

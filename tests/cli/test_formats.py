@@ -5,6 +5,8 @@ from click.testing import CliRunner
 from PIL import Image, ImageDraw
 
 from enhance_cli.cli.main import main
+from enhance_cli.errors import EnhanceError
+from enhance_cli.upscale import batch
 
 
 @pytest.fixture
@@ -144,6 +146,17 @@ def test_standard_streams(model, colourful):
     assert result.exit_code == 0, result.stderr
     assert result.stdout_bytes.startswith(b"\x89PNG")
     assert result.stdout_bytes.endswith(b"IEND\xaeB`\x82")
+
+
+def test_what_fails_writes_nothing_to_standard_output(upscale, colourful, monkeypatch):
+    def stop(file, *_):
+        file.write(b"the first half")
+        raise EnhanceError("no second half")
+
+    monkeypatch.setattr(batch, "encode_bands", stop)
+    result = upscale(colourful, "-o", "-", "--format", "png")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "no second half" in result.stderr
 
 
 def test_standard_output_needs_a_format(upscale_fails, colourful):

@@ -81,6 +81,14 @@ def test_a_result_beyond_the_machines_memory_is_refused_before_work(engine, monk
         enlarge_photo(engine, photo, (5000, 5000))
 
 
+def test_a_whole_result_of_the_networks_scale_is_refused_as_well(engine, monkeypatch):
+    values = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 2**10}
+    monkeypatch.setattr(os, "sysconf", values.get)
+    monkeypatch.setattr(engine, "enlarge_tile", None)  # no work is begun
+    with pytest.raises(EnhanceError, match="not enough memory for a result of 4000×4000"):
+        enlarge_photo(engine, Photo(np.zeros((3, 1000, 1000), np.uint8)))
+
+
 def test_progress_ends_at_its_total(engine):
     progress = []
     photo = Photo(np.zeros((3, 20, 30), np.uint8))

@@ -39,6 +39,10 @@ def encode(frames: Sequence[Photo], kind: Format, encoding: Encoding) -> bytes:
 
     The metadata are those of the first frame. Raises EnhanceError if the format cannot hold it.
     """
+    if kind.is_written_in_bands and len(frames) == 1:
+        buffer = io.BytesIO()
+        encode_bands(buffer, frames[0].size, frames, kind)
+        return buffer.getvalue()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
         first = _for_writing(frames[0], kind, frames[0].size)
@@ -51,14 +55,14 @@ def encode(frames: Sequence[Photo], kind: Format, encoding: Encoding) -> bytes:
 
 
 def encode_bands(
-    file: BinaryIO, size: tuple[int, int], about: Photo, bands: Iterable[Photo], kind: Format
+    file: BinaryIO, size: tuple[int, int], bands: Iterable[Photo], kind: Format
 ) -> None:
     """Write a picture of `size`, (width, height), whose bands come from top to bottom.
 
-    Only for a format that `is_written_in_bands`. The metadata are those of `about`.
+    Only for a format that `is_written_in_bands`. The metadata are those of the first band.
     """
     assert kind.is_written_in_bands
-    write_png(file, size, _for_writing(about, kind, size), bands)
+    write_png(file, size, bands, lambda first: _for_writing(first, kind, size))
 
 
 def _for_writing(photo: Photo, kind: Format, size: tuple[int, int]) -> Photo:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
 from enhance_cli.atomic import remove_leftovers, replacing
@@ -145,7 +147,7 @@ class Batch:
         with self._writing(job, made) as file, memory_for(f"writing {job.target}"):
             if job.format.is_written_in_bands and len(frames) == 1:
                 bands = enlarge_in_bands(engine, frames[0], sizes[0], report)
-                encode_bands(file, sizes[0], frames[0], map(self._flatten, bands), job.format)
+                encode_bands(file, sizes[0], map(self._flatten, bands), job.format)
             else:
                 results = [
                     self._flatten(enlarge_photo(engine, frame, size, report))
@@ -163,7 +165,10 @@ class Batch:
     def _writing(self, job: Job, made: str) -> Iterator[BinaryIO]:
         """Open the result's file, which is noted in the ledger before it gets its name."""
         if job.target == STANDARD_STREAM:
-            yield sys.stdout.buffer
+            with TemporaryFile() as file:  # so that what fails writes nothing
+                yield file
+                file.seek(0)
+                shutil.copyfileobj(file, sys.stdout.buffer)
             return
         _make_folder(job.target.parent)
         with replacing(job.target) as file:

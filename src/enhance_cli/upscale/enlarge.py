@@ -68,11 +68,13 @@ def enlarge_photo(
 ) -> Photo:
     """Enlarge a photograph with all it has to `target`, as `enlarge_in_bands` does."""
     width, height = target or (photo.size[0] * engine.scale, photo.size[1] * engine.scale)
+    what = f"a result of {width}×{height}"
+    check_memory(3 * width * height * photo.pixels.itemsize, what)
     bands = enlarge_in_bands(engine, photo, (width, height), on_progress)
     first = next(bands)
     if first.size[1] == height:
         return first
-    with memory_for(f"a result of {width}×{height}"):
+    with memory_for(what):
         pixels = np.empty((3, height, width), photo.pixels.dtype)
         alpha = None if photo.alpha is None else np.empty((1, height, width), photo.alpha.dtype)
     top = 0
