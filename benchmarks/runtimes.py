@@ -6,11 +6,11 @@ import argparse
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
+from timing import times
 
 from enhance_cli.config import ExportOptions, UpscaleOptions
 from enhance_cli.evaluate.pairs import bundled_photographs
@@ -25,14 +25,8 @@ TILES = (64, 96, 128, 256, 0)
 
 
 def best_of(rounds: int, runs: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Return the shortest time of each, in seconds; they take turns, so that noise is shared."""
-    best = dict.fromkeys(runs, float("inf"))
-    for _ in range(rounds):
-        for name, run in runs.items():
-            started = time.perf_counter()
-            run()
-            best[name] = min(best[name], time.perf_counter() - started)
-    return best
+    """Return the shortest time of each, in seconds."""
+    return {name: min(found) for name, found in times(rounds, runs).items()}
 
 
 def report(title: str, seconds: dict[str, float]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ctypes
 import statistics
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from timing import times
 
 from enhance_cli.evaluate.pairs import bundled_photographs
 from enhance_cli.images.photo import Levels
@@ -26,7 +26,7 @@ from enhance_cli.upscale.engine import Engine
 
 PLAIN, PEAK = (Path(__file__).with_name(name) for name in ("plain.py", "peak.py"))
 MATRIX = 4096  # side of the product that gives the ceiling
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
+GLIBC_KEEPS = 128 << 10  # bytes, of an ordinary process
 SMALL = 200, 64  # images of a folder, and their side
 
 
@@ -44,14 +44,8 @@ def operations(generator: Generator) -> int:
 
 
 def medians(rounds: int, runs: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Return the median time of each, in seconds; they take turns, so that noise is shared."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(rounds):
-        for name, run in runs.items():
-            started = time.perf_counter()
-            run()
-            times[name].append(time.perf_counter() - started)
-    return {name: statistics.median(values) for name, values in times.items()}
+    """Return the median time of each, in seconds."""
+    return {name: statistics.median(found) for name, found in times(rounds, runs).items()}
 
 
 def show(line: str) -> None:
@@ -67,14 +61,6 @@ def photograph(width: int, height: int) -> Image.Image:
     tile = np.concatenate([tile, tile[::-1]], axis=0)
     repeats = -(-height // tile.shape[0]), -(-width // tile.shape[1]), 1
     return Image.fromarray(np.tile(tile, repeats)[:height, :width])
-
-
-def give_back_memory() -> None:
-    """Undo `keep_freed_memory`: glibc as a process finds it."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt:
-        mallopt(_M_MMAP_THRESHOLD, 128 << 10)
-        mallopt(_M_TRIM_THRESHOLD, 128 << 10)
 
 
 def measure_network(rounds: int, precision: str, sides: list[int]) -> None:
@@ -94,7 +80,7 @@ def measure_network(rounds: int, precision: str, sides: list[int]) -> None:
 
         @torch.inference_mode()
         def run_plain(x: torch.Tensor = x) -> None:
-            give_back_memory()
+            keep_freed_memory(GLIBC_KEEPS)
             plain(x)
 
         def run_ours(pixels: Levels = pixels) -> None:

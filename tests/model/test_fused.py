@@ -3,8 +3,11 @@ import torch
 
 from enhance_cli.config import Dimensions
 from enhance_cli.model import fused
+from enhance_cli.model.device import Backend
 from enhance_cli.model.fused import fuse
 from enhance_cli.model.generator import Generator
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(params=[2, 4])
@@ -18,8 +21,8 @@ def generator(request):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.bfloat16, 0.1)])
 def test_fused_equals_the_generator(generator, dtype, tolerance):
+    rewritten = fuse(generator, Backend(CPU, dtype))
     generator.to(dtype)
-    rewritten = fuse(generator)
     assert (type(rewritten.first) is not type(generator.first)) == fused._is_fusible(dtype)
     with torch.inference_mode():
         for height, width in ((1, 1), (5, 8), (17, 12)):
@@ -31,7 +34,7 @@ def test_fused_equals_the_generator(generator, dtype, tolerance):
 
 def test_the_generator_itself_stays_trainable(generator):
     names = generator.state_dict().keys()
-    fuse(generator)
+    fuse(generator, Backend(CPU, torch.float32))
     assert generator.state_dict().keys() == names
     generator(torch.rand(1, 3, 8, 8)).sum().backward()
     assert all(parameter.grad is not None for parameter in generator.parameters())
@@ -39,7 +42,7 @@ def test_the_generator_itself_stays_trainable(generator):
 
 def test_without_the_operators_it_is_a_copy(generator, monkeypatch):
     monkeypatch.setattr(fused, "_active_conv", None)
-    rewritten = fuse(generator)
+    rewritten = fuse(generator, Backend(CPU, torch.float32))
     x = torch.rand(1, 3, 9, 7)
     with torch.inference_mode():
         assert torch.equal(rewritten(x), generator(x))

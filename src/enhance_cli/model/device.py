@@ -72,8 +72,8 @@ def cpu_multiplies_bf16() -> bool:
     return bool(has.get("amx_bf16") or has.get("avx512_bf16"))
 
 
-def keep_freed_memory() -> None:
-    """Tell glibc to keep freed memory for the next layer instead of returning it to the kernel.
+def keep_freed_memory(kept: int = _KEEP) -> None:
+    """Tell glibc to keep so many freed bytes for the next layer, not to return them to the kernel.
 
     Large activations are otherwise mapped and page-faulted anew in every layer, which is half of
     the time of a bf16 network. Does nothing where the C library is another one.
@@ -82,5 +82,5 @@ def keep_freed_memory() -> None:
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, _KEEP)
-        mallopt(_M_TRIM_THRESHOLD, _KEEP)
+        mallopt(_M_MMAP_THRESHOLD, kept)
+        mallopt(_M_TRIM_THRESHOLD, kept)

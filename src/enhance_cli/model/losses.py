@@ -34,7 +34,8 @@ def gram_matrices(features: Tensor, patch: int = PATCH) -> Tensor:
     pixels = features.permute(0, 2, 3, 1)  # channels last, as convolutions leave them: cheap to cut
     if height % patch or width % patch:
         pixels = F.pad(pixels, (0, 0, 0, -width % patch, 0, -height % patch))  # zeros add nothing
-    patches = pixels.reshape(count, -(-height // patch), patch, -(-width // patch), patch, channels)
+    rows, columns = (side // patch for side in pixels.shape[1:3])
+    patches = pixels.reshape(count, rows, patch, columns, patch, channels)
     vectors = patches.transpose(2, 3).reshape(-1, patch * patch, channels)
     with torch.autocast(features.device.type, enabled=False):  # sums of 256 squares need fp32
         grams: Tensor = vectors.mT @ vectors

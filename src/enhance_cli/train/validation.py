@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 
 import torch
@@ -33,7 +32,7 @@ class Validation:
 
     def measure(self, generator: Generator) -> dict[str, float]:
         """Return the mean of each metric, by the standard protocol."""
-        engine = Engine(copy.deepcopy(generator), self.backend)
+        engine = Engine(generator, self.backend)
         border = protocol.STANDARD.border(engine.scale)
         methods = {"model": from_engine(engine)}
         each = protocol.enlarge_each(self.pairs, methods, protocol.STANDARD, engine.scale)
@@ -45,7 +44,7 @@ class Validation:
 
     def show(self, generator: Generator) -> Tensor:
         """Return fixed crops, (3, rows * h, 3w) in [0, 1]: bicubic, estimate, original beside."""
-        engine = Engine(copy.deepcopy(generator), self.backend)
+        engine = Engine(generator, self.backend)
         methods = {"bicubic": from_interpolation("bicubic"), "model": from_engine(engine)}
         shown = self.pairs[:_SHOWN]
         rows = []

@@ -38,8 +38,7 @@ class Engine(Tiler):
         self.margin = REACH if is_consistent else 0  # input pixels beyond the network's halo
         self.tile = AUTO_TILE[backend.device.type] if tile is None else tile
         self.scale, self.halo = generator.scale, generator.halo + self.margin
-        generator.to(backend.device, backend.dtype).to(memory_format=torch.channels_last)
-        self.generator = fuse(generator)
+        self.generator = fuse(generator, backend)
 
     def __str__(self) -> str:
         return str(self.backend)

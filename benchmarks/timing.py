@@ -1,0 +1,15 @@
+"""What the benchmarks time alike."""
+
+import time
+from collections.abc import Callable
+
+
+def times(rounds: int, runs: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
+    """Return the times of each, in seconds; they take turns, so that noise is shared."""
+    found: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            started = time.perf_counter()
+            run()
+            found[name].append(time.perf_counter() - started)
+    return found
