@@ -125,6 +125,7 @@ def _option(name: str, text: str, **settings: Any) -> Callable[[_Command], _Comm
 @_option("save-every", "Seconds between two checkpoints.", type=click.IntRange(min=0))
 @_option("keep", "Checkpoints kept, the newest.")
 @_option("workers", "Threads that decode; 0 decodes in the loop.", type=click.IntRange(min=0))
+@_option("compile", "Compile the generator (torch.compile).", is_flag=True)
 @_option("features", "Channels of the hidden layers.")
 @_option("blocks", "Residual blocks.")
 @_option("scale", "Enlargement.", type=click.Choice([2, 4, 8]))

@@ -24,7 +24,7 @@ Enlarge = Callable[[Example], Tensor]
 def enlarge_bicubic(low: Tensor, height: int, width: int) -> Tensor:
     """Enlarge (3, H, W) uint8 to (3, height, width) uint8 as MATLAB: the field's baseline."""
     enlarged = resize(low.double()[None], height, width)[0]
-    return enlarged.round().clamp(0, 255).to(torch.uint8)
+    return enlarged.round_().clamp_(0, 255).to(torch.uint8)
 
 
 def enlarge_lanczos(low: Tensor, height: int, width: int) -> Tensor:

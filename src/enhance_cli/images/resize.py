@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+_BAND = 64  # rows of the result that are computed at once
+
 
 def resize(image: Tensor, height: int, width: int, kernel: str = "bicubic") -> Tensor:
     """Resample (N, C, H, W) to (N, C, height, width) by one of KERNELS.
@@ -19,9 +21,13 @@ def resize(image: Tensor, height: int, width: int, kernel: str = "bicubic") -> T
     Differentiable.
     """
     if height != image.shape[2]:
-        image = _weights(image.shape[2], height, kernel).to(image.device, image.dtype) @ image
+        parts = _parts(image.shape[2], height, kernel)
+        rows = [part.to(image.device, image.dtype) @ image[:, :, used] for used, part in parts]
+        image = torch.cat(rows, dim=2)
     if width != image.shape[3]:
-        image = image @ _weights(image.shape[3], width, kernel).to(image.device, image.dtype).T
+        parts = _parts(image.shape[3], width, kernel)
+        columns = [image[..., used] @ part.to(image.device, image.dtype).T for used, part in parts]
+        image = torch.cat(columns, dim=3)
     return image
 
 
@@ -33,8 +39,8 @@ def reduce_levels(levels: Tensor, scale: int, kernel: str = "bicubic") -> Tensor
     bit. Levels instead of [0, 1] because there the sums are exact, and halves occur often.
     """
     height, width = levels.shape[2:]
-    rows = resize(levels, height // scale, width, kernel).add(0.5).floor().clamp(0, 255)
-    return resize(rows, height // scale, width // scale, kernel).add(0.5).floor().clamp(0, 255)
+    rows = resize(levels, height // scale, width, kernel).add_(0.5).floor_().clamp_(0, 255)
+    return resize(rows, height // scale, width // scale, kernel).add_(0.5).floor_().clamp_(0, 255)
 
 
 def to_size(image: Tensor, height: int, width: int) -> Tensor:
@@ -48,6 +54,19 @@ def to_size(image: Tensor, height: int, width: int) -> Tensor:
 
 
 @lru_cache(maxsize=32)
+def _parts(size: int, target: int, kernel: str) -> list[tuple[slice, Tensor]]:
+    """Cut the matrix of `_weights`, a narrow diagonal, into bands of rows.
+
+    Returns each with the columns in which it is not 0: no more of an image is multiplied.
+    """
+    parts = []
+    for band in torch.split(_weights(size, target, kernel), _BAND):
+        columns = band.any(dim=0).nonzero()
+        used = slice(int(columns[0]), int(columns[-1]) + 1)
+        parts.append((used, band[:, used].contiguous()))
+    return parts
+
+
 def _weights(size: int, target: int, kernel: str) -> Tensor:
     """Return the matrix (target, size) that resamples one axis, in float64."""
     weigh, reach = KERNELS[kernel]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -42,7 +42,9 @@ class Learner:
         self.generator = _initial_generator(options).to(self.device).train()
         self.generator.requires_grad_(True).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
-        self._learning = processes.wrap(self.generator)
+        self._learning: Callable[[Tensor], Tensor] = processes.wrap(self.generator)
+        if options.compile:
+            self._learning = _compile(self._learning, self.device)
         self._generator_optimizers = make_optimizers(self.generator, options)
         self.modules: dict[str, nn.Module] = {"generator": self.generator, "average": self.average}
         self.optimizers = dict(self._generator_optimizers)
@@ -173,6 +175,18 @@ def make_optimizers(
     if weights:
         optimizers["muon"] = Muon(weights, lr=_MUON_RATE * options.peak_rate)
     return optimizers
+
+
+def _compile(
+    compute: Callable[[Tensor], Tensor], device: torch.device
+) -> Callable[[Tensor], Tensor]:
+    """Compile what learns. Raises EnhanceError where a first small try shows that it fails."""
+    try:
+        torch.compile(torch.sin)(torch.zeros(2, device=device))
+    except Exception as error:  # of the compiler, of Triton, of what they call
+        why = str(error).strip().splitlines()[0]
+        raise EnhanceError(f"--compile: PyTorch cannot compile for {device.type}: {why}") from error
+    return torch.compile(compute)
 
 
 def _initial_generator(options: TrainOptions) -> Generator:
