@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
-from timing import times
+from timing import run_command, times
 
 from enhance_cli.config import ExportOptions, UpscaleOptions
 from enhance_cli.evaluate.pairs import bundled_photographs
@@ -42,7 +41,7 @@ def from_shell(photo: Path, model: str, runtime: str) -> Callable[[], object]:
     target = photo.with_name("out.png")
     command = [sys.executable, "-m", "enhance_cli", "upscale", str(photo), "-o", str(target),
                "--overwrite", "--model", model, "--runtime", runtime]  # fmt: skip
-    return lambda: subprocess.run(command, check=True, capture_output=True)
+    return lambda: run_command(command)
 
 
 def main() -> None:

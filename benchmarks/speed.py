@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from timing import times
+from timing import run_command, times
 
 from enhance_cli.evaluate.pairs import bundled_photographs
 from enhance_cli.images.photo import Levels
@@ -129,9 +129,7 @@ def measure_commands(rounds: int, folder: Path) -> None:
         found = medians(
             repeats,
             {
-                key: lambda command=command: subprocess.run(  # type: ignore[misc]
-                    command, check=True, capture_output=True
-                )
+                key: lambda command=command: run_command(command)  # type: ignore[misc]
                 for key, command in commands.items()
             },
         )

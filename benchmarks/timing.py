@@ -1,5 +1,7 @@
 """What the benchmarks time alike."""
 
+import os
+import subprocess
 import time
 from collections.abc import Callable
 
@@ -13,3 +15,9 @@ def times(rounds: int, runs: dict[str, Callable[[], object]]) -> dict[str, list[
             run()
             found[name].append(time.perf_counter() - started)
     return found
+
+
+def run_command(command: list[str]) -> None:
+    """Run a command as users do: Python keeps the modules that it has compiled."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    subprocess.run(command, check=True, capture_output=True, env=kept)
