@@ -18,6 +18,8 @@ Levels = NDArray[np.unsignedinteger[Any]]
 
 DEEP = np.dtype(np.uint16)
 
+_BAND = 1 << 22  # pixels taken from Pillow at once
+
 _log = logging.getLogger(__name__)
 
 
@@ -101,9 +103,18 @@ def _from_cmyk(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _to_array(image: Image.Image) -> Levels:
-    """Return an 8-bit image as an array (C, H, W) that cannot be written to."""
-    levels: Levels = np.asarray(image).reshape(image.height, image.width, -1).transpose(2, 0, 1)
-    return levels
+    """Return an 8-bit image as an array (C, H, W) that cannot be written to.
+
+    In bands: NumPy by itself would hold the picture twice, beside Pillow's four bytes a pixel.
+    """
+    width, height = image.size
+    levels: Levels = np.empty((height, width, len(image.getbands())), np.uint8)
+    rows = max(1, _BAND // width)
+    for top in range(0, height, rows):
+        band = np.asarray(image.crop((0, top, width, min(height, top + rows))))
+        levels[top : top + rows] = band.reshape(-1, *levels.shape[1:])
+    levels.setflags(write=False)
+    return np.moveaxis(levels, 2, 0)
 
 
 def to_pillow(photo: Photo) -> Image.Image:
