@@ -15,13 +15,13 @@ from enhance_cli.train.jpeg import jpeg
 
 # The ranges of "photo": those of BSRGAN (arXiv 2103.14006, section 3) and Real-ESRGAN
 # (arXiv 2107.10833, appendix A) where given, narrowed to what cameras and web sites do.
-_BLUR = 0.7, (0.2, 2.0)  # probability; σ in pixels of the original, drawn for either axis
-_RESIZE = 0.5, (0.5, 1.2)  # probability; factor
-_NOISE = 0.5, (0.5, 10.0)  # probability; σ in levels, before the reduction and after it
+_BLUR = 0.5, (0.2, 1.5)  # probability; σ in pixels of the original, drawn for either axis
+_RESIZE = 0.3, (0.7, 1.2)  # probability; factor
+_NOISE = 0.4, (0.5, 6.0)  # probability; σ in levels, before the reduction and after it
 _GREY_NOISE = 0.4  # share of noise that is the same in all channels
-_FIRST_JPEG = 0.5, (60, 95)  # probability; quality, before the reduction
+_FIRST_JPEG = 0.3, (75, 95)  # probability; quality, before the reduction
 _LAST_JPEG = 0.8, (30, 95)  # probability; quality, after it
-_CLEAN = 0.1  # share that is only reduced, so that clean files stay what they are
+_CLEAN = 0.2  # share that is only reduced, so that clean files stay what they are
 
 Range = tuple[float, tuple[float, float]]
 
