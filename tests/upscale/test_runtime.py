@@ -142,7 +142,12 @@ def test_a_runtime_that_the_model_is_not_for_is_refused(model, wanted, line):
 @pytest.mark.parametrize(
     ("name", "settings", "line"),
     [
-        ("no.onnx", {}, "no model '{}': neither a file nor one of those shipped (e, pat)"),
+        (
+            "no.onnx",
+            {},
+            "no model '{}': neither a file nor one of those shipped "
+            "(e, ea, eat, p, pa, pat-photo, pat)",
+        ),
         ("x.onnx", {"device": "cuda"}, "onnxruntime computes on the CPU here, not on cuda"),
         (
             "x.onnx",
