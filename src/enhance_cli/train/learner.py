@@ -184,7 +184,7 @@ def _compile(
     try:
         torch.compile(torch.sin)(torch.zeros(2, device=device))
     except Exception as error:  # of the compiler, of Triton, of what they call
-        why = str(error).strip().splitlines()[0]
+        why = (str(error).strip() or repr(error)).splitlines()[0]
         raise EnhanceError(f"--compile: PyTorch cannot compile for {device.type}: {why}") from error
     return torch.compile(compute)
 
