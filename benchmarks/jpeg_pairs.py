@@ -3,38 +3,29 @@
 python benchmarks/jpeg_pairs.py DATA OUT QUALITY
 """
 
-import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-import torch
-from PIL import Image
-
-from enhance_cli.evaluate.pairs import find_pairs
-from enhance_cli.images.files import read_levels
-from enhance_cli.images.resize import reduce_levels
+from enhance_cli.evaluate.pairs import decode, find_pairs, make_example
+from enhance_cli.evaluate.protocol import reduce_bicubic
+from enhance_cli.images.files import Photo, to_pillow
 
 SCALE = 4
 
 
 def main(data: str, out: str, quality: str) -> None:
     """Write the originals to OUT/HR, cropped to whole pixels, their reductions to OUT/LR."""
-    folder = Path(out)
-    for name in ("HR", "LR"):
-        os.makedirs(folder / name)
+    high, low = Path(out) / "HR", Path(out) / "LR"
+    high.mkdir(parents=True)
+    low.mkdir()
     for pair in find_pairs(Path(data)):
-        levels = torch.from_numpy(read_levels(pair.high_res))
-        height, width = (side // SCALE * SCALE for side in levels.shape[1:])
-        levels = levels[:, :height, :width]
+        pair = replace(pair, low_res=None)
+        example = make_example(pair, decode(pair), SCALE, reduce_bicubic)
         stem = Path(pair.name).stem
-        to_image(levels).save(folder / "HR" / f"{stem}.png")
-        reduced = to_image(reduce_levels(levels[None].double(), SCALE)[0])
-        reduced.save(folder / "LR" / f"{stem}.jpg", quality=int(quality))
-
-
-def to_image(levels: torch.Tensor) -> Image.Image:
-    """Return (3, H, W) levels as a picture."""
-    return Image.fromarray(levels.byte().permute(1, 2, 0).numpy())
+        to_pillow(Photo(example.original.numpy())).save(high / f"{stem}.png")
+        reduced = to_pillow(Photo(example.low_res.numpy()))
+        reduced.save(low / f"{stem}.jpg", quality=int(quality))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from timing import run_command, times
+from timing import GLIBC_KEEPS, run_command, times
 
 from enhance_cli.evaluate.pairs import bundled_photographs
 from enhance_cli.images.photo import Levels
@@ -26,7 +26,6 @@ from enhance_cli.upscale.engine import Engine
 
 PLAIN, PEAK = (Path(__file__).with_name(name) for name in ("plain.py", "peak.py"))
 MATRIX = 4096  # side of the product that gives the ceiling
-GLIBC_KEEPS = 128 << 10  # bytes, of an ordinary process
 SMALL = 200, 64  # images of a folder, and their side
 
 

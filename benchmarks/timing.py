@@ -5,6 +5,8 @@ import subprocess
 import time
 from collections.abc import Callable
 
+GLIBC_KEEPS = 128 << 10  # freed bytes, in an ordinary process: as plain PyTorch runs
+
 
 def times(rounds: int, runs: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
     """Return the times of each, in seconds; they take turns, so that noise is shared."""

@@ -8,7 +8,7 @@ from statistics import median
 
 import torch
 import torch.nn.functional as F
-from timing import times
+from timing import GLIBC_KEEPS, times
 
 from enhance_cli.config import TrainOptions
 from enhance_cli.model.device import keep_freed_memory, pick_backend
@@ -16,7 +16,6 @@ from enhance_cli.model.generator import Generator
 from enhance_cli.train.learner import Learner
 from enhance_cli.train.processes import Processes
 
-GLIBC_KEEPS = 128 << 10  # bytes, of an ordinary process
 STEPS = 4  # in one turn
 
 

@@ -9,8 +9,8 @@ from enhance_cli import Upscaler
 from enhance_cli.config import NETWORKS
 from enhance_cli.evaluate.methods import enlarge_bicubic
 from enhance_cli.evaluate.pairs import bundled_photographs
+from enhance_cli.evaluate.protocol import reduce_bicubic
 from enhance_cli.images.files import read_pixels
-from enhance_cli.images.resize import reduce_levels
 from enhance_cli.model.shipped import shipped_models
 
 CROPS = [("dog", 150, 120), ("city", 300, 250)]  # name, left, top: pixels of the original
@@ -21,7 +21,7 @@ MODELS = [name for name in NETWORKS if name.lower() in shipped_models()]
 def reduced(name: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Return a photograph and its reduction, (3, H, W) and (3, H/4, W/4) uint8."""
     original = read_pixels(bundled_photographs() / f"{name}.webp")
-    return original, reduce_levels(original[None].double(), 4)[0].to(torch.uint8)
+    return original, reduce_bicubic(original, 4)
 
 
 def columns(name: str, left: int, top: int) -> dict[str, torch.Tensor]:

@@ -14,7 +14,7 @@ from enhance_cli.images.resize import KERNELS, reduce_levels, resize
 from enhance_cli.train.jpeg import jpeg
 
 # The ranges of "photo": those of BSRGAN (arXiv 2103.14006, section 3) and Real-ESRGAN
-# (arXiv 2107.10833, appendix A) where given, narrowed to what cameras and web sites do.
+# (arXiv 2107.10833, appendix A) where given, narrowed: docs/decisions/0042.
 _BLUR = 0.5, (0.2, 1.5)  # probability; σ in pixels of the original, drawn for either axis
 _RESIZE = 0.3, (0.7, 1.2)  # probability; factor
 _NOISE = 0.4, (0.5, 6.0)  # probability; σ in levels, before the reduction and after it
