@@ -145,6 +145,7 @@ class TrainOptions:
     prepare: str | None = None  # "paper": centre squares of large images, reduced
     degradation: str = "bicubic"  # how low-resolution images are made: DEGRADATIONS
     candidates: int = 1  # crops drawn for each one kept, the most detailed of them
+    shrink: float = 1.0  # photographs are reduced at random, down to this scale
     lr: float | None = None  # None: 5e-4 for the pixel loss alone, 1e-4 with others
     warmup: int = 200  # steps
     clip: float = 0.5  # norm of the gradient

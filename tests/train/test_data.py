@@ -59,3 +59,29 @@ def test_prepared_as_in_the_paper_an_image_is_its_reduced_centre_square(tmp_path
     crops = make_crops(find_entries(tmp_path), crop=256, prepare="paper")
     blue = np.broadcast_to(np.reshape([0, 0, 255], (3, 1, 1)), (3, 256, 256))
     assert np.array_equal(crops.batch(0)[0], blue)
+
+
+def slopes(crops):
+    """Return how many levels a pixel each crop of a ramp rises, whichever way it was turned."""
+    changes = (
+        max(abs(np.gradient(c[0].astype(float), axis=a).mean()) for a in (0, 1)) for c in crops
+    )
+    return np.array(list(changes))
+
+
+def test_photographs_are_reduced_down_to_the_scale_asked_for(tmp_path):
+    ramp = np.broadcast_to(np.arange(256, dtype=np.uint8)[None, :, None], (256, 256, 3))
+    Image.fromarray(np.ascontiguousarray(ramp)).save(tmp_path / "a.png")
+    files = find_entries(tmp_path)
+    whole = np.concatenate([make_crops(files).batch(k) for k in range(9)])
+    shrunk = np.concatenate([make_crops(files, shrink=0.25).batch(k) for k in range(9)])
+    assert whole.shape == shrunk.shape == (27, 3, 32, 32)
+    assert np.allclose(slopes(whole), 1)
+    assert slopes(shrunk).min() < 1.5
+    assert 3 < slopes(shrunk).max() < 4.1
+
+
+def test_an_image_too_small_to_be_reduced_so_far_is_used_whole(tmp_path):
+    Image.linear_gradient("L").resize((40, 40)).convert("RGB").save(tmp_path / "a.png")
+    crops = make_crops(find_entries(tmp_path), shrink=0.1)
+    assert all(crops.batch(k).shape == (3, 3, 32, 32) for k in range(9))

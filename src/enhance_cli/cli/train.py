@@ -109,6 +109,11 @@ def _option(name: str, text: str, **settings: Any) -> Callable[[_Command], _Comm
 )
 @_option("candidates", "Crops drawn for each one kept, the most detailed.")
 @_option(
+    "shrink",
+    "Photographs are reduced at random before cropping, down to this scale.",
+    type=click.FloatRange(0.1, 1),
+)
+@_option(
     "lr",
     "Adam's learning rate after warm-up.  [default: 5e-4 for E alone, else 1e-4]",
     type=click.FloatRange(min=0, min_open=True),

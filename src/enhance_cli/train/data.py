@@ -13,6 +13,7 @@ from threading import Lock
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from enhance_cli.config import TrainOptions
@@ -36,6 +37,7 @@ class Crops:
     def __init__(self, files: list[Entry], share: range, options: TrainOptions) -> None:
         self.files, self.share = files, share
         self.crop, self.candidates, self.seed = options.crop, options.candidates, options.seed
+        self.shrink = options.shrink
         self._is_prepared = options.prepare == "paper"
         self.unreadable: set[str] = set()
         self._cache: OrderedDict[str, Levels] = OrderedDict()
@@ -56,15 +58,24 @@ class Crops:
         Sky and blur are most of a photograph, and teach nothing.
         """
         image = self._draw_image(draw)
+        side = self._draw_side(draw, min(image.shape[1:]))
         crops = []
         for _ in range(self.candidates):
-            top = draw.randrange(image.shape[1] - self.crop + 1)
-            left = draw.randrange(image.shape[2] - self.crop + 1)
-            crops.append(image[:, top : top + self.crop, left : left + self.crop])
+            top = draw.randrange(image.shape[1] - side + 1)
+            left = draw.randrange(image.shape[2] - side + 1)
+            crops.append(image[:, top : top + side, left : left + side])
         chosen = crops[0] if len(crops) == 1 else max(crops, key=detail)
+        if side != self.crop:
+            chosen = _reduced(chosen, self.crop)
         if draw.random() < 0.5:
             chosen = chosen[:, :, ::-1]
         return np.rot90(chosen, draw.randrange(4), (1, 2))
+
+    def _draw_side(self, draw: random.Random, largest: int) -> int:
+        """Return from how many pixels a crop is made: more, where photographs are reduced."""
+        if self.shrink == 1:
+            return self.crop
+        return min(largest, round(self.crop / draw.uniform(self.shrink, 1)))
 
     def _draw_image(self, draw: random.Random) -> Levels:
         for _ in range(_TRIES):
@@ -109,6 +120,14 @@ def prepare_as_paper(image: Levels) -> Levels:
     square = torch.from_numpy(image[:, top : top + side, left : left + side])[None].float()
     reduced = resize(square, PREPARED_SIDE, PREPARED_SIDE, "lanczos")[0]
     return reduced.round().clamp(0, 255).byte().numpy()
+
+
+def _reduced(crop: Levels, side: int) -> Levels:
+    """Reduce (3, H, H) uint8 to (3, side, side) by Pillow's bicubic kernel."""
+    picture = Image.fromarray(np.ascontiguousarray(crop.transpose(1, 2, 0)))
+    reduced = np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC))
+    planes: Levels = reduced.transpose(2, 0, 1)
+    return planes
 
 
 def detail(crop: Levels) -> float:
