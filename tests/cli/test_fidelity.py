@@ -1,9 +1,11 @@
 """What a file holds is in the result too, as other programs read it."""
 
+import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageDraw
 
-from enhance_cli.images.files import read_pixels
+from enhance_cli.images import tiff
+from enhance_cli.images.files import read_photo, read_pixels
 
 TAGS = (
     "-EXIF:Make=Maker", "-EXIF:Orientation#=6", "-EXIF:ISO=200", "-EXIF:LensModel=50 mm",
@@ -52,6 +54,23 @@ def test_exif_and_xmp_are_carried_over(upscale, tmp_path, colourful, exiftool, s
     expected |= {"IFD0:Make": "Maker"}
     assert len(expected) > 10
     assert {key: after.get(key) for key in expected} == expected
+
+
+def test_a_bigtiff_has_the_metadata_of_a_plain_one(
+    upscale, tmp_path, colourful, exiftool, set_tags, monkeypatch
+):
+    source, plain, big = tmp_path / "in.jpg", tmp_path / "plain.tif", tmp_path / "big.tif"
+    icc_profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.open(colourful).save(source, dpi=(300, 300), icc_profile=icc_profile)
+    set_tags(source, *TAGS)
+    assert upscale(source, "-o", plain).exit_code == 0
+    monkeypatch.setattr(tiff, "_LARGEST", 0)
+    assert upscale(source, "-o", big).exit_code == 0
+    assert exiftool(big)["File:FileType"] == "BTF"
+    expected, found = read_photo(plain), read_photo(big)
+    assert np.array_equal(found.pixels, expected.pixels)
+    for part in ("exif", "xmp", "icc_profile", "dpi"):  # exiftool does not name a BigTIFF's GPS
+        assert getattr(found, part) == getattr(expected, part) is not None, part
 
 
 @pytest.mark.parametrize("suffix", ["png", "tiff"])

@@ -9,7 +9,7 @@ from PIL import Image
 
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.metadata import ORIENTATION, metadata_of
-from enhance_cli.images.photo import Photo, stack_channels
+from enhance_cli.images.photo import Photo
 
 if TYPE_CHECKING:
     import pyvips
@@ -21,7 +21,6 @@ _CMYK_TO_SRGB: dict[str, Any] = {
     "intent": "perceptual",
     "depth": 16,
 }
-_SETTINGS = {"compression": "deflate", "predictor": "horizontal"}
 
 
 def bits_a_channel(image: Image.Image) -> int:
@@ -89,18 +88,3 @@ def _decode(vips: Any, image: Image.Image, data: bytes) -> pyvips.Image:
     if getattr(image, "tag_v2", {}).get(_EXTRA_SAMPLES) == (_PREMULTIPLIED,):
         pixels = pixels.unpremultiply(max_alpha=65_535).rint().cast("ushort")
     return pixels.autorot()
-
-
-def encode_deep(photo: Photo) -> bytes:
-    """Encode a picture of 16 bits a channel as TIFF, without its metadata."""
-    vips = load_vips("the result")
-    stacked = stack_channels(photo)  # (H, W, C)
-    height, width, channels = stacked.shape
-    pixels = vips.Image.new_from_memory(stacked.tobytes(), width, height, channels, "ushort").copy(
-        interpretation="grey16" if channels < 3 else "rgb16"
-    )
-    try:
-        encoded: bytes = pixels.tiffsave_buffer(keep="none", **_SETTINGS)
-    except vips.Error as error:
-        raise EnhanceError(f"cannot encode {width}×{height} as TIFF: {error}") from error
-    return encoded

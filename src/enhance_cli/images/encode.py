@@ -6,22 +6,19 @@ import io
 import logging
 import struct
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.containers import tiff_with_metadata
-from enhance_cli.images.deep import encode_deep
+from enhance_cli.images.bands import Page
 from enhance_cli.images.formats import Format
 from enhance_cli.images.metadata import can_be_rewritten, exif_for, exif_from_dpi, iptc_segment
 from enhance_cli.images.photo import Photo, to_pillow
 from enhance_cli.images.png import with_metadata, write_png
+from enhance_cli.images.tiff import write_tiff
 
-_SETTINGS: dict[str, dict[str, Any]] = {
-    "PNG": {"compress_level": 3},
-    "TIFF": {"compression": "tiff_adobe_deflate"},
-}
+_SETTINGS: dict[str, dict[str, Any]] = {"PNG": {"compress_level": 3}}
 
 _log = logging.getLogger(__name__)
 
@@ -39,30 +36,34 @@ def encode(frames: Sequence[Photo], kind: Format, encoding: Encoding) -> bytes:
 
     The metadata are those of the first frame. Raises EnhanceError if the format cannot hold it.
     """
-    if kind.is_written_in_bands and len(frames) == 1:
+    if kind.is_written_in_bands and (len(frames) == 1 or kind.name == "TIFF"):
         buffer = io.BytesIO()
-        encode_bands(buffer, frames[0].size, frames, kind)
+        encode_bands(buffer, [(frame.size, [frame]) for frame in frames], kind)
         return buffer.getvalue()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
         first = _for_writing(frames[0], kind, frames[0].size)
         if kind.name == "PNG":
             return with_metadata(_encode(frames, kind, encoding), first)
-        if kind.name == "TIFF":
-            bare = encode_deep(first) if first.is_deep else _encode(frames, kind, encoding)
-            return tiff_with_metadata(bare, first)
         return _encode(frames, kind, encoding, **_metadata(first, kind))
 
 
-def encode_bands(
-    file: BinaryIO, size: tuple[int, int], bands: Iterable[Photo], kind: Format
-) -> None:
-    """Write a picture of `size`, (width, height), whose bands come from top to bottom.
+def encode_bands(file: BinaryIO, pages: Sequence[Page], kind: Format) -> None:
+    """Write a picture, or the pages of a TIFF, whose bands come from top to bottom.
 
     Only for a format that `is_written_in_bands`. The metadata are those of the first band.
     """
     assert kind.is_written_in_bands
-    write_png(file, size, bands, lambda first: _for_writing(first, kind, size))
+    size, _ = pages[0]
+
+    def prepare(first: Photo) -> Photo:
+        return _for_writing(first, kind, size)
+
+    if kind.name == "TIFF":
+        write_tiff(file, pages, prepare)
+    else:
+        (page,) = pages
+        write_png(file, page, prepare)
 
 
 def _for_writing(photo: Photo, kind: Format, size: tuple[int, int]) -> Photo:

@@ -44,7 +44,13 @@ FORMATS = (
         metadata_limit=65_500,
     ),
     Format(name="WEBP", suffixes=(".webp",), has_grey=False, has_dpi=False, longest=16_383),
-    Format(name="TIFF", suffixes=(".tif", ".tiff"), has_16_bits=True, has_iptc=True),
+    Format(
+        name="TIFF",
+        suffixes=(".tif", ".tiff"),
+        has_16_bits=True,
+        has_iptc=True,
+        is_written_in_bands=True,
+    ),
     Format(name="AVIF", suffixes=(".avif",), has_lossless=False, has_dpi=False, longest=65_536),
     Format(name="BMP", suffixes=(".bmp",), has_alpha=False, has_frames=False, has_metadata=False),
 )

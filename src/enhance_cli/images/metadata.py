@@ -37,6 +37,7 @@ def _exif_of(image: Image.Image) -> bytes | None:
     exif = image.getexif()
     for tag in TIFF_STRUCTURE.intersection(exif):
         del exif[tag]
+    exif.bigtiff = False  # EXIF has the form of a plain TIFF
     return exif.tobytes().removeprefix(_PREFIX) if exif else None
 
 

@@ -49,6 +49,11 @@ class Photo:
         return self.pixels.shape[2], self.pixels.shape[1]
 
     @property
+    def channels(self) -> int:
+        """How many a file of it has: grey or RGB, and alpha."""
+        return (1 if self.is_grey else 3) + (self.alpha is not None)
+
+    @property
     def is_deep(self) -> bool:
         """Whether it has 16 bits a channel."""
         return self.pixels.dtype == DEEP

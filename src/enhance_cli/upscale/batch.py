@@ -147,7 +147,7 @@ class Batch:
         with self._writing(job, made) as file, memory_for(f"writing {job.target}"):
             if job.format.is_written_in_bands and len(frames) == 1:
                 bands = enlarge_in_bands(engine, frames[0], sizes[0], report)
-                encode_bands(file, sizes[0], map(self._flatten, bands), job.format)
+                encode_bands(file, [(sizes[0], map(self._flatten, bands))], job.format)
             else:
                 results = [
                     self._flatten(enlarge_photo(engine, frame, size, report))
