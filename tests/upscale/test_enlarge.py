@@ -14,7 +14,12 @@ from enhance_cli.images.resize import to_size
 from enhance_cli.model.device import Backend
 from enhance_cli.model.generator import Generator
 from enhance_cli.upscale.engine import Engine
-from enhance_cli.upscale.enlarge import count_passes, enlarge_photo, target_size
+from enhance_cli.upscale.enlarge import (
+    count_passes,
+    enlarge_in_bands,
+    enlarge_photo,
+    target_size,
+)
 
 FP32 = Backend(torch.device("cpu"), torch.float32)
 
@@ -72,13 +77,13 @@ def test_consistent_results_reduce_to_their_inputs(sample, factor):
 
 
 def test_a_result_beyond_the_machines_memory_is_refused_before_work(engine, monkeypatch):
-    values = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 2**18}
+    values = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 2**12}
     monkeypatch.setattr(os, "sysconf", values.get)
     photo = Photo(np.zeros((3, 1000, 1000), np.uint8))
     with pytest.raises(
-        EnhanceError, match=r"of 5000×5000: it takes 1\.4 GiB on the way, and there"
+        EnhanceError, match=r"of 5000×5000: it takes 0\.1 GiB on the way, and there"
     ):
-        enlarge_photo(engine, photo, (5000, 5000))
+        next(enlarge_in_bands(engine, photo, (5000, 5000)))
 
 
 def test_a_whole_result_of_the_networks_scale_is_refused_as_well(engine, monkeypatch):
@@ -87,6 +92,17 @@ def test_a_whole_result_of_the_networks_scale_is_refused_as_well(engine, monkeyp
     monkeypatch.setattr(engine, "enlarge_tile", None)  # no work is begun
     with pytest.raises(EnhanceError, match="not enough memory for a result of 4000×4000"):
         enlarge_photo(engine, Photo(np.zeros((3, 1000, 1000), np.uint8)))
+
+
+@pytest.mark.parametrize("target", [(60, 40), (100, 75)])
+def test_a_result_that_is_reduced_comes_in_bands(engine, target):
+    engine.tile = 8
+    photo = Photo(np.random.default_rng(0).integers(0, 256, (3, 30, 40), np.uint8))
+    bands = list(enlarge_in_bands(engine, photo, target))
+    assert len(bands) > 2
+    whole = enlarge_photo(engine, photo, target)
+    assert np.array_equal(np.concatenate([band.pixels for band in bands], axis=1), whole.pixels)
+    assert whole.size == target
 
 
 def test_progress_ends_at_its_total(engine):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -19,11 +18,11 @@ from enhance_cli.images.photo import (
     Photo,
     enlarged,
     from_pillow,
-    to_levels,
     to_pillow,
 )
 from enhance_cli.upscale.exported import open_tiler
 from enhance_cli.upscale.memory import check_memory, memory_for
+from enhance_cli.upscale.resample import resample, resample_bands
 from enhance_cli.upscale.tiler import Tiler
 
 OnProgress = Callable[[int, int], None]
@@ -96,29 +95,29 @@ def enlarge_in_bands(
     """Yield a photograph enlarged to `target`, (width, height), from top to bottom.
 
     The network runs once, or as often as the target needs, and one antialiased resampling follows
-    where that is not its size: then there is a single band. Transparency is resampled. Calls
-    `on_progress(done, total)` in pixels put into the network. Raises EnhanceError when memory
-    runs out.
+    where that is not its size. Only passes before the last are held whole. Transparency is
+    resampled. Calls `on_progress(done, total)` in pixels put into the network. Raises EnhanceError
+    when memory runs out.
     """
     width, height = target
     passes = count_passes(photo.size, target, engine.scale)
     factor = engine.scale**passes
-    is_reduced = (photo.size[0] * factor, photo.size[1] * factor) != target
+    full_size = (photo.size[0] * factor, photo.size[1] * factor)
     what = f"a result of {width}×{height}"
-    if is_reduced:
-        pixels_on_the_way = photo.size[0] * photo.size[1] * factor**2
-        check_memory(3 * pixels_on_the_way * engine.deepest.itemsize, what)
+    check_memory(3 * math.prod(full_size) // engine.scale**2 * engine.deepest.itemsize, what)
     with memory_for(what):
         alpha = photo.alpha
         if alpha is not None:
-            alpha = resample(alpha, height, width, alpha.dtype)
+            alpha = resample(alpha, target, alpha.dtype)
+        levels = photo.pixels.dtype
         source, report = _run_first_passes(engine, fill_unseen(photo), passes, on_progress)
-        if is_reduced:
-            canvas = engine.enlarge(source, report, engine.deepest)
-            yield enlarged(photo, resample(canvas, height, width, photo.pixels.dtype), alpha)
-            return
+        if full_size == target:
+            bands = engine.bands(source, report, levels)
+        else:
+            deep = engine.bands(source, report, engine.deepest)
+            bands = resample_bands(deep, full_size, target, levels)
         top = 0
-        for pixels in engine.bands(source, report, photo.pixels.dtype):
+        for pixels in bands:
             rows = slice(top, top + pixels.shape[1])
             yield enlarged(photo, pixels, None if alpha is None else alpha[:, rows])
             top = rows.stop
@@ -141,19 +140,6 @@ def _run_first_passes(
     for index in range(passes - 1):
         pixels = engine.enlarge(pixels, report_after(index), engine.deepest)
     return pixels, report_after(passes - 1)
-
-
-def resample(canvas: Levels, height: int, width: int, levels: np.dtype[Any]) -> Levels:
-    """Resample (C, H, W) levels to (C, height, width): antialiased bicubic, in floats.
-
-    Channel by channel, to save memory.
-    """
-    resampled = np.empty((len(canvas), height, width), levels)
-    for channel, target in zip(canvas, resampled, strict=True):
-        floats = Image.fromarray(channel.astype(np.float32))
-        image = floats.resize((width, height), Image.Resampling.BICUBIC)
-        target[:] = to_levels(np.asarray(image) / np.iinfo(canvas.dtype).max, levels)
-    return resampled
 
 
 class Upscaler:

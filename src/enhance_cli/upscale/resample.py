@@ -1,0 +1,60 @@
+"""Antialiased bicubic resampling of pictures that come in bands of rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from enhance_cli.images.photo import Levels, to_levels
+
+_REACH = 2  # of the kernel, in pixels of the picture that has fewer
+
+_Floats = NDArray[np.float32]
+
+
+def resample(canvas: Levels, size: tuple[int, int], levels: np.dtype[Any]) -> Levels:
+    """Resample (C, H, W) levels to (C, height, width), in the type `levels`."""
+    found = (canvas.shape[2], canvas.shape[1])
+    return np.concatenate(list(resample_bands([canvas], found, size, levels)), axis=1)
+
+
+def resample_bands(
+    bands: Iterable[Levels], size: tuple[int, int], target: tuple[int, int], levels: np.dtype[Any]
+) -> Iterator[Levels]:
+    """Yield a picture of `size`, (width, height), resampled to `target`, as bands are ready.
+
+    It equals what Pillow makes of the whole, to one level. Computed in floats.
+    """
+    width, height = target
+    step = size[1] / height  # rows of the picture for one of the result
+    reach = math.ceil(_REACH * max(step, 1)) + 1
+    waiting: _Floats | None = None  # rows from `top` on, already of the result's width
+    top = done = 0
+    for band in bands:
+        white = np.iinfo(band.dtype).max
+        narrow = _resize(band, (width, band.shape[1]))
+        waiting = narrow if waiting is None else np.concatenate([waiting, narrow], axis=1)
+        bottom = top + waiting.shape[1]
+        ready = height if bottom == size[1] else math.floor((bottom - reach) / step)
+        if ready <= done:
+            continue
+        box = (0, done * step - top, width, min(ready * step - top, waiting.shape[1]))
+        yield to_levels(_resize(waiting, (width, ready - done), box) / white, levels)
+        done = ready
+        unused = max(0, math.floor(done * step) - reach - top)
+        waiting, top = waiting[:, unused:], top + unused
+
+
+def _resize(
+    channels: NDArray[Any],
+    size: tuple[int, int],
+    box: tuple[float, float, float, float] | None = None,
+) -> _Floats:
+    """Resize (C, H, W), or a box of it, by Pillow, channel by channel."""
+    planes = (Image.fromarray(channel.astype(np.float32)) for channel in channels)
+    return np.stack([np.asarray(p.resize(size, Image.Resampling.BICUBIC, box)) for p in planes])
