@@ -19,7 +19,7 @@ def peak(*arguments):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no wait4 there")
-@pytest.mark.parametrize(("suffix", "scale"), [("png", 4), ("tif", 3.9)])
+@pytest.mark.parametrize(("suffix", "scale"), [("png", 4), ("tif", 3.9), ("jpg", 4)])
 def test_memory_does_not_grow_with_the_result(tmp_path, suffix, scale):
     weights = tmp_path / "tiny.safetensors"
     save_generator(Generator(Dimensions(features=4, blocks=1)), weights, {})

@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from enhance_cli.images import tiff
+from enhance_cli.images.encode import Encoding, encode_bands
+from enhance_cli.images.formats import format_named
 from enhance_cli.images.photo import Photo, from_pillow, stack_channels, to_pillow
 from enhance_cli.images.png import write_png
 from enhance_cli.images.tiff import write_tiff
@@ -91,6 +93,40 @@ def test_only_a_few_bands_are_held_at_once(write):
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < count * band.pixels.nbytes / 4
+
+
+JPEG = format_named("jpeg")
+
+
+@pytest.mark.parametrize("is_grey", [False, True])
+@pytest.mark.parametrize(
+    ("size", "heights"),
+    [
+        ((37, 80), [80]),
+        ((100, 700), [700]),
+        ((8, 1100), [300, 1, 799]),
+        ((65, 1537), [512, 512, 513]),
+    ],
+)
+def test_a_jpeg_in_bands_decodes_to_the_same_pixels_as_pillows(is_grey, size, heights):
+    photo = shaded(*size, is_grey=is_grey)
+    file = io.BytesIO()
+    encode_bands(file, [(size, cut(photo, heights))], JPEG, Encoding(quality=90))
+    whole = io.BytesIO()
+    to_pillow(photo).save(whole, "JPEG", quality=90, subsampling=0)
+    with Image.open(file) as found, Image.open(whole) as expected:
+        assert (found.mode, found.size) == (expected.mode, expected.size)
+        assert np.array_equal(np.asarray(found), np.asarray(expected))
+    assert len(file.getvalue()) < 1.05 * len(whole.getvalue()) + 700
+
+
+def shaded(width, height, *, is_grey):
+    """Return a picture of slopes and noise, in which every block has another mean."""
+    y, x = np.mgrid[:height, :width]
+    noise = np.random.default_rng(0).integers(0, 9, (3, height, width))
+    channels = np.stack([x + y, 2 * x, 255 - y]) + noise
+    pixels = (channels % 256).astype(np.uint8)
+    return Photo(pixels[:1].repeat(3, axis=0) if is_grey else pixels, None, is_grey)
 
 
 def test_a_photograph_takes_little_more_than_pillows_file(sample):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import chain
+
+import numpy as np
 
 from enhance_cli.images.photo import Photo
 
@@ -29,3 +32,34 @@ def write_behind(write: Callable[[Photo], None], bands: Iterable[Photo]) -> None
             writing = pool.submit(write, band)
         if writing:
             writing.result()
+
+
+class Parts:
+    """Cuts bands of any height into parts of so many rows, but for what is left at the end."""
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
+        self._waiting: Photo | None = None  # fewer rows than a part
+
+    def add(self, band: Photo) -> Iterator[Photo]:
+        """Yield the parts that are whole with one more band."""
+        for start in range(0, band.size[1], self._rows):
+            piece = band.rows(slice(start, start + self._rows))
+            ready = piece if self._waiting is None else _join(self._waiting, piece)
+            if ready.size[1] >= self._rows:
+                yield ready.rows(slice(0, self._rows))
+                ready = ready.rows(slice(self._rows, None))
+            self._waiting = ready
+
+    def rest(self) -> Iterator[Photo]:
+        """Yield what is left, if anything is."""
+        if self._waiting is not None and self._waiting.size[1]:
+            yield self._waiting
+
+
+def _join(above: Photo, below: Photo) -> Photo:
+    """Put two bands of a picture together."""
+    alpha = None
+    if above.alpha is not None and below.alpha is not None:
+        alpha = np.concatenate([above.alpha, below.alpha], axis=1)
+    return replace(above, pixels=np.concatenate([above.pixels, below.pixels], axis=1), alpha=alpha)

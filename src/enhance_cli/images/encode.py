@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.bands import Page
+from enhance_cli.images.bands import Page, peek
 from enhance_cli.images.formats import Format
+from enhance_cli.images.jpeg import write_jpeg
 from enhance_cli.images.metadata import can_be_rewritten, exif_for, exif_from_dpi, iptc_segment
 from enhance_cli.images.photo import Photo, to_pillow
 from enhance_cli.images.png import with_metadata, write_png
@@ -38,7 +39,7 @@ def encode(frames: Sequence[Photo], kind: Format, encoding: Encoding) -> bytes:
     """
     if kind.is_written_in_bands and (len(frames) == 1 or kind.name == "TIFF"):
         buffer = io.BytesIO()
-        encode_bands(buffer, [(frame.size, [frame]) for frame in frames], kind)
+        encode_bands(buffer, [(frame.size, [frame]) for frame in frames], kind, encoding)
         return buffer.getvalue()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
@@ -48,22 +49,32 @@ def encode(frames: Sequence[Photo], kind: Format, encoding: Encoding) -> bytes:
         return _encode(frames, kind, encoding, **_metadata(first, kind))
 
 
-def encode_bands(file: BinaryIO, pages: Sequence[Page], kind: Format) -> None:
+def encode_bands(file: BinaryIO, pages: Sequence[Page], kind: Format, encoding: Encoding) -> None:
     """Write a picture, or the pages of a TIFF, whose bands come from top to bottom.
 
-    Only for a format that `is_written_in_bands`. The metadata are those of the first band.
+    Only for a format that `is_written_in_bands`. The metadata are those of the first band. Raises
+    EnhanceError if the format cannot hold it.
     """
     assert kind.is_written_in_bands
-    size, _ = pages[0]
+    size, bands = pages[0]
 
     def prepare(first: Photo) -> Photo:
         return _for_writing(first, kind, size)
 
     if kind.name == "TIFF":
         write_tiff(file, pages, prepare)
-    else:
-        (page,) = pages
-        write_png(file, page, prepare)
+        return
+    assert len(pages) == 1
+    if kind.name == "PNG":
+        write_png(file, pages[0], prepare)
+        return
+    first, bands = peek(bands)
+    metadata = _metadata(prepare(first), kind)
+
+    def encode_part(part: Photo) -> bytes:
+        return _encode([part], kind, encoding, restart_marker_rows=1, **metadata)
+
+    write_jpeg(file, (size, bands), encode_part)
 
 
 def _for_writing(photo: Photo, kind: Format, size: tuple[int, int]) -> Photo:

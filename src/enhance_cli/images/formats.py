@@ -40,6 +40,7 @@ FORMATS = (
         has_frames=False,
         has_lossless=False,
         has_iptc=True,
+        is_written_in_bands=True,
         longest=65_500,
         metadata_limit=65_500,
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+import warnings
 from typing import Any
 
 from PIL import ExifTags, Image, ImageFile, IptcImagePlugin
@@ -122,10 +123,12 @@ def exif_for(exif: bytes, width: int, height: int) -> bytes | None:
 def can_be_rewritten(exif: bytes) -> bool:
     """Whether Pillow can take an EXIF apart and put it together again, as a TIFF and AVIF need."""
     try:
-        parts = Image.Exif()
-        parts.load(exif)
-        parts.endian = "<"
-        parts.tobytes()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's remarks on odd values
+            parts = Image.Exif()
+            parts.load(exif)
+            parts.endian = "<"
+            parts.tobytes()
     except (AttributeError, TypeError, ValueError, SyntaxError, KeyError, struct.error):
         return False  # values that are not of the type that their tag has
     return True

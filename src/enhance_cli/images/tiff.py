@@ -16,7 +16,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image
 
-from enhance_cli.images.bands import Page, peek, write_behind
+from enhance_cli.images.bands import Page, Parts, peek, write_behind
 from enhance_cli.images.metadata import (
     IPTC,
     ORIENTATION,
@@ -130,27 +130,23 @@ class _Page:
         width, height = size
         strip = min(height, max(1, _STRIP // (width * _bytes_a_pixel(first))))
         self._rows = _TILE if writer.is_big else strip
-        self._waiting = stack_channels(first.rows(slice(0, 0)))  # (fewer than rows, W, C)
+        self._parts = Parts(self._rows)
         self._places: list[int] = []
         self._lengths: list[int] = []
 
     def write(self, band: Photo) -> None:
-        for start in range(0, band.size[1], self._rows):
-            stacked = stack_channels(band.rows(slice(start, start + self._rows)))
-            ready = np.concatenate([self._waiting, stacked])
-            if len(ready) >= self._rows:
-                self._add(ready[: self._rows])
-                ready = ready[self._rows :]
-            self._waiting = ready
+        for part in self._parts.add(band):
+            self._add(part)
 
     def finish(self) -> _Directory:
         """Return the directory of the picture."""
-        if len(self._waiting):
-            self._add(self._waiting)
+        for part in self._parts.rest():
+            self._add(part)
         return self._structure() | self._layout()
 
-    def _add(self, rows: Levels) -> None:
-        """Append rows of the picture, (h, W, C), as a strip or as a row of tiles."""
+    def _add(self, part: Photo) -> None:
+        """Append some rows of the picture as a strip or as a row of tiles."""
+        rows = stack_channels(part)  # (h, W, C)
         pieces = [rows]
         if self._writer.is_big:
             right = -rows.shape[1] % _TILE

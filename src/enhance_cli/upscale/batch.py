@@ -145,15 +145,16 @@ class Batch:
             on_progress(job, done, total)
 
         with self._writing(job, made) as file, memory_for(f"writing {job.target}"):
+            encoding = Encoding(quality=self.options.quality, lossless=self.options.lossless)
             if job.format.is_written_in_bands and len(frames) == 1:
                 bands = enlarge_in_bands(engine, frames[0], sizes[0], report)
-                encode_bands(file, [(sizes[0], map(self._flatten, bands))], job.format)
+                page = (sizes[0], map(self._flatten, bands))
+                encode_bands(file, [page], job.format, encoding)
             else:
                 results = [
                     self._flatten(enlarge_photo(engine, frame, size, report))
                     for frame, size in zip(frames, sizes, strict=True)
                 ]
-                encoding = Encoding(quality=self.options.quality, lossless=self.options.lossless)
                 file.write(encode(results, job.format, encoding))
         return frames[0].size, sizes[0]
 
