@@ -67,9 +67,9 @@ def write_tiff(
     writer = _Writer(file, is_big=sum(pixels) > _LARGEST)
     metadata = _metadata(prepare(opened[0][1]))
     for size, first, bands in opened:
-        page = _Page(writer, size, first)
-        write_behind(page.write, bands)
-        writer.add_page(metadata | page.finish())
+        picture = _Picture(writer, size, first)
+        write_behind(picture.write, bands)
+        writer.add_page(metadata | picture.finish())
         metadata = {}
 
 
@@ -122,7 +122,7 @@ class _Writer:
         return place, place + len(data)
 
 
-class _Page:
+class _Picture:
     """One picture, to which bands are added in their order, in strips or in tiles."""
 
     def __init__(self, writer: _Writer, size: tuple[int, int], first: Photo) -> None:
@@ -204,24 +204,24 @@ def _longs(*values: int) -> _Entry:
 def _metadata(photo: Photo) -> _Directory:
     """Return profile, resolution, EXIF, XMP and IPTC of a photograph."""
     exif = Image.Exif()
-    if photo.exif:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's remarks on odd values
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's remarks on odd values
+        if photo.exif:
             exif.load(photo.exif)
-        for tag in TIFF_STRUCTURE.intersection(exif):
-            del exif[tag]
-    exif.endian = "<"
-    exif[ORIENTATION] = 1
-    if photo.xmp:
-        exif[_XMP] = photo.xmp
-    if photo.iptc:
-        exif[IPTC] = photo.iptc
-    if photo.icc_profile:
-        exif[_ICC_PROFILE] = photo.icc_profile
-    if photo.dpi:
-        exif[X_RESOLUTION], exif[Y_RESOLUTION] = photo.dpi
-        exif[RESOLUTION_UNIT] = 2  # inches
-    data = exif.tobytes().removeprefix(b"Exif\0\0")
+            for tag in TIFF_STRUCTURE.intersection(exif):
+                del exif[tag]
+        exif.endian = "<"
+        exif[ORIENTATION] = 1
+        if photo.xmp:
+            exif[_XMP] = photo.xmp
+        if photo.iptc:
+            exif[IPTC] = photo.iptc
+        if photo.icc_profile:
+            exif[_ICC_PROFILE] = photo.icc_profile
+        if photo.dpi:
+            exif[X_RESOLUTION], exif[Y_RESOLUTION] = photo.dpi
+            exif[RESOLUTION_UNIT] = 2  # inches
+        data = exif.tobytes().removeprefix(b"Exif\0\0")
     (start,) = struct.unpack_from("<L", data, 4)
     return _read_directory(data, start)
 
