@@ -39,7 +39,7 @@ class Parts:
 
     def __init__(self, rows: int) -> None:
         self._rows = rows
-        self._waiting: Photo | None = None  # fewer rows than a part
+        self._waiting: Photo | None = None  # rows that are no whole part yet
 
     def add(self, band: Photo) -> Iterator[Photo]:
         """Yield the parts that are whole with one more band."""
@@ -49,11 +49,11 @@ class Parts:
             if ready.size[1] >= self._rows:
                 yield ready.rows(slice(0, self._rows))
                 ready = ready.rows(slice(self._rows, None))
-            self._waiting = ready
+            self._waiting = ready if ready.size[1] else None
 
     def rest(self) -> Iterator[Photo]:
         """Yield what is left, if anything is."""
-        if self._waiting is not None and self._waiting.size[1]:
+        if self._waiting is not None:
             yield self._waiting
 
 

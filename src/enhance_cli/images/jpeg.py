@@ -9,7 +9,7 @@ from typing import BinaryIO
 from enhance_cli.images.bands import Page, Parts, write_behind
 from enhance_cli.images.photo import Photo
 
-_ROWS = 512  # pixels: with a multiple of 64, each part's restart markers begin with the first again
+_ROWS = 8 * 8  # pixels: eight rows of blocks, after which restart markers are counted anew
 _FRAME, _SCAN, _EIGHTH_RESTART, _END = b"\xff\xc0", b"\xff\xda", b"\xff\xd7", b"\xff\xd9"
 
 
