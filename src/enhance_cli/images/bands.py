@@ -16,10 +16,16 @@ Page = tuple[tuple[int, int], Iterable[Photo]]
 
 
 def peek(bands: Iterable[Photo]) -> tuple[Photo, Iterable[Photo]]:
-    """Return the first band, which tells what a picture holds, and all of them."""
+    """Return the first row, which tells what a picture holds, and all bands.
+
+    The row is a copy, and the iterator lets go of a list that it is through with: the first band is
+    not held longer than the others.
+    """
     following = iter(bands)
     first = next(following)
-    return first, chain([first], following)
+    row = first.rows(slice(0, 1))
+    alpha = None if row.alpha is None else row.alpha.copy()
+    return replace(row, pixels=row.pixels.copy(), alpha=alpha), chain(iter([first]), following)
 
 
 def write_behind(write: Callable[[Photo], None], bands: Iterable[Photo]) -> None:
