@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
+import math
+import mmap
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -64,6 +66,16 @@ class Photo:
         return replace(self, pixels=self.pixels[:, which], alpha=alpha)
 
 
+def empty_levels(shape: tuple[int, ...], levels: np.dtype[Any]) -> Levels:
+    """Return an array for a picture or a band of one, zero at first, in memory of its own.
+
+    It goes back to the system as soon as nobody holds it. In the heap its place would be taken by
+    something smaller, and the next band would need another (docs/decisions/0040).
+    """
+    memory = mmap.mmap(-1, math.prod(shape) * levels.itemsize)
+    return np.frombuffer(memory, levels).reshape(shape)
+
+
 def from_pillow(image: Image.Image) -> Photo:
     """Take over a Pillow image of up to 8 bits a channel, upright, with all it has.
 
@@ -113,7 +125,7 @@ def _to_array(image: Image.Image) -> Levels:
     In bands: NumPy by itself would hold the picture twice, beside Pillow's four bytes a pixel.
     """
     width, height = image.size
-    levels: Levels = np.empty((height, width, len(image.getbands())), np.uint8)
+    levels = empty_levels((height, width, len(image.getbands())), np.dtype(np.uint8))
     rows = max(1, _BAND // width)
     for top in range(0, height, rows):
         band = np.asarray(image.crop((0, top, width, min(height, top + rows))))

@@ -16,7 +16,7 @@ from enhance_cli.images.photo import Photo, stack_channels
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by channels: grey, grey and alpha, RGB, RGBA
 _AVERAGE = 3  # the filter: what a byte is more than the mean of those to its left and above
-_ROWS = 32  # filtered and compressed at once: a few megabytes
+_PIECE = 1 << 18  # bytes filtered and compressed at once
 _INCH = 0.0254  # metres
 
 
@@ -75,8 +75,9 @@ class _Writer:
         file.write(_SIGNATURE + _chunk(b"IHDR", struct.pack(">LLBBBBB", *header)) + metadata)
 
     def write(self, band: Photo) -> None:
-        for start in range(0, band.size[1], _ROWS):
-            rows = stack_channels(band.rows(slice(start, start + _ROWS)))  # (h, W, C)
+        height = max(1, _PIECE // self._above.size)  # rows at once
+        for start in range(0, band.size[1], height):
+            rows = stack_channels(band.rows(slice(start, start + height)))  # (h, W, C)
             lines = np.ascontiguousarray(rows, rows.dtype.newbyteorder(">"))
             self._write(lines.view(np.uint8).reshape(len(rows), -1))
             self._left -= len(rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import shutil
 import sys
@@ -25,10 +26,11 @@ from enhance_cli.images.formats import Contents, check_holds, contents_of
 from enhance_cli.images.photo import DEEP, Photo
 from enhance_cli.upscale.enlarge import enlarge_in_bands, enlarge_photo, target_size
 from enhance_cli.upscale.ledger import Ledger, fingerprint
-from enhance_cli.upscale.memory import memory_for
+from enhance_cli.upscale.memory import memory_for, return_freed_memory
 from enhance_cli.upscale.plan import Job
 from enhance_cli.upscale.tiler import Tiler
 
+_LARGE = 1 << 24  # pixels of a photograph, from where on freed memory is returned
 _DECIDE_THE_RESULT = (
     "precision", "runtime", "scale", "width", "height", "consistent",
     "quality", "lossless", "background", "frames",
@@ -138,6 +140,9 @@ class Batch:
         frames = read_frames(
             job.source, every=self.options.frames, max_pixels=self.options.max_pixels
         )
+        is_large = sum(math.prod(frame.size) for frame in frames) > _LARGE
+        if is_large:
+            return_freed_memory()
         self._check(job, contents_of(frames), engine)
         sizes = [self._target_size(frame.size, engine.scale) for frame in frames]
 
@@ -148,7 +153,7 @@ class Batch:
             encoding = Encoding(quality=self.options.quality, lossless=self.options.lossless)
             if job.format.is_written_in_bands and len(frames) == 1:
                 bands = enlarge_in_bands(engine, frames[0], sizes[0], report)
-                page = (sizes[0], map(self._flatten, bands))
+                page = (sizes[0], map(self._flatten, _compactly(bands) if is_large else bands))
                 encode_bands(file, [page], job.format, encoding)
             else:
                 results = [
@@ -178,6 +183,16 @@ class Batch:
                 file.flush()
                 os.fsync(file.fileno())  # only now have network file systems the final time
                 self.ledger.add(job.target, made, os.fstat(file.fileno()))
+
+
+def _compactly(bands: Iterator[Photo]) -> Iterator[Photo]:
+    """Return freed memory after each band.
+
+    Where the tiles of the next one differ in height, what is kept for them has the wrong sizes.
+    """
+    for band in bands:
+        return_freed_memory()
+        yield band
 
 
 def _settings(options: UpscaleOptions, weights: Path) -> dict[str, Any]:

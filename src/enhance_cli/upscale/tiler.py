@@ -11,7 +11,7 @@ import numpy as np
 
 from enhance_cli.config import SMALLEST_TILE
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.photo import DEEP, Levels
+from enhance_cli.images.photo import DEEP, Levels, empty_levels
 from enhance_cli.upscale.memory import is_out_of_memory
 from enhance_cli.upscale.tiles import Span, split
 
@@ -51,7 +51,7 @@ class Tiler(ABC):
         Calls `on_progress(pixels done)` after each tile. Raises EnhanceError when memory runs out.
         """
         _, height, width = pixels.shape
-        canvas = np.empty((3, self.scale * height, self.scale * width), levels or pixels.dtype)
+        canvas = empty_levels((3, self.scale * height, self.scale * width), levels or pixels.dtype)
         row = 0
         for band in self.bands(pixels, on_progress, levels):
             canvas[:, row : row + band.shape[1]] = band
@@ -76,7 +76,7 @@ class Tiler(ABC):
             row = split(height, self.tile, self.halo, start=top)[0]
             try:
                 size = (3, self.scale * (row.stop - row.start), self.scale * width)
-                band = np.empty(size, levels)
+                band = empty_levels(size, levels)
                 for column in split(width, self.tile, self.halo):
                     place = slice(self.scale * column.start, self.scale * column.stop)
                     tile = pixels[:, row.read, column.read]
