@@ -137,6 +137,7 @@ class TrainOptions:
     d_warmup: int = 400  # steps in which the discriminator learns alone
     d_rate: float = 1.0  # its learning rate, as a multiple of the generator's
     pixel: str = "mse"  # what the letter E measures: "mse" as in the paper, or "l1"
+    luma: float = 0.0  # the share of E that compares luma, the rest colours
     optimizer: str = "adam"  # as in the paper; "muon" for the hidden layers, decision 0001
     steps: int = 30_000
     time: float | None = None  # seconds; the schedule ends at whichever of steps and time is first

@@ -91,6 +91,9 @@ def _option(name: str, text: str, **settings: Any) -> Callable[[_Command], _Comm
 )
 @_option("pixel", "What E measures: mse as in the paper, or l1.", type=click.Choice(["mse", "l1"]))
 @_option(
+    "luma", "The share of E that compares luma; the rest compares RGB.", type=click.FloatRange(0, 1)
+)
+@_option(
     "optimizer", "muon for the hidden layers, or adam for all.", type=click.Choice(["muon", "adam"])
 )
 @_option("steps", "Length of the run and of its cosine decay.")

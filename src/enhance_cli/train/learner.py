@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from enhance_cli.evaluate.texture import Remembered, feature_distance, gram_dist
 from enhance_cli.model.device import Backend
 from enhance_cli.model.features import load_features
 from enhance_cli.model.generator import Generator
-from enhance_cli.model.losses import CombinedLoss, gradient_norms
+from enhance_cli.model.losses import CombinedLoss, gradient_norms, pixel_loss
 from enhance_cli.model.shipped import find_weights
 from enhance_cli.model.weights import load_generator
 from enhance_cli.train.adversary import Adversary, NotFiniteError
@@ -59,7 +60,8 @@ class Learner:
             self.adversary = Adversary(options, processes)
             judge = self.modules["discriminator"] = self.adversary.discriminator
             self.optimizers["discriminator_adam"] = self.adversary.optimizer
-        self.loss = CombinedLoss(weights, options.pixel, self.features, judge)
+        pixel = partial(pixel_loss, kind=options.pixel, luma=options.luma)
+        self.loss = CombinedLoss(weights, pixel, self.features, judge)
 
     def step(
         self, batch: Tensor, index: int, rate: float, *, measure: bool = False

@@ -114,6 +114,7 @@ class Run:
             "losses": options.losses,
             "weights": vars(options.loss_weights),
             "pixel": options.pixel,
+            "luma": options.luma,
             "data": f"{Path(options.data).name}, {len(self.scan.files)} images",
             "steps": self.step,
             "seconds": round(self.elapsed),
