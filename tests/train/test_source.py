@@ -31,6 +31,17 @@ def test_an_archive_is_the_folder_it_was_made_of(archive, photographs):
     assert np.array_equal(draw(packed), draw(unpacked))
 
 
+def test_linked_folders_are_read_once_and_circles_end(tmp_path, photographs):
+    elsewhere, data = tmp_path / "elsewhere", tmp_path / "data"
+    (elsewhere / "deep").mkdir(parents=True)
+    data.mkdir()
+    shutil.copy(photographs / "small.png", elsewhere / "deep/a.png")
+    (data / "linked").symlink_to(elsewhere)
+    (data / "linked-again").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(data)
+    assert [entry.name for entry in find_entries(data)] == ["linked/deep/a.png"]
+
+
 def test_what_a_mac_adds_to_archives_and_what_is_no_image_is_left_out(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for name in ("b.jpg", "__MACOSX/b.jpg", "._b.jpg", "notes.txt", "deeper/"):

@@ -58,10 +58,23 @@ def is_image_name(path: Path) -> bool:
 
 
 def find_images(folder: Path) -> list[Path]:
-    """Return the image files below a folder, sorted. Raises EnhanceError if there are none."""
+    """Return the image files below a folder, sorted. Raises EnhanceError if there are none.
+
+    Links to folders are followed, to each folder once: they may lead in a circle.
+    """
     if not folder.is_dir():
         raise EnhanceError(f"no such folder: {folder}")
-    found = sorted(path for path in folder.rglob("*") if is_image_name(path) and path.is_file())
+    found, seen = [], set()
+    for root, below, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(root)
+        if real in seen:
+            below.clear()
+            continue
+        seen.add(real)
+        below.sort()
+        paths = (Path(root, name) for name in names)
+        found += [path for path in paths if is_image_name(path) and path.is_file()]
+    found.sort()
     if not found:
         raise EnhanceError(f"no images in {folder}: looked for {', '.join(IMAGE_SUFFIXES)}")
     return found
