@@ -19,8 +19,10 @@ def generator(request):
     return made.to(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("is_folded", [True, False])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.bfloat16, 0.1)])
-def test_fused_equals_the_generator(generator, dtype, tolerance):
+def test_fused_equals_the_generator(generator, dtype, tolerance, is_folded, monkeypatch):
+    monkeypatch.setattr(fused, "_pays_to_fold", lambda _: is_folded)
     rewritten = fuse(generator, Backend(CPU, dtype))
     generator.to(dtype)
     assert (type(rewritten.first) is not type(generator.first)) == fused._is_fusible(dtype)

@@ -16,18 +16,20 @@ from enhance_cli.model.generator import ActiveConv, Generator, ResidualBlock
 def fuse(generator: Generator, backend: Backend) -> Generator:
     """Return a copy for inference, with activations and sums inside convolutions where it can be.
 
-    Writing every feature map once instead of twice saves a quarter of the time in bf16. In fp32,
-    where arithmetic counts, the enlarging layers are folded too (docs/decisions/0041). The
-    operators are those that torch.compile uses for oneDNN, called without compiling.
+    Writing every feature map once instead of twice saves a quarter of the time in bf16. The
+    enlarging layers are folded too where that pays (docs/decisions/0041). The operators are those
+    that torch.compile uses for oneDNN, called without compiling.
     """
     rewritten: Any = copy.deepcopy(generator).eval().requires_grad_(False)
     rewritten.to(backend.device, backend.dtype).to(memory_format=torch.channels_last)
     if backend.device.type == "cpu" and _is_fusible(backend.dtype):
-        enlarge = FoldedConv if backend.dtype == torch.float32 else _enlarge_and_fuse
+        is_folded = _pays_to_fold(backend.dtype)
+        enlarge = FoldedConv if is_folded else _enlarge_and_fuse
         rewritten.first = FusedConv(rewritten.first)
         rewritten.body = nn.Sequential(*map(FusedBlock, rewritten.body))
         rewritten.upsample = nn.Sequential(*map(enlarge, rewritten.upsample))
         rewritten.refine = FusedConv(rewritten.refine)
+        rewritten.last = BlockConv(rewritten.last) if is_folded else rewritten.last
     return cast(Generator, rewritten)
 
 
@@ -69,29 +71,59 @@ class FoldedConv(nn.Module):
 
     An output pixel sees only 2×2 different input pixels, and which ones depends on whether its row
     and its column are even. So each of the four kinds has its own 2×2 kernel, a sum of weights.
+    One convolution computes them all, as channels.
     """
 
     def __init__(self, conv: ActiveConv) -> None:
         super().__init__()
         weight = conv.weight.detach()
-        self.kernels = nn.ParameterList(
+        kinds = [
             _fold(_fold(weight, 2, is_odd=row), 3, is_odd=column)
             for row in (False, True)
             for column in (False, True)
-        )
-        self.bias = conv.bias
+        ]
+        weights = torch.cat(kinds).contiguous(memory_format=torch.channels_last)
+        self.weight = nn.Parameter(weights, requires_grad=False)
+        assert conv.bias is not None
+        self.bias = nn.Parameter(conv.bias.detach().repeat(4), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, C', 2H, 2W)."""
         count, _, height, width = x.shape
-        padded = F.pad(x, (1, 1, 1, 1))
-        result = x.new_empty(count, len(self.kernels[0]), 2 * height, 2 * width)
-        result = result.contiguous(memory_format=torch.channels_last)
-        for index, kernel in enumerate(self.kernels):
-            row, column = divmod(index, 2)
-            seen = padded[:, :, row : row + height + 1, column : column + width + 1]
-            result[:, :, row::2, column::2] = _active_conv(seen, kernel, self.bias, padding=0)
-        return result
+        kinds = _active_conv(x, self.weight, self.bias, padding=1)  # (N, 4C', H + 1, W + 1)
+        kinds = kinds.permute(0, 2, 3, 1).contiguous()
+        channels = kinds.shape[3] // 4
+        image, row, column, _ = kinds.stride()
+        # Output pixel (2i + r, 2j + c) is kind 2r + c at (i + r, j + c).
+        shape = (count, height, 2, width, 2, channels)
+        stride = (image, row, row + 2 * channels, column, column + channels, 1)
+        pixels = kinds.as_strided(shape, stride)
+        return pixels.reshape(count, 2 * height, 2 * width, channels).permute(0, 3, 1, 2)
+
+
+class BlockConv(nn.Module):
+    """The same as a 3×3 convolution to few channels, (N, C, H, W) to (N, C', H, W), H and W even.
+
+    Processors compute 16 channels at once, and of an image there are three. So the 2×2 pixels of a
+    block are computed together, as channels, from the 4×4 around it.
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        weight = conv.weight.detach()
+        channels, features = weight.shape[:2]
+        blocks = weight.new_zeros(channels, 2, 2, features, 4, 4)
+        for row in (0, 1):
+            for column in (0, 1):
+                blocks[:, row, column, :, row : row + 3, column : column + 3] = weight
+        weights = blocks.flatten(0, 2).contiguous(memory_format=torch.channels_last)
+        self.weight = nn.Parameter(weights, requires_grad=False)
+        assert conv.bias is not None
+        self.bias = nn.Parameter(conv.bias.detach().repeat_interleave(4), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, C', H, W)."""
+        return F.pixel_shuffle(F.conv2d(x, self.weight, self.bias, stride=2, padding=1), 2)
 
 
 def _fold(weight: Tensor, dim: int, *, is_odd: bool) -> Tensor:
@@ -106,6 +138,11 @@ def _active_conv(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: int
         x, weight, bias, [padding, padding], one, one, 1, "relu", [], ""
     )
     return result
+
+
+def _pays_to_fold(dtype: torch.dtype) -> bool:
+    """Whether arithmetic is what takes time: AMX has more of it than memory can feed."""
+    return dtype == torch.float32 or not torch.cpu.get_capabilities().get("amx_bf16")
 
 
 def _is_fusible(dtype: torch.dtype) -> bool:
