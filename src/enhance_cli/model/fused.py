@@ -21,7 +21,6 @@ def fuse(generator: Generator, backend: Backend) -> Generator:
     that torch.compile uses for oneDNN, called without compiling.
     """
     rewritten: Any = copy.deepcopy(generator).eval().requires_grad_(False)
-    rewritten.to(backend.device, backend.dtype).to(memory_format=torch.channels_last)
     if backend.device.type == "cpu" and _is_fusible(backend.dtype):
         is_folded = _pays_to_fold(backend.dtype)
         enlarge = FoldedConv if is_folded else _enlarge_and_fuse
@@ -30,6 +29,7 @@ def fuse(generator: Generator, backend: Backend) -> Generator:
         rewritten.upsample = nn.Sequential(*map(enlarge, rewritten.upsample))
         rewritten.refine = FusedConv(rewritten.refine)
         rewritten.last = BlockConv(rewritten.last) if is_folded else rewritten.last
+    rewritten.to(backend.device, backend.dtype).to(memory_format=torch.channels_last)
     return cast(Generator, rewritten)
 
 
@@ -82,8 +82,7 @@ class FoldedConv(nn.Module):
             for row in (False, True)
             for column in (False, True)
         ]
-        weights = torch.cat(kinds).contiguous(memory_format=torch.channels_last)
-        self.weight = nn.Parameter(weights, requires_grad=False)
+        self.weight = nn.Parameter(torch.cat(kinds), requires_grad=False)
         assert conv.bias is not None
         self.bias = nn.Parameter(conv.bias.detach().repeat(4), requires_grad=False)
 
@@ -116,8 +115,7 @@ class BlockConv(nn.Module):
         for row in (0, 1):
             for column in (0, 1):
                 blocks[:, row, column, :, row : row + 3, column : column + 3] = weight
-        weights = blocks.flatten(0, 2).contiguous(memory_format=torch.channels_last)
-        self.weight = nn.Parameter(weights, requires_grad=False)
+        self.weight = nn.Parameter(blocks.flatten(0, 2), requires_grad=False)
         assert conv.bias is not None
         self.bias = nn.Parameter(conv.bias.detach().repeat_interleave(4), requires_grad=False)
 
