@@ -5,7 +5,7 @@ import torch
 from enhance_cli import Upscaler
 from enhance_cli.config import Dimensions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.files import read_pixels
+from enhance_cli.images.files import find_images, read_levels, read_pixels
 from enhance_cli.model.device import Backend, cpu_multiplies_bf16
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.shipped import find_weights
@@ -56,6 +56,28 @@ def test_tiled_equals_whole_with_the_shipped_weights(sample, backend):
     pixels = read_pixels(sample)[:, :150, :170].numpy()
     whole = Engine(generator, backend, 0).enlarge(pixels)
     assert levels_apart(Engine(generator, backend, 64).enlarge(pixels), whole) <= 1
+
+
+@pytest.mark.parametrize("model", ["e", "pat", "pat-photo"])
+def test_bf16_costs_nothing_that_can_be_seen(data, model):
+    if not cpu_multiplies_bf16():
+        pytest.skip("this CPU has no bf16 products")
+    generator, _ = load_generator(find_weights(model))
+    exact, fast = Engine(generator, FP32), Engine(generator, BF16)
+    far = count = lost = 0
+    for low_res in find_images(data / "eval/Set14/LR"):
+        pixels = read_levels(low_res)
+        original = read_levels(data / "eval/Set14/HR" / low_res.name)
+        one, other = exact.enlarge(pixels), fast.enlarge(pixels)
+        far += np.sum(np.abs(one.astype(int) - other) > 2)
+        count += one.size
+        lost += psnr(one, original) - psnr(other, original)
+    assert far <= 0.001 * count
+    assert lost / 14 <= 0.02  # dB
+
+
+def psnr(one, other):
+    return -10 * np.log10(np.mean((one.astype(float) - other) ** 2))
 
 
 def test_tiled_equals_whole_to_float_rounding_in_fp32():
