@@ -1,7 +1,10 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from enhance_cli.images.photo import empty_levels
 
 HELD = """
 import re
@@ -32,6 +35,11 @@ def test_a_picture_s_memory_is_its_own():
     held = "picture = empty_levels((3, 8000, 8000), np.dtype(np.uint8))\npicture.fill(1)"
     assert grown(held) > 150
     assert grown(f"{held}\ndel picture") < 20
+
+
+def test_a_picture_that_memory_cannot_hold_is_a_memory_error():
+    with pytest.raises(MemoryError):
+        empty_levels((3, 1 << 24, 1 << 24), np.dtype(np.uint8))
 
 
 def test_freed_memory_can_be_returned():

@@ -70,9 +70,13 @@ def empty_levels(shape: tuple[int, ...], levels: np.dtype[Any]) -> Levels:
     """Return an array for a picture or a band of one, zero at first, in memory of its own.
 
     It goes back to the system as soon as nobody holds it. In the heap its place would be taken by
-    something smaller, and the next band would need another (docs/decisions/0040).
+    something smaller, and the next band would need another (docs/decisions/0040). Raises
+    MemoryError.
     """
-    memory = mmap.mmap(-1, math.prod(shape) * levels.itemsize)
+    try:
+        memory = mmap.mmap(-1, math.prod(shape) * levels.itemsize)
+    except OSError as error:
+        raise MemoryError(str(error)) from error
     return np.frombuffer(memory, levels).reshape(shape)
 
 
