@@ -22,7 +22,7 @@ def main(first: str, second: str, share: str, out: str) -> None:
     other, provenance = load_generator(find_weights(second))
     for mine, its in zip(blend.parameters(), other.parameters(), strict=True):
         mine.lerp_(its, float(share))
-    made = provenance | {"blend": {"with": first, "share": float(share)}}
+    made = provenance | {"blend": {"with": Path(first).name, "share": float(share)}}
     save_generator(blend, Path(out), made)
 
 
