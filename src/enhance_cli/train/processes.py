@@ -84,6 +84,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
     try:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
         yield Processes(dist.get_rank(), count, device)
+        dist.barrier()  # no other process ends while the first still writes
         dist.destroy_process_group()
     except RuntimeError as error:
         if not any(word in str(error).lower() for word in _LOST):
