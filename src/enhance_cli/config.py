@@ -153,7 +153,6 @@ class TrainOptions:
     ema: float = 0.998  # decay per step of the averaged weights
     seed: int = 0
     init: str | None = None  # weights; None: "scratch" for the pixel loss alone, else ENet-E
-    revive: bool = False  # make hidden units anew that have fallen silent, before the first step
     val: str | None = None  # folder measured during training
     val_every: int = 500  # steps
     save_every: int = 300  # seconds

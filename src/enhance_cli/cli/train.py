@@ -128,7 +128,6 @@ def _option(name: str, text: str, **settings: Any) -> Callable[[_Command], _Comm
     "init",
     "A shipped name or a file to start from.  [default: scratch for E alone, else e]",
 )
-@_option("revive", "First make those hidden units anew that never fire.", is_flag=True)
 @_option("val", "Folder to measure during training.")
 @_option("val-every", "Steps between two measurements.")
 @_option("save-every", "Seconds between two checkpoints.", type=click.IntRange(min=0))

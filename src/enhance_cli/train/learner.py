@@ -25,7 +25,6 @@ from enhance_cli.train.adversary import Adversary, NotFiniteError
 from enhance_cli.train.degradation import degrade
 from enhance_cli.train.muon import Muon
 from enhance_cli.train.processes import Processes
-from enhance_cli.train.revive import revive
 
 _MUON_RATE = 4  # times Adam's rate, docs/decisions/0001-optimizer.md
 
@@ -106,13 +105,6 @@ class Learner:
             self.features.calibrate(batch.to(self.device).float().div(255) for batch in batches)
         means = self._processes.mean(list(self.features.means.values()))
         self.features.restore_means(dict(zip(self.features.means, means, strict=True)))
-
-    def revive(self, batches: Iterable[Tensor]) -> int:
-        """Make silent units anew, judged on (N, 3, crop, crop) uint8; return how many."""
-        low_res = (self._prepare(batch, index)[0] for index, batch in enumerate(batches))
-        revived = revive(self.generator, low_res, self.options.seed, self._processes.mean)
-        self.average.load_state_dict(self.generator.state_dict())
-        return revived
 
     def distances(self) -> dict[str, Metric]:
         """Return what P and T are about as metrics, without their weights, by layer."""

@@ -115,7 +115,6 @@ class Run:
             "weights": vars(options.loss_weights),
             "pixel": options.pixel,
             "luma": options.luma,
-            "revive": options.revive,
             "data": f"{Path(options.data).name}, {len(self.scan.files)} images",
             "steps": self.step,
             "seconds": round(self.elapsed),
@@ -141,18 +140,13 @@ class Run:
         """
         options = self.options
         crops = Crops(self.scan.files, self.processes.share(options.batch), options)
-        sample = range(-(-_CALIBRATED_ON // options.batch))
         if not self._is_calibrated:
-            self.learner.calibrate(torch.from_numpy(crops.batch(k)) for k in sample)
-        revived = None
-        if options.revive and self.step == 0:
-            revived = self.learner.revive(torch.from_numpy(crops.batch(k)) for k in sample)
+            count = -(-_CALIBRATED_ON // options.batch)
+            self.learner.calibrate(torch.from_numpy(crops.batch(k)) for k in range(count))
         with ExitStack() as stack:
             source = stack.enter_context(closing(batches(crops, self.step, options.workers)))
             if self.processes.is_first:
                 self._log = stack.enter_context(closing(Log(self.folder, self.step)))
-                if revived is not None:
-                    self._log.write(0, {"revived": float(revived)})
             self._train_until_stopped(source, crops, on_report, should_stop)
         self.save()
 
