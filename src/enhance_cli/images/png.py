@@ -27,9 +27,9 @@ def write_png(
 ) -> None:
     """Write a picture, with the metadata of its first band as `prepare` returns it.
 
-    The one filter and the search
-    for runs alone make files 3 % larger than Pillow's, on photographs, in less than half its time
-    (docs/decisions/0040); and a band is compressed in a thread while the next one is computed.
+    The one filter and the search for runs alone make files 3 % larger than Pillow's, on
+    photographs, in less than half its time (docs/decisions/0040); and a band is compressed in a
+    thread while the next one is computed.
     """
     size, bands = page
     first, bands = peek(bands)
