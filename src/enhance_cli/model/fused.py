@@ -46,7 +46,7 @@ class FusedConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, C', H, W)."""
-        return _active_conv(x, self.weight, self.bias, padding=1)
+        return _active_conv(x, self.weight, self.bias)
 
 
 class FusedBlock(nn.Module):
@@ -89,7 +89,7 @@ class FoldedConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, C', 2H, 2W)."""
         count, _, height, width = x.shape
-        kinds = _active_conv(x, self.weight, self.bias, padding=1)  # (N, 4C', H + 1, W + 1)
+        kinds = _active_conv(x, self.weight, self.bias)  # (N, 4C', H + 1, W + 1)
         kinds = kinds.permute(0, 2, 3, 1).contiguous()
         channels = kinds.shape[3] // 4
         image, row, column, _ = kinds.stride()
@@ -130,10 +130,10 @@ def _fold(weight: Tensor, dim: int, *, is_odd: bool) -> Tensor:
     return torch.cat((first + middle, last) if is_odd else (first, middle + last), dim)
 
 
-def _active_conv(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: int) -> Tensor:
+def _active_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     one = [1, 1]
     result: Tensor = torch.ops.mkldnn._convolution_pointwise(
-        x, weight, bias, [padding, padding], one, one, 1, "relu", [], ""
+        x, weight, bias, one, one, one, 1, "relu", [], ""
     )
     return result
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator
 from itertools import chain
 
-import numpy as np
 from PIL import Image
 
 from enhance_cli.config import DEFAULT_MODEL, LARGEST_SCALE, UpscaleOptions
@@ -16,6 +15,7 @@ from enhance_cli.images.deep import bits_a_channel
 from enhance_cli.images.photo import (
     Levels,
     Photo,
+    empty_levels,
     enlarged,
     from_pillow,
     to_pillow,
@@ -74,8 +74,9 @@ def enlarge_photo(
     if first.size[1] == height:
         return first
     with memory_for(what):
-        pixels = np.empty((3, height, width), photo.pixels.dtype)
-        alpha = None if photo.alpha is None else np.empty((1, height, width), photo.alpha.dtype)
+        levels = photo.pixels.dtype
+        pixels = empty_levels((3, height, width), levels)
+        alpha = None if photo.alpha is None else empty_levels((1, height, width), levels)
     top = 0
     for band in chain([first], bands):
         rows = slice(top, top + band.size[1])
