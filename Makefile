@@ -37,6 +37,7 @@ check: .venv/.installed-dev
 bench: .venv/.installed-dev
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/runtimes.py
+	$(BIN)/python benchmarks/evaluation.py
 
 clean:
 	rm -rf .venv dist node_modules .mypy_cache .ruff_cache .pytest_cache

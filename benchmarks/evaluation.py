@@ -1,0 +1,62 @@
+"""What scoring adds to the network's own time, on a set of Urban100's size, in one run."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from timing import times
+
+from enhance_cli.config import EvaluateOptions, UpscaleOptions
+from enhance_cli.evaluate.pairs import bundled_photographs, decode, find_pairs, make_example
+from enhance_cli.evaluate.protocol import STANDARD
+from enhance_cli.evaluate.similarity import measure_similarity
+from enhance_cli.upscale.exported import open_tiler
+
+WIDTH, HEIGHT = 1024, 768  # Urban100's most frequent size
+
+
+def write_originals(count: int, folder: Path) -> None:
+    """Fill a folder with PNGs: the bundled photographs, repeated and shifted."""
+    photographs = sorted(bundled_photographs().glob("*.webp"))
+    for index in range(count):
+        with Image.open(photographs[index % len(photographs)]) as image:
+            tile = np.asarray(image.convert("RGB"))
+        repeats = 1 + HEIGHT // tile.shape[0], 1 + WIDTH // tile.shape[1], 1
+        whole = np.roll(np.tile(tile, repeats), 37 * index, (0, 1))
+        Image.fromarray(whole[:HEIGHT, :WIDTH]).save(folder / f"{index:03}.png")
+
+
+def main() -> None:
+    """Print the times of the network alone and of the command's whole measurement."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=100, help="images")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--precision", default="auto")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_originals(chosen.count, folder)
+        options = EvaluateOptions(
+            data=folder, metrics=("psnr", "ssim"), models=("e",), precision=chosen.precision
+        )
+        engine = open_tiler(UpscaleOptions(model="e", precision=chosen.precision))
+        low = [
+            make_example(pair, decode(pair), engine.scale, STANDARD.reduce).low_res.numpy()
+            for pair in find_pairs(folder)
+        ]
+        runs = {
+            "network": lambda: [engine.enlarge(pixels) for pixels in low],
+            "evaluate": lambda: measure_similarity(options, lambda *_: None),
+        }
+        runs["network"]()
+        found = times(chosen.rounds, runs)
+    for network, whole in zip(found["network"], found["evaluate"], strict=True):
+        print(f"network {network:.1f} s, scored {whole:.1f} s, {whole / network:.2f} times")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
