@@ -143,3 +143,42 @@ def test_a_card_beside_the_weights_gets_the_scores(enhance, model, folder):
     result = enhance("evaluate", folder, "--model", model, "--card")
     assert result.exit_code == 0, result.output
     assert "| set | 2 | standard | psnr_y | " in model.with_suffix(".md").read_text()
+
+
+def test_results_named_as_a_method_do_not_take_its_place(enhance, folder, monkeypatch):
+    peer = folder.parent / "lanczos"
+    peer.mkdir()
+    for file in folder.iterdir():
+        (peer / file.name).write_bytes(file.read_bytes())
+    monkeypatch.chdir(folder.parent)
+    result = enhance("evaluate", folder, "--model", "lanczos", "--images", "lanczos", "--json")
+    mean = json.loads(result.stdout)["mean"]
+    assert list(mean) == ["bicubic", "lanczos", str(peer.resolve())]
+    assert mean["lanczos"]["psnr_y"]["mean"] != mean[str(peer.resolve())]["psnr_y"]["mean"] == "inf"
+
+
+def test_names_are_shown_as_they_are(enhance, folder):
+    (folder / "a.png").rename(folder / "a [b].png")
+    result = enhance("evaluate", folder, "--model", "nearest", "--metric", "psnr")
+    assert "a [b].png" in result.stdout
+
+
+@pytest.mark.parametrize("option", ["--csv", "--report"])
+def test_a_folder_as_output_is_found_before_work(fails, folder, option):
+    line = fails("evaluate", folder, "--model", "nearest", option, folder)
+    assert line == f"{folder} is a folder; choose another output"
+
+
+def test_scores_are_shown_even_if_a_file_cannot_be_written(enhance, folder):
+    target = folder.parent / ("x" * 300)
+    result = enhance("evaluate", folder, "--model", "nearest", "--csv", target)
+    assert result.exit_code == 1
+    assert "protocol standard" in result.stdout
+    assert f"enhance: cannot write {target}" in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--labels", "--classifier"])
+def test_options_of_recognition_do_not_go_without_it(enhance, folder, option):
+    result = enhance("evaluate", folder, option, folder / "a.png")
+    assert result.exit_code == 2
+    assert f"{option} is for --recognition." in result.stderr

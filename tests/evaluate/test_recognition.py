@@ -95,3 +95,31 @@ def test_a_set_gives_the_errors_of_every_method_and_the_originals(tmp_path, netw
 def test_an_unknown_classifier_is_refused():
     with pytest.raises(EnhanceError, match="torchvision has no network 'resnet51'"):
         Classifier("resnet51", {}, CPU)
+
+
+def test_a_thousand_folders_named_by_number_are_not_put_in_order(tmp_path):
+    for index in range(1000):
+        touch(tmp_path, f"{index}/a.png")
+    found = find_labelled(tmp_path, None, NAMES)
+    assert all(int(path.parent.name) == label for path, label in found.items())
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    touch(tmp_path, "cat/my pet.jpg", "dog/my pet.jpg")
+    (tmp_path / "val.txt").write_text("cat/my pet.jpg 281\ndog/my pet.jpg, 207\n")
+    found = find_labelled(tmp_path, tmp_path / "val.txt", NAMES)
+    assert {path.parent.name: label for path, label in found.items()} == {"cat": 281, "dog": 207}
+    (tmp_path / "elsewhere").mkdir()
+    touch(tmp_path / "elsewhere", "my pet.jpg")
+    with pytest.raises(
+        EnhanceError, match=r"several classes for my pet\.jpg, none for .*elsewhere"
+    ):
+        find_labelled(tmp_path, tmp_path / "val.txt", NAMES)
+
+
+@pytest.mark.parametrize("line", ["a.png", "a.png holiday"])
+def test_a_line_without_a_class_is_refused(tmp_path, line):
+    touch(tmp_path, "images/a.png")
+    (tmp_path / "val.txt").write_text(f"{line}\n")
+    with pytest.raises(EnhanceError, match=r"val\.txt: .* (is not a file name and a|is no) class"):
+        find_labelled(tmp_path / "images", tmp_path / "val.txt", NAMES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,8 @@ _DEFAULTS = EvaluateOptions()
     type=NetworkFileType(),
     multiple=True,
     metavar="NAME=FILE",
-    help="A network that cannot be downloaded: alexnet for lpips, vgg16 for dists, a classifier.",
+    help="A network that cannot be downloaded: alexnet for lpips, vgg16 for dists, vgg19 for gram "
+    "and features, a classifier.",
 )
 @click.option("--recognition", is_flag=True, help="Classify what was enlarged, instead of metrics.")
 @click.option(
@@ -112,9 +114,11 @@ def evaluate(
     options = EvaluateOptions(**values)
     _check_recognition(ctx, options)
     measure = measure_recognition if options.recognition else measure_similarity
-    for written in (csv, report):
-        if written and not written.absolute().parent.is_dir():
+    for written in filter(None, (csv, report)):
+        if not written.absolute().parent.is_dir():
             raise EnhanceError(f"no such folder: {written.absolute().parent}; create it first")
+        if os.path.isdir(written):
+            raise EnhanceError(f"{written} is a folder; choose another output")
     gallery = Gallery()
     with Console(stderr=True).status("measuring") as status:
 
@@ -124,14 +128,14 @@ def evaluate(
                 gallery.add(example, estimates, done - 1, total)
 
         results = measure(options, on_image)
+    _show(results, as_json)
     if csv:
         with replacing(csv) as file:
-            file.write(results.as_csv().encode())
+            file.write(results.as_csv().encode(errors="surrogateescape"))
     if report:
         write_report(report, results, gallery)
     if card:
         _write_cards(results, options.models)
-    _show(results, as_json)
 
 
 def _write_cards(results: Results, models: tuple[str, ...]) -> None:
@@ -156,10 +160,17 @@ def _show(results: Results, as_json: bool) -> None:
 
 
 def _check_recognition(ctx: click.Context, options: EvaluateOptions) -> None:
+    given = {
+        name
+        for name in ("metrics", "protocol", "images", "classifier", "labels")
+        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
+    }
     if not options.recognition:
+        for name in sorted(given & {"classifier", "labels"}):
+            raise click.UsageError(f"--{name} is for --recognition.")
         return
     if options.data is None:
         raise click.UsageError("--recognition needs DATA, photographs of ImageNet's classes.")
     for name, option in (("metrics", "metric"), ("protocol", "protocol"), ("images", "images")):
-        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
+        if name in given:
             raise click.UsageError(f"--recognition does not go with --{option}.")

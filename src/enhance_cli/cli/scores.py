@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -28,13 +29,14 @@ def score_table(results: Results) -> Table:
     for score in results.scores if len(results.scores) <= _MOST_IMAGES else []:
         for method, values in score.values.items():
             cells = [_number(values[name], unit) for name, unit in results.metrics.items()]
-            table.add_row(score.name if method == results.methods[0] else "", method, *cells)
+            image = score.name if method == results.methods[0] else ""
+            table.add_row(escape(image), escape(method), *cells)
     table.add_section()
     for method in results.methods:
         cells = [
             _mean(results.summary(method, name), unit) for name, unit in results.metrics.items()
         ]
-        table.add_row("mean" if method == results.methods[0] else "", method, *cells)
+        table.add_row("mean" if method == results.methods[0] else "", escape(method), *cells)
     return table
 
 

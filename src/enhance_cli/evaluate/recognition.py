@@ -6,6 +6,7 @@ Source: EnhanceNet (arXiv 1612.07919), its section on object recognition.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from enhance_cli.model.device import pick_backend
 
 SIDE, SHORT_SIDE = 224, 256  # pixels: what is classified is the centre of a reduced photograph
 CLASSES = 1000
+_LABEL = re.compile(r"(.+?\.\w+|\S+?)[\s,]+(.+)")  # a line: file name, which may have spaces, class
 _ERROR = Unit(digits=3, higher_is_better=False)
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of torchvision's classifiers
 
@@ -126,23 +128,43 @@ def find_labelled(data: Path, labels: Path | None, categories: Sequence[str]) ->
     """Return the images below a folder and their classes, 0 to 999.
 
     Without a file of labels the folder that an image lies in names its class: by its number, by
-    torchvision's name of it, or, where there are 1,000 folders, by its place in their order, as
-    with ImageNet's own names. A file of labels has lines of a file name and a class. Raises
-    EnhanceError for a name that is no class, and for an image without a label.
+    torchvision's name of it, or, where there are 1,000 folders of other names, by its place in
+    their order, as with ImageNet's own. A file of labels has lines of a file name, with its
+    folders where several have it, and a class. Raises EnhanceError for a name that is no class,
+    and for an image without a label or with two.
     """
     images = find_images(data)
     if labels:
-        classes = _read_labels(labels, categories)
-        missing = [path.name for path in images if path.name not in classes]
-        if missing:
-            raise EnhanceError(f"{labels} has no label of {len(missing)} images: {missing[0]}, ...")
-        return {path: classes[path.name] for path in images}
+        return _labelled_by(labels, images, data, categories)
     folders = sorted({path.parent.name for path in images})
-    if len(folders) == CLASSES:
+    if len(folders) == CLASSES and all(_find_class(name, categories) is None for name in folders):
         order = {name: index for index, name in enumerate(folders)}
     else:
         order = {name: _class_of(name, categories, data) for name in folders}
     return {path: order[path.parent.name] for path in images}
+
+
+def _labelled_by(
+    labels: Path, images: Sequence[Path], data: Path, categories: Sequence[str]
+) -> dict[Path, int]:
+    by_path = _read_labels(labels, categories)
+    by_name: dict[str, set[int]] = defaultdict(set)
+    for name, label in by_path.items():
+        by_name[name.rpartition("/")[2]].add(label)
+    found: dict[Path, int] = {}
+    missing = []
+    for path in images:
+        exact = by_path.get(path.relative_to(data).as_posix())
+        classes = by_name[path.name] if exact is None else {exact}
+        if len(classes) > 1:
+            raise EnhanceError(f"{labels} has several classes for {path.name}, none for {path}")
+        if classes:
+            [found[path]] = classes
+        else:
+            missing.append(path.name)
+    if missing:
+        raise EnhanceError(f"{labels} has no label of {len(missing)} images: {missing[0]}, ...")
+    return found
 
 
 def _read_labels(file: Path, categories: Sequence[str]) -> dict[str, int]:
@@ -151,19 +173,26 @@ def _read_labels(file: Path, categories: Sequence[str]) -> dict[str, int]:
     except (OSError, UnicodeDecodeError) as error:
         raise EnhanceError(f"cannot read the labels in {file}: {error}") from error
     classes = {}
-    for line in filter(str.strip, lines):
-        name, _, label = re.sub(r"[\s,]+", " ", line.strip()).partition(" ")
-        classes[Path(name).name] = _class_of(label, categories, file)
+    for line in filter(None, map(str.strip, lines)):
+        labelled = _LABEL.fullmatch(line)
+        if labelled is None:
+            raise EnhanceError(f"{file}: {line!r} is not a file name and a class")
+        classes[labelled[1]] = _class_of(labelled[2], categories, file)
     return classes
 
 
 def _class_of(name: str, categories: Sequence[str], source: Path) -> int:
+    found = _find_class(name, categories)
+    if found is None:
+        raise EnhanceError(
+            f"{source}: {name!r} is no class: neither 0 to {CLASSES - 1} nor a name such as "
+            f"{categories[0]!r}, and not one of {CLASSES} folders"
+        )
+    return found
+
+
+def _find_class(name: str, categories: Sequence[str]) -> int | None:
     if name.isdecimal() and int(name) < CLASSES:
         return int(name)
     spaced = name.replace("_", " ")
-    if spaced in categories:
-        return categories.index(spaced)
-    raise EnhanceError(
-        f"{source}: {name!r} is no class: neither 0 to {CLASSES - 1} nor a name such as "
-        f"{categories[0]!r}, and not one of {CLASSES} folders"
-    )
+    return categories.index(spaced) if spaced in categories else None

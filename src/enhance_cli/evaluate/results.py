@@ -83,9 +83,11 @@ class Results:
         notes = [f"{one.name} was left out: {one.why}" for one in self.skipped]
         notes += [f"{name} was not measured: {why}" for name, why in self.refused.items()]
         for name in self.metrics:
-            count = sum(map(math.isnan, self.values(self.methods[0], name)))
-            if count:
-                notes.append(f"{name} cannot measure {count} of {len(self.scores)} images")
+            for method in self.methods:
+                count = sum(map(math.isnan, self.values(method, name)))
+                if count:
+                    images = f"{count} of {len(self.scores)} images"
+                    notes.append(f"{name} cannot measure {images} of {method}")
         return notes
 
     def as_json(self) -> dict[str, Any]:

@@ -53,10 +53,9 @@ def measure_similarity(options: EvaluateOptions, on_image: OnImage) -> Results:
 def _results_of_others(
     images: tuple[Path, ...], methods: dict[str, Enlarge], pairs: list[Pair], root: Path
 ) -> dict[str, Enlarge]:
-    """Return the folders as methods, by name, or by path where the name is taken."""
+    """Return the folders as methods, by name, or by whole path where the name is taken."""
     others: dict[str, Enlarge] = {}
-    for folder in images:
-        name = folder.resolve().name
-        taken = name in methods or name in others
-        others[str(folder) if taken else name] = from_folder(folder, pairs, root)
+    for folder in map(Path.resolve, images):
+        is_taken = folder.name in {"original", *methods, *others}
+        others[str(folder) if is_taken else folder.name] = from_folder(folder, pairs, root)
     return others

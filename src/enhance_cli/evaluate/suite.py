@@ -15,7 +15,12 @@ from enhance_cli.evaluate import perceptual
 from enhance_cli.evaluate.metrics import ms_ssim, psnr_rgb, psnr_y, ssim_rgb, ssim_y
 from enhance_cli.evaluate.networks import Networks
 from enhance_cli.evaluate.niqe import BLOCK, niqe
-from enhance_cli.evaluate.texture import Remembered, feature_distance, gram_distance
+from enhance_cli.evaluate.texture import (
+    SMALLEST_SIDE,
+    Remembered,
+    feature_distance,
+    gram_distance,
+)
 from enhance_cli.model.features import load_features
 
 
@@ -79,7 +84,8 @@ def _load_distances(
     features, metrics = Remembered(network), {}
     for name, layer in layers.items():
         distance = gram_distance if name.startswith("gram") else feature_distance
-        metrics[name] = Metric(compute=distance(features, layer), unit=_DISTANCE, smallest=64)
+        compute = distance(features, layer)
+        metrics[name] = Metric(compute=compute, unit=_DISTANCE, smallest=SMALLEST_SIDE)
     return metrics
 
 
