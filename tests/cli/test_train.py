@@ -159,3 +159,18 @@ def test_ctrl_c_leaves_a_checkpoint(photographs, tmp_path):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert b"go on with --resume" in errors
+
+
+def test_a_run_that_ended_before_its_first_checkpoint_can_be_started_again(
+    enhance, photographs, tmp_path, monkeypatch
+):
+    def fail(*_, **__):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    arguments = ("train", photographs, "-o", tmp_path / "run", "--steps", 4, *SMALL)
+    with monkeypatch.context() as patched:
+        patched.setattr("enhance_cli.train.learner.Learner.step", fail)
+        result = enhance(*arguments)
+    assert result.exit_code == 1
+    assert "enhance: not enough memory for a batch of 2 crops: choose a smaller" in result.stderr
+    assert enhance(*arguments).exit_code == 0

@@ -275,3 +275,29 @@ def test_no_compiler_is_one_line(tmp_path, options, monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda _: refuse)
     with pytest.raises(EnhanceError, match=r"--compile.*no working C\+\+ compiler$"):
         start(tmp_path / "run", replace(options, compile=True))
+
+
+def test_an_adversary_that_a_run_never_had_cannot_be_resumed(tmp_path, pat_options):
+    start(tmp_path / "run", replace(pat_options, weight={"A": 0})).train(print, never)
+    run = Run(tmp_path / "run", replace(pat_options, weight={"A": 0.1}), CPU)
+    with pytest.raises(EnhanceError, match="the run has no discriminator: a weight of 0 stays 0"):
+        run.restore(Checkpoint(tmp_path / "run"))
+
+
+def test_a_run_goes_on_without_the_weights_it_started_from(tmp_path, options):
+    first = start(tmp_path / "first", options)
+    first.train(print, never)
+    options = replace(options, init=str(tmp_path / "first" / "generator.safetensors"))
+    run = start(tmp_path / "run", options)
+    run.train(print, stop_at(run, 5))
+    shutil.rmtree(tmp_path / "first")
+    checkpoint = Checkpoint(tmp_path / "run")
+    run = Run(tmp_path / "run", checkpoint.options, CPU, is_resumed=True)
+    run.restore(checkpoint)
+    run.train(print, never)
+    assert run.step == 12
+
+
+def test_a_validation_image_that_is_broken_is_found_before_training(tmp_path, options, photographs):
+    with pytest.raises(EnhanceError, match=r"broken\.jpg is not an image"):
+        start(tmp_path / "run", replace(options, val=str(photographs)))

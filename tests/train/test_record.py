@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 
 import pytest
@@ -49,3 +50,10 @@ def test_what_is_no_record_is_one_line(tmp_path, text):
     path.write_text(text)
     with pytest.raises(EnhanceError, match=r"run.toml is not the run.toml of enhance train"):
         read_options(path)
+
+
+def test_names_that_are_no_text_are_recorded(write, options, photographs):
+    os.rename(photographs / "small.png", os.fsencode(photographs) + b"/caf\xe9.png")
+    assert fingerprint(scan(photographs, 16))
+    write(options, command="enhance train caf\udce9")
+    assert TrainOptions(**read_options(write(options))) == options

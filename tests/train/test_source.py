@@ -88,3 +88,11 @@ def test_an_archive_without_images_is_one_line(tmp_path):
         pass
     with pytest.raises(EnhanceError, match="no images in"):
         find_entries(tmp_path / "a.tar")
+
+
+def test_of_a_name_twice_in_an_archive_the_last_counts(tmp_path, photographs):
+    path = tmp_path / "twice.tar"
+    with tarfile.open(path, "w") as archive:
+        for name in ("small.png", "deeper/0.png"):
+            archive.add(photographs / name, "a.png")
+    assert [entry.name for entry in scan(path, 32).files] == ["a.png"]

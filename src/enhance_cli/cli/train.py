@@ -154,6 +154,8 @@ def train(
     highest validation PSNR), checkpoints, metrics.jsonl and run.toml. Ctrl-C ends a run with a
     checkpoint.
     """
+    from torch import float16, float32
+
     from enhance_cli.model.device import pick_backend
     from enhance_cli.train.checkpoint import Checkpoint
     from enhance_cli.train.loop import Run
@@ -178,8 +180,10 @@ def train(
     _check(options)
     folder = resume or output or Path("runs") / options.losses.lower()
     backend = pick_backend(local_device(options.device), options.precision)
+    if backend.dtype == float16:  # "auto", where bf16 is missing
+        backend = replace(backend, dtype=float32)
     with joined(backend.device) as processes:
-        run = Run(folder, options, backend, processes)
+        run = Run(folder, options, backend, processes, is_resumed=checkpoint is not None)
         if checkpoint:
             run.restore(checkpoint)
         elif processes.is_first:
@@ -202,6 +206,9 @@ def _check(options: TrainOptions) -> None:
 
 
 def _create(folder: Path) -> None:
+    """Make the folder of a run, or take that of one that ended before its first checkpoint."""
+    if (folder / "run.toml").is_file() and not any(folder.glob("checkpoint-*")):
+        return
     try:
         folder.mkdir(parents=True)
     except FileExistsError as error:

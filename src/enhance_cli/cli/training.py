@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
+
+from enhance_cli.upscale.memory import memory_for
 
 if TYPE_CHECKING:
     from enhance_cli.train.loop import Report, Run
@@ -41,7 +47,9 @@ def show_training(run: Run, processes: Processes) -> None:
             if "validation/psnr_y" in report.values and not console.is_terminal:
                 console.print(line, highlight=False, soft_wrap=True)
 
-        run.train(on_report, lambda: bool(stopped))
+        batch = f"a batch of {run.options.batch} crops: choose a smaller --batch or --crop"
+        with _only_errors("enhance_cli.images"), memory_for(batch):
+            run.train(on_report, lambda: bool(stopped))
     if processes.is_first:
         click.echo(run.folder / "generator.safetensors")
     if stopped:
@@ -51,6 +59,18 @@ def show_training(run: Run, processes: Processes) -> None:
             soft_wrap=True,
         )
         sys.exit(128 + stopped[0])
+
+
+@contextmanager
+def _only_errors(name: str) -> Iterator[None]:
+    """Silence the remarks on a file that would come with every crop of it."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _line(report: Report, seen: dict[str, float]) -> str:
@@ -72,7 +92,8 @@ def _stop_on_signals() -> list[int]:
 
     def on_signal(number: int, _: Any) -> None:
         received.append(number)
-        signal.signal(number, signal.SIG_DFL)
+        if "LOCAL_RANK" not in os.environ:  # torchrun repeats what its job was sent
+            signal.signal(number, signal.SIG_DFL)
 
     signal.signal(signal.SIGINT, on_signal)
     signal.signal(signal.SIGTERM, on_signal)

@@ -66,8 +66,11 @@ class Checkpoint:
             raise EnhanceError(f"{path} is not a checkpoint of enhance train") from error
 
     def restore_module(self, owner: str, module: nn.Module) -> None:
-        """Give a network the weights that it had."""
-        module.load_state_dict(self._of(owner))
+        """Give a network the weights that it had. Raises EnhanceError if it had none."""
+        weights = self._of(owner)
+        if not weights:
+            raise EnhanceError(f"the run has no {owner}: a weight of 0 stays 0 when it is resumed")
+        module.load_state_dict(weights)
 
     def restore_optimizer(self, owner: str, optimizer: torch.optim.Optimizer) -> None:
         """Give an optimizer the memory that it had; settings such as the rate stay its own."""

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +57,20 @@ class Run:
         options: TrainOptions,
         backend: Backend,
         processes: Processes | None = None,
+        *,
+        is_resumed: bool = False,
     ) -> None:
+        """Prepare a run: one that `is_resumed` has its weights from `restore` alone."""
         self.folder, self.options, self.backend = folder, options, backend
         self.processes = processes or Processes(device=backend.device)
+        self._share = self.processes.share(options.batch)
         self.scan = scan(Path(options.data), _smallest_side(options))
-        self.learner = Learner(options, backend, self.processes)
+        learned = replace(options, init="scratch") if is_resumed else options
+        self.learner = Learner(learned, backend, self.processes)
         metrics = self.learner.distances()
-        self.validation = Validation(Path(options.val), backend, metrics) if options.val else None
+        self.validation = (
+            Validation(Path(options.val), backend, metrics, options.scale) if options.val else None
+        )
         self.step, self.elapsed, self.best = 0, 0.0, -math.inf
         self._is_calibrated = False
         self._commit = commit_of_source()
@@ -139,7 +146,7 @@ class Run:
         loss that is not finite; the last checkpoint stays as it is.
         """
         options = self.options
-        crops = Crops(self.scan.files, self.processes.share(options.batch), options)
+        crops = Crops(self.scan.files, self._share, options)
         if not self._is_calibrated:
             count = -(-_CALIBRATED_ON // options.batch)
             self.learner.calibrate(torch.from_numpy(crops.batch(k)) for k in range(count))

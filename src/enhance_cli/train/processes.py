@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -14,6 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from enhance_cli.errors import EnhanceError
 
+_LONGEST_VALIDATION = timedelta(hours=24)  # the others wait for the first process meanwhile
 _LOST = ("connection", "gloo", "nccl", "peer", "socket")  # in the messages of a broken group
 
 
@@ -82,7 +84,8 @@ def joined(device: torch.device) -> Iterator[Processes]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     try:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, timeout=_LONGEST_VALIDATION)
         yield Processes(dist.get_rank(), count, device)
         dist.barrier()  # no other process ends while the first still writes
         dist.destroy_process_group()

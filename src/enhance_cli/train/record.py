@@ -36,7 +36,7 @@ def write_record(
     `enhance train --config run.toml` replays it. Raises EnhanceError.
     """
     path = run / NAME
-    before = path.read_text() if path.exists() else ""
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
     _, mark, starts = before.partition(_START)
     start = {
         "command": command,
@@ -53,13 +53,13 @@ def write_record(
     given = {name: value for name, value in asdict(options).items() if value is not None}
     text = f"[options]\n{_lines(given)}\n{mark}{starts}{_START}\n{_lines(start)}\n"
     with replacing(path) as file:
-        file.write(text.encode())
+        file.write(text.encode(errors="replace"))  # names of files need not be text
 
 
 def read_options(path: Path) -> dict[str, Any]:
     """Return the options in a run.toml, by their names in TrainOptions. Raises EnhanceError."""
     try:
-        options: dict[str, Any] = tomllib.loads(path.read_text())["options"]
+        options: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))["options"]
         TrainOptions(**options)
     except OSError as error:
         raise EnhanceError(f"cannot read {path}: {error.strerror or error}") from error
@@ -72,7 +72,7 @@ def fingerprint(found: Scan) -> str:
     """Return a hash of the names and sizes of the files: it tells whether data changed."""
     digest = hashlib.sha256()
     for entry in found.files:
-        digest.update(f"{entry.name}\0{entry.bytes}\n".encode())
+        digest.update(f"{entry.name}\0{entry.bytes}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 

@@ -54,7 +54,8 @@ def _shorter_sides(data: Path, entries: list[Entry]) -> list[int]:
 
     def look(entry: Entry) -> tuple[str, list[int]]:
         before, state = known.get(entry.name, []), [entry.bytes, entry.time]
-        return entry.name, before if before[:2] == state else [*state, _shorter_side(entry)]
+        is_known = before[:2] == state and before[2]  # what could not be read is tried again
+        return entry.name, before if is_known else [*state, _shorter_side(entry)]
 
     with ThreadPoolExecutor(_READERS) as pool:
         now = dict(pool.map(look, entries))

@@ -62,7 +62,8 @@ def find_entries(data: Path) -> list[Entry]:
         raise EnhanceError(f"cannot read {data}: {error}") from error
     if not found:
         raise EnhanceError(f"no images in {data}")
-    return sorted(found, key=lambda entry: entry.name)
+    newest = {entry.name: entry for entry in found}  # an archive may hold a name again: the last
+    return sorted(newest.values(), key=lambda entry: entry.name)
 
 
 def _of_file(folder: Path, path: Path) -> Entry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -22,11 +23,16 @@ _CROP = 128  # pixels on a side
 class Validation:
     """A folder of photographs, enlarged and measured by the code of `enhance evaluate`.
 
-    `metrics` are measured besides psnr_y. Raises EnhanceError if the folder holds no photograph.
+    `metrics` are measured besides psnr_y. Raises EnhanceError if the folder holds no photograph,
+    or one that cannot be measured: a run must not end by it after hours.
     """
 
-    def __init__(self, folder: Path, backend: Backend, metrics: dict[str, Metric]) -> None:
+    def __init__(
+        self, folder: Path, backend: Backend, metrics: dict[str, Metric], scale: int
+    ) -> None:
         self.pairs, self.backend = find_pairs(folder), backend
+        for _ in protocol.enlarge_each(self.pairs, {}, protocol.STANDARD, scale):
+            pass  # each is decoded and reduced
         self.device = protocol.metric_device(backend)
         self.metrics = {"psnr_y": load_metric("psnr_y", self.device, {})} | metrics
 
@@ -38,7 +44,7 @@ class Validation:
         each = protocol.enlarge_each(self.pairs, methods, protocol.STANDARD, engine.scale)
         scores = [protocol.measure(*one, self.metrics, border, self.device) for one in each]
         return {
-            f"validation/{name}": sum(s.values["model"][name] for s in scores) / len(scores)
+            f"validation/{name}": _mean(one.values["model"][name] for one in scores)
             for name in self.metrics
         }
 
@@ -54,6 +60,11 @@ class Validation:
             images = (*estimates.values(), example.original)
             rows.append(torch.cat([_centre(image) for image in images], dim=2))
         return torch.cat(rows, dim=1).float().div(255)
+
+
+def _mean(values: Iterable[float]) -> float:
+    """Return the mean of those that could be measured."""
+    return torch.tensor([*values], dtype=torch.float64).nanmean().item()
 
 
 def _centre(image: Tensor) -> Tensor:
