@@ -26,7 +26,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     one. Raises EnhanceError where the folder cannot be written to or the disk is full.
     """
     # Names may have 255 bytes: the temporary one must not be the one that is too long.
-    part = path.with_name(f".{path.name[:40]}.{_HOST}.{os.getpid()}.part")
+    part = path.with_name(f".{path.stem[:30]}{path.suffix[:10]}.{_HOST}.{os.getpid()}.part")
     try:
         with part.open("w+b") as file:
             yield file

@@ -240,3 +240,10 @@ def test_upscale_refuses_an_onnx_file_of_something_else(fails, tmp_path):
     line = fails("upscale", tmp_path / "in.png", "-o", target, "--model", tmp_path / "x.onnx")
     assert line.startswith(f"{tmp_path / 'x.onnx'} is damaged or not ")
     assert not target.exists()
+
+
+def test_a_shipped_name_is_not_taken_for_a_folder(enhance, tmp_path, monkeypatch):
+    (tmp_path / "pat").mkdir()
+    monkeypatch.chdir(tmp_path)
+    result = enhance("export", "--model", "pat", "-o", "out.safetensors")
+    assert result.exit_code == 0, result.output

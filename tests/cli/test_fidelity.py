@@ -5,7 +5,8 @@ import pytest
 from PIL import Image, ImageCms, ImageDraw
 
 from enhance_cli.images import tiff
-from enhance_cli.images.files import read_photo, read_pixels
+from enhance_cli.images.files import from_pillow, read_photo, read_pixels
+from enhance_cli.upscale.enlarge import Upscaler
 
 TAGS = (
     "-EXIF:Make=Maker", "-EXIF:Orientation#=6", "-EXIF:ISO=200", "-EXIF:LensModel=50 mm",
@@ -224,3 +225,49 @@ def test_a_cmyk_file_becomes_rgb(upscale, tmp_path, magick):
     Image.new("CMYK", (16, 16), (180, 40, 90, 20)).save(tmp_path / "in.jpg")
     upscale(tmp_path / "in.jpg", "-o", tmp_path / "out.jpg")
     assert magick(tmp_path / "out.jpg", "-format", "%[colorspace]", "info:") == "sRGB"
+
+
+def test_a_tiff_without_resolution_has_none(upscale, tmp_path, photo):
+    upscale(photo, "-o", tmp_path / "large.tif")
+    upscale(tmp_path / "large.tif", "-o", tmp_path / "larger.png")
+    for name in ("large.tif", "larger.png"):
+        assert read_photo(tmp_path / name).dpi is None
+
+
+def test_photoshops_layers_are_no_metadata(tmp_path, photo):
+    with Image.open(photo) as image:
+        tags = {
+            37724: b"Adobe Photoshop Document Data Block\0" * 4000,
+            34377: b"8BIM",
+            271: "Maker",
+        }
+        image.save(tmp_path / "layers.tif", tiffinfo=tags)
+    exif = read_photo(tmp_path / "layers.tif").exif
+    assert b"Maker" in exif
+    assert len(exif) < 100
+
+
+def test_premultiplied_grey_is_read():
+    photo = from_pillow(Image.new("LA", (8, 8), (200, 255)).convert("La"))
+    assert photo.is_grey
+    assert (photo.pixels == 200).all()
+
+
+def test_every_page_keeps_its_profile(upscale, tmp_path, photo):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    with Image.open(photo) as image:
+        options = {"save_all": True, "append_images": [image.copy()], "icc_profile": profile}
+        image.save(tmp_path / "pages.tif", dpi=(300, 300), **options)
+    assert upscale(tmp_path / "pages.tif", "-o", tmp_path / "out.tif", "--frames").exit_code == 0
+    with Image.open(tmp_path / "out.tif") as image:
+        for page in range(2):
+            image.seek(page)
+            assert image.info["icc_profile"] == profile
+            assert image.info["dpi"] == (300, 300)
+
+
+def test_the_python_interface_keeps_profile_and_resolution(photo):
+    with Image.open(photo) as image:
+        image.info |= {"icc_profile": b"profile", "dpi": (300, 300)}
+        result = Upscaler(model="e", device="cpu")(image)
+    assert (result.info["icc_profile"], result.info["dpi"]) == (b"profile", (300, 300))

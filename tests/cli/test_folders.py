@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from enhance_cli import atomic
+from enhance_cli.images.files import find_images
 from enhance_cli.upscale import batch
 
 
@@ -272,3 +273,67 @@ def test_two_runs_on_one_folder_do_not_corrupt_each_other(upscale, model, folder
             image.load()
     assert not list(output.rglob("*.part"))
     assert "3 skipped" in upscale(source, "-o", output).stderr
+
+
+def test_files_that_are_written_together_do_not_share_a_temporary_one(tmp_path):
+    with (
+        atomic.replacing(tmp_path / f"{'x' * 60}.xml") as one,
+        atomic.replacing(tmp_path / f"{'x' * 60}.bin") as other,
+    ):
+        one.write(b"graph")
+        other.write(b"weights")
+    assert (tmp_path / f"{'x' * 60}.xml").read_bytes() == b"graph"
+    assert (tmp_path / f"{'x' * 60}.bin").read_bytes() == b"weights"
+
+
+def test_a_name_that_becomes_too_long_fails_alone(upscale, folders, photo):
+    source, output = folders
+    shutil.copy(photo, source / f"{'x' * 250}.png")
+    result = upscale(source, "-o", output, "--suffix", "_large")
+    assert result.exit_code == 1
+    assert f"cannot write {output / ('x' * 250)}_large.png: File name too long" in result.stderr
+    assert len(results(output)) == 3
+
+
+def test_names_that_are_no_text_are_written_and_told(model, folders):
+    source, output = folders
+    os.rename(source / "a.png", os.fsencode(source) + b"/caf\xe9.png")
+    command = [sys.executable, "-m", "enhance_cli", "upscale", source, "-o", output]
+    done = subprocess.run([*command, "--model", model], capture_output=True, check=True)
+    assert os.fsencode(output) + b"/caf\xe9.png\n" in done.stdout
+    assert len(results(output)) == 3
+
+
+def test_a_folder_that_cannot_be_read_is_told(folders, caplog, monkeypatch):
+    source, _ = folders
+
+    def walk(folder, onerror, **options):
+        onerror(PermissionError(errno.EACCES, "Permission denied", str(source / "locked")))
+        return os_walk(folder, **options)
+
+    os_walk = os.walk
+    monkeypatch.setattr(os, "walk", walk)
+    assert len(find_images(source)) == 3
+    assert caplog.messages == [
+        f"{source / 'locked'} cannot be read and is left out: Permission denied"
+    ]
+
+
+def test_a_device_is_not_replaced_by_a_file(upscale_fails, photo):
+    line = upscale_fails(photo, "-o", "/dev/null", "--format", "png", "--overwrite")
+    assert line == "/dev/null is no file; write to standard output by -o -"
+
+
+def test_a_full_standard_output_is_one_line(model, photo):
+    command = [sys.executable, "-m", "enhance_cli", "upscale", photo, "-o", "-", "--format", "png"]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*command, "--model", model],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert "cannot write standard output: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr

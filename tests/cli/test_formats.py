@@ -182,3 +182,30 @@ def test_an_image_beyond_max_pixels_is_refused(upscale_fails, tmp_path, colourfu
 )  # fmt: skip
 def test_a_wrong_option_is_exit_2(upscale, tmp_path, colourful, wrong):
     assert upscale(colourful, "-o", tmp_path / "out", *wrong).exit_code == 2
+
+
+def test_an_animation_whose_first_frame_has_no_time_keeps_the_others(upscale, tmp_path):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime", "blue")]
+    times = {"duration": [0, 500, 500], "loop": 0}
+    frames[0].save(tmp_path / "in.png", save_all=True, append_images=frames[1:], **times)
+    assert upscale(tmp_path / "in.png", "-o", tmp_path / "out.png", "--frames").exit_code == 0
+    with Image.open(tmp_path / "out.png") as image:
+        image.seek(1)
+        assert (image.n_frames, image.info["duration"]) == (3, 500)
+
+
+def test_one_transparent_frame_keeps_its_transparency(upscale, tmp_path):
+    pages = [Image.new("RGB", (8, 8), "red"), Image.new("LA", (8, 8), (90, 100))]
+    pages[0].save(tmp_path / "in.tif", save_all=True, append_images=pages[1:])
+    assert upscale(tmp_path / "in.tif", "-o", tmp_path / "out.png", "--frames").exit_code == 0
+    with Image.open(tmp_path / "out.png") as image:
+        image.seek(1)
+        assert image.convert("RGBA").getpixel((16, 16))[3] == 100
+
+
+def test_pages_larger_than_the_first_count_for_max_pixels(upscale_fails, tmp_path):
+    pages = [Image.new("RGB", size) for size in ((8, 8), (100, 100))]
+    pages[0].save(tmp_path / "in.tif", save_all=True, append_images=pages[1:])
+    limit = ("--frames", "--max-pixels", 9000)
+    line = upscale_fails(tmp_path / "in.tif", "-o", tmp_path / "out.tif", *limit)
+    assert line == f"{tmp_path / 'in.tif'} has 10064 pixels, more than 9000 (--max-pixels)"

@@ -45,3 +45,12 @@ def test_bands_are_passed_on_before_all_are_there():
     first = next(resample_bands(bands(), (WIDTH, HEIGHT), (35, 105), np.dtype(np.uint8)))
     assert first.shape[1] > 2
     assert len(given) == 1
+
+
+@pytest.mark.parametrize("size", [(150, 1100), (75, 140)])
+def test_a_canvas_is_resampled_in_bands_that_do_not_show(size):
+    canvas = np.random.default_rng(0).integers(0, 256, (1, 300, 90), np.uint8)
+    resampled = resample(canvas, size, canvas.dtype)
+    whole = np.concatenate(list(resample_bands([canvas], (90, 300), size, canvas.dtype)), axis=1)
+    assert resampled.shape == (1, size[1], size[0])
+    assert np.abs(resampled.astype(int) - whole).max() <= 1

@@ -60,12 +60,12 @@ def export(output: Path, **values: Any) -> None:
 
 
 def _load(options: ExportOptions) -> tuple[Generator, dict[str, Any]]:
-    from enhance_cli.model.shipped import find_weights
+    from enhance_cli.model.shipped import find_weights, shipped_models
     from enhance_cli.model.weights import load_generator
     from enhance_cli.train.checkpoint import Checkpoint
 
     run = Path(options.model)
-    if run.is_dir():
+    if run.is_dir() and options.model not in shipped_models():
         generator, provenance = load_generator(run / "generator.safetensors")
         if not options.ema:
             Checkpoint(run).restore_module("generator", generator)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import io
+import os
 import sys
 
 import click
@@ -26,6 +28,9 @@ class _Commands(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> object:
+        if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be text
+            is_posix = os.name == "posix"
+            sys.stdout.reconfigure(errors="surrogateescape" if is_posix else "backslashreplace")
         try:
             return super().invoke(ctx)
         except EnhanceError as error:

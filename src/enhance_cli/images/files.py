@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import os
 import struct
 import sys
@@ -49,6 +50,7 @@ DECODER_ERRORS = (
 """What Pillow's decoders raise on files that are not what they claim to be."""
 
 _DECODERS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+_DEEP_FRAME = "frame {} has more than 8 bits a channel: leave --frames out"
 _log = logging.getLogger(__name__)
 
 
@@ -62,10 +64,10 @@ def find_images(folder: Path) -> list[Path]:
 
     Links to folders are followed, to each folder once: they may lead in a circle.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise EnhanceError(f"no such folder: {folder}")
     found, seen = [], set()
-    for root, below, names in os.walk(folder, followlinks=True):
+    for root, below, names in os.walk(folder, onerror=_tell_of_folder, followlinks=True):
         real = os.path.realpath(root)
         if real in seen:
             below.clear()
@@ -73,11 +75,15 @@ def find_images(folder: Path) -> list[Path]:
         seen.add(real)
         below.sort()
         paths = (Path(root, name) for name in names)
-        found += [path for path in paths if is_image_name(path) and path.is_file()]
+        found += [path for path in paths if is_image_name(path) and os.path.isfile(path)]
     found.sort()
     if not found:
         raise EnhanceError(f"no images in {folder}: looked for {', '.join(IMAGE_SUFFIXES)}")
     return found
+
+
+def _tell_of_folder(error: OSError) -> None:
+    _log.warning("%s cannot be read and is left out: %s", error.filename, error.strerror)
 
 
 def read_photo(path: Path) -> Photo:
@@ -99,9 +105,7 @@ def _decode(data: bytes, name: Path | str, *, every: bool, max_pixels: int) -> l
     with _opened(io.BytesIO(data), name) as image:
         count = getattr(image, "n_frames", 1)
         decoded = count if every else 1
-        pixels = image.width * image.height * decoded
-        if pixels > max_pixels:
-            raise EnhanceError(f"{name} has {pixels} pixels, more than {max_pixels} (--max-pixels)")
+        _check_pixels(image.width * image.height * decoded, max_pixels, name)
         bits = bits_a_channel(image)
         if bits > 16:
             raise EnhanceError(f"{name} has {bits} bits a channel: expected 8 or 16")
@@ -110,8 +114,21 @@ def _decode(data: bytes, name: Path | str, *, every: bool, max_pixels: int) -> l
         if image.format == "AVIF" and avif_bits(data) > 8:
             _log.warning("has %d bits a channel: only 8 of them are read", avif_bits(data))
         if bits == 16:
+            if decoded > 1:
+                raise EnhanceError(f"{name}: {_DEEP_FRAME.format(1)}")
             return [decode_deep(image, data, name)]
-        return [_read_frame(image, index) for index in range(decoded)]
+        frames: list[Photo] = []
+        for index in range(decoded):
+            image.seek(index)
+            before = sum(math.prod(frame.size) for frame in frames)  # pages may differ in size
+            _check_pixels(before + image.width * image.height, max_pixels, name)
+            frames.append(_read_frame(image, index))
+        return frames
+
+
+def _check_pixels(count: int, most: int, name: Path | str) -> None:
+    if count > most:
+        raise EnhanceError(f"{name} has {count} pixels, more than {most} (--max-pixels)")
 
 
 def read_pixels(path: Path) -> Tensor:
@@ -156,10 +173,8 @@ def read_contents(path: Path) -> Contents:
 
 
 def _read_frame(image: Image.Image, index: int) -> Photo:
-    if index:
-        image.seek(index)
     if bits_a_channel(image) > 8:
-        raise EnhanceError(f"frame {index + 1} has more than 8 bits a channel: leave --frames out")
+        raise EnhanceError(_DEEP_FRAME.format(index + 1))
     return from_pillow(image)
 
 
@@ -198,6 +213,9 @@ def _opened(file: BinaryIO, name: Path | str) -> Iterator[Image.Image]:
     except UnidentifiedImageError as error:
         is_empty = file.seek(0, io.SEEK_END) == 0
         found = "is empty: not an image" if is_empty else "is not an image: no known format"
+        file.seek(0)
+        if file.read(4) in (b"II*\0", b"MM\0*"):
+            found = "is a kind of TIFF that cannot be read"
         raise EnhanceError(f"{name} {found}") from error
     except MemoryError as error:
         raise EnhanceError(f"{name} cannot be decoded: not enough memory") from error

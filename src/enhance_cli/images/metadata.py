@@ -7,12 +7,13 @@ import struct
 import warnings
 from typing import Any
 
-from PIL import ExifTags, Image, ImageFile, IptcImagePlugin
+from PIL import ExifTags, Image, ImageFile, IptcImagePlugin, TiffImagePlugin
 
 ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 274, 282, 283, 296
 TIFF_STRUCTURE = {254, 255, *range(256, 260), 262, 266, 273, *range(277, 280), 284, 317, 320,
-                   *range(322, 326), 330, 338, 339, 347, 700, 33723, 34675}  # fmt: skip
-"""Tags of a TIFF that tell how its pixels lie, or that are kept apart, and so are not its EXIF."""
+                   *range(322, 326), 330, 338, 339, 347, 700, 33723, 34377, 34675,
+                   37724}  # fmt: skip
+"""Tags of a TIFF that are not its EXIF: how pixels lie, what is kept apart, Photoshop's layers."""
 IPTC = 33723  # as a tag of TIFF
 _IPTC_RESOURCE = 0x0404  # in Photoshop's block of a JPEG
 _PREFIX = b"Exif\0\0"
@@ -73,6 +74,8 @@ def iptc_segment(iptc: bytes) -> bytes:
 
 def _dpi_of(image: Image.Image) -> tuple[float, float] | None:
     """Return the resolution, of the file or else of its EXIF, unless it is an absurd one."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and X_RESOLUTION not in image.tag_v2:
+        return None  # Pillow says 1
     try:
         x, y = map(float, image.info.get("dpi") or _exif_dpi(image.getexif()))
     except (TypeError, ValueError, ZeroDivisionError):

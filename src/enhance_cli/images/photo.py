@@ -89,7 +89,9 @@ def from_pillow(image: Image.Image) -> Photo:
     image.load()
     is_upright = image.getexif().get(ORIENTATION, 1) == 1
     upright = image if is_upright else ImageOps.exif_transpose(image)
-    is_grey = upright.mode in ("1", "L", "LA", "La")
+    if upright.mode == "La":  # Pillow converts premultiplied grey to nothing else
+        upright = upright.convert("LA")
+    is_grey = upright.mode in ("1", "L", "LA")
     alpha = None
     if upright.has_transparency_data:
         alpha = _to_array(upright.convert("RGBA").getchannel("A"))
@@ -168,8 +170,3 @@ def to_levels(image: NDArray[np.floating[Any]], levels: np.dtype[Any]) -> Levels
     white = np.iinfo(levels).max
     rounded: Levels = np.rint(image * white).clip(0, white).astype(levels)
     return rounded
-
-
-def enlarged(photo: Photo, pixels: Levels, alpha: Levels | None) -> Photo:
-    """Return the photograph with new pixels and alpha, and all else that it had."""
-    return replace(photo, pixels=pixels, alpha=alpha)

@@ -38,6 +38,8 @@ def pick_backend(device: str = "auto", precision: str = "auto") -> Backend:
     if chosen.type == "cpu":
         keep_freed_memory()
     dtype = _best_dtype(chosen) if precision == "auto" else _PRECISIONS[precision]
+    if dtype == torch.float32:
+        torch.backends.cudnn.allow_tf32 = False  # which has the mantissa of fp16
     return Backend(chosen, dtype)
 
 
@@ -61,8 +63,10 @@ def _pick_device(name: str) -> torch.device:
 def _best_dtype(device: torch.device) -> torch.dtype:
     if device.type == "cpu":
         return torch.bfloat16 if cpu_multiplies_bf16() else torch.float32
-    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
-        return torch.bfloat16
+    if device.type == "cuda":
+        with torch.cuda.device(device):  # the question is about the current one
+            if torch.cuda.is_bf16_supported(including_emulation=False):
+                return torch.bfloat16
     return torch.float16
 
 

@@ -63,7 +63,7 @@ class Batch:
         self, jobs: list[Job], output: Path, options: UpscaleOptions, weights: Path
     ) -> None:
         self.options = options
-        self.ledger = Ledger(output, options.shard) if output.is_dir() else None
+        self.ledger = Ledger(output, options.shard) if os.path.isdir(output) else None
         self.settings = _settings(options, weights)
         self.jobs: list[Job] = []
         self.finished: list[Job] = []
@@ -72,7 +72,8 @@ class Batch:
         remove_leftovers({job.target.parent for job in jobs})
 
     def _is_finished(self, job: Job) -> bool:
-        if self.options.overwrite or job.target == STANDARD_STREAM or not job.target.exists():
+        is_new = job.target == STANDARD_STREAM or not os.path.exists(job.target)
+        if is_new or self.options.overwrite:
             return False
         made = self.ledger.made(job.target) if self.ledger else None
         if made is None:
@@ -171,10 +172,17 @@ class Batch:
     def _writing(self, job: Job, made: str) -> Iterator[BinaryIO]:
         """Open the result's file, which is noted in the ledger before it gets its name."""
         if job.target == STANDARD_STREAM:
-            with TemporaryFile() as file:  # so that what fails writes nothing
-                yield file
-                file.seek(0)
-                shutil.copyfileobj(file, sys.stdout.buffer)
+            try:
+                with TemporaryFile() as file:  # so that what fails writes nothing
+                    yield file
+                    file.seek(0)
+                    shutil.copyfileobj(file, sys.stdout.buffer)
+                    sys.stdout.buffer.flush()
+            except BrokenPipeError:  # whoever read has ended: Click ends the program silently
+                raise
+            except OSError as error:
+                why = error.strerror or error
+                raise EnhanceError(f"cannot write standard output: {why}") from error
             return
         _make_folder(job.target.parent)
         with replacing(job.target) as file:
@@ -198,7 +206,10 @@ def _compactly(bands: Iterator[Photo]) -> Iterator[Photo]:
 def _settings(options: UpscaleOptions, weights: Path) -> dict[str, Any]:
     """Return all that decides what a result looks like, beside the photograph."""
     files = [weights, weights.with_suffix(".bin")]  # where OpenVINO's graphs have theirs
-    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files if file.is_file()))
+    try:
+        digest = hashlib.sha256(b"".join(file.read_bytes() for file in files if file.is_file()))
+    except OSError as error:
+        raise EnhanceError(f"cannot read {weights}: {error.strerror or error}") from error
     chosen = asdict(options)
     return {"weights": digest.hexdigest()} | {name: chosen[name] for name in _DECIDE_THE_RESULT}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import chain
 
 from PIL import Image
@@ -12,14 +13,7 @@ from enhance_cli.config import DEFAULT_MODEL, LARGEST_SCALE, UpscaleOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.alpha import fill_unseen
 from enhance_cli.images.deep import bits_a_channel
-from enhance_cli.images.photo import (
-    Levels,
-    Photo,
-    empty_levels,
-    enlarged,
-    from_pillow,
-    to_pillow,
-)
+from enhance_cli.images.photo import Levels, Photo, empty_levels, from_pillow, to_pillow
 from enhance_cli.upscale.exported import open_tiler
 from enhance_cli.upscale.memory import check_memory, memory_for
 from enhance_cli.upscale.resample import resample, resample_bands
@@ -84,7 +78,7 @@ def enlarge_photo(
         if alpha is not None and band.alpha is not None:
             alpha[:, rows] = band.alpha
         top = rows.stop
-    return enlarged(photo, pixels, alpha)
+    return replace(photo, pixels=pixels, alpha=alpha)
 
 
 def enlarge_in_bands(
@@ -105,7 +99,10 @@ def enlarge_in_bands(
     factor = engine.scale**passes
     full_size = (photo.size[0] * factor, photo.size[1] * factor)
     what = f"a result of {width}×{height}"
-    check_memory(3 * math.prod(full_size) // engine.scale**2 * engine.deepest.itemsize, what)
+    in_all = 3 * math.prod(full_size) // engine.scale**2 * engine.deepest.itemsize
+    if photo.alpha is not None:
+        in_all += width * height * photo.alpha.itemsize
+    check_memory(in_all, what)
     with memory_for(what):
         alpha = photo.alpha
         if alpha is not None:
@@ -120,7 +117,8 @@ def enlarge_in_bands(
         top = 0
         for pixels in bands:
             rows = slice(top, top + pixels.shape[1])
-            yield enlarged(photo, pixels, None if alpha is None else alpha[:, rows])
+            seen = None if alpha is None else alpha[:, rows]
+            yield replace(photo, pixels=pixels, alpha=seen)
             top = rows.stop
 
 
@@ -159,10 +157,14 @@ class Upscaler:
         )
 
     def __call__(self, image: Image.Image) -> Image.Image:
-        """Return the image enlarged, upright, in mode L, LA, RGB or RGBA.
+        """Return the image enlarged, upright, in mode L, LA, RGB or RGBA, with its profile and dpi.
 
         Raises EnhanceError for more than 8 bits a channel, which Pillow cannot hold.
         """
         if bits_a_channel(image) > 8:
             raise EnhanceError("the image has more than 8 bits a channel, which would be lost")
-        return to_pillow(enlarge_photo(self.engine, from_pillow(image)))
+        photo = enlarge_photo(self.engine, from_pillow(image))
+        result = to_pillow(photo)
+        kept = {"icc_profile": photo.icc_profile, "dpi": photo.dpi}
+        result.info |= {name: value for name, value in kept.items() if value}
+        return result

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from enhance_cli.errors import EnhanceError
 
-_FAILED = ("out of memory", "allocate memory", "bad_alloc", "bad allocation")
+_FAILED = ("out of memory", "allocate memory", "bad_alloc", "bad allocation", "invalid buffer size")
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -29,8 +29,8 @@ def plan(inputs: list[Path], output: Path, options: UpscaleOptions) -> list[Job]
     with its tree, need an existing folder; results keep their names, with the suffix and the
     format's extension. Of these, the shard's are returned. Raises EnhanceError.
     """
-    into_folder = output.is_dir()
-    if not into_folder and (len(inputs) > 1 or inputs[0].is_dir()):
+    into_folder = os.path.isdir(output)
+    if not into_folder and (len(inputs) > 1 or os.path.isdir(inputs[0])):
         raise EnhanceError(
             f"{output} is not an existing folder, which several results need; create it first"
         )
@@ -61,7 +61,7 @@ def _expand(
     for source in inputs:
         if source == STANDARD_STREAM:
             raise EnhanceError("standard input has no name: give a file as output")
-        if not source.is_dir():
+        if not os.path.isdir(source):
             yield source, Path(source.name)
             continue
         folder = source.resolve()
@@ -94,14 +94,16 @@ def _check_targets(jobs: list[Job]) -> None:
     sources = {job.source.resolve() for job in jobs}
     taken: dict[Path, Path] = {}
     for job in jobs:
-        if job.source != STANDARD_STREAM and not job.source.exists():
+        if job.source != STANDARD_STREAM and not os.path.exists(job.source):
             raise EnhanceError(f"no such file: {job.source}")
         if job.target != STANDARD_STREAM and job.target.resolve() in sources:
             raise EnhanceError(
                 f"{job.target} is both input and output; choose another output or a --suffix"
             )
-        if job.target.is_dir():
+        if os.path.isdir(job.target):
             raise EnhanceError(f"{job.target} is a folder; choose another output")
+        if os.path.exists(job.target) and not os.path.isfile(job.target):
+            raise EnhanceError(f"{job.target} is no file; write to standard output by -o -")
         if job.target in taken:
             raise EnhanceError(
                 f"{job.source} and {taken[job.target]} would both be written to {job.target}"
@@ -118,7 +120,7 @@ def _check_lossless(jobs: list[Job]) -> None:
 
 
 def _check_folder(folder: Path) -> None:
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise EnhanceError(f"no such folder: {folder}; create it first")
     if not os.access(folder, os.W_OK):
         raise EnhanceError(f"the folder {folder} is not writable")
