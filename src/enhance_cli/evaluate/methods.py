@@ -13,7 +13,7 @@ from enhance_cli.config import Dimensions, UpscaleOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.pairs import Example, Pair, find_partners, is_grey
 from enhance_cli.images.files import Photo, from_pillow, read_pixels, to_pillow
-from enhance_cli.images.resize import resize
+from enhance_cli.images.resize import resize_levels
 from enhance_cli.upscale.exported import open_tiler
 from enhance_cli.upscale.tiler import Tiler
 
@@ -23,8 +23,7 @@ Enlarge = Callable[[Example], Tensor]
 
 def enlarge_bicubic(low: Tensor, height: int, width: int) -> Tensor:
     """Enlarge (3, H, W) uint8 to (3, height, width) uint8 as MATLAB: the field's baseline."""
-    enlarged = resize(low.double()[None], height, width)[0]
-    return enlarged.round_().clamp_(0, 255).to(torch.uint8)
+    return resize_levels(low.float()[None], height, width)[0].to(torch.uint8)
 
 
 def enlarge_lanczos(low: Tensor, height: int, width: int) -> Tensor:

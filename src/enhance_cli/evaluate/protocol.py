@@ -50,8 +50,7 @@ class Protocol:
 
 def reduce_bicubic(original: Tensor, scale: int) -> Tensor:
     """Reduce (3, H, W) uint8 as MATLAB's imresize, to the bit."""
-    # Up to ×4 the kernel's weights are multiples of 2⁻¹²: sums are exact in the faster type.
-    dtype = torch.float32 if scale <= 4 else torch.float64
+    dtype = torch.float32 if scale <= 4 else torch.float64  # sums are exact, or nearly
     return reduce_levels(original[None].to(dtype), scale)[0].to(torch.uint8)
 
 

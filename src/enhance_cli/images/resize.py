@@ -34,13 +34,21 @@ def resize(image: Tensor, height: int, width: int, kernel: str = "bicubic") -> T
 def reduce_levels(levels: Tensor, scale: int, kernel: str = "bicubic") -> Tensor:
     """Reduce whole levels of 0 to 255, (N, C, H, W) floats, to (N, C, H/scale, W/scale) levels.
 
-    MATLAB rounds an 8-bit image after its rows and again after its columns, halves upwards. So
-    does this: with "bicubic" it gives the published low-resolution images of Set5 and Set14 to the
-    bit. Levels instead of [0, 1] because there the sums are exact, and halves occur often.
+    With "bicubic" it gives the published low-resolution images of Set5 and Set14 to the bit.
     """
     height, width = levels.shape[2:]
-    rows = resize(levels, height // scale, width, kernel).add_(0.5).floor_().clamp_(0, 255)
-    return resize(rows, height // scale, width // scale, kernel).add_(0.5).floor_().clamp_(0, 255)
+    return resize_levels(levels, height // scale, width // scale, kernel)
+
+
+def resize_levels(levels: Tensor, height: int, width: int, kernel: str = "bicubic") -> Tensor:
+    """Resample whole levels of 0 to 255, (N, C, H, W) floats, to (N, C, height, width) levels.
+
+    MATLAB rounds an 8-bit image after its rows and again after its columns, halves upwards. So
+    does this. Levels instead of [0, 1] because there the sums are exact, and halves occur often;
+    between sizes of 1/4 to 8 times, powers of two, they are so in float32 as well.
+    """
+    rows = resize(levels, height, levels.shape[3], kernel).add_(0.5).floor_().clamp_(0, 255)
+    return resize(rows, height, width, kernel).add_(0.5).floor_().clamp_(0, 255)
 
 
 def to_size(image: Tensor, height: int, width: int) -> Tensor:
@@ -50,6 +58,10 @@ def to_size(image: Tensor, height: int, width: int) -> Tensor:
     """
     if image.shape[2:] == (height, width):
         return image
+    if (
+        width == 1 < height
+    ):  # a single column comes out wrong in PyTorch 2.11 to 2.14, a row does not
+        return to_size(image.mT.contiguous(), width, height).mT
     return F.interpolate(image, (height, width), mode="bicubic", antialias=True)
 
 
