@@ -40,6 +40,22 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             part.unlink(missing_ok=True)
 
 
+def check_folder(folder: Path) -> None:
+    """Raise EnhanceError where no file can be written into a folder: before work, not after it."""
+    if not os.path.isdir(folder):
+        raise EnhanceError(f"no such folder: {folder}; create it first")
+    if not os.access(folder, os.W_OK):
+        raise EnhanceError(f"the folder {folder} is not writable")
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise EnhanceError for a name that is taken by what is no file: a folder, a device."""
+    if os.path.isdir(path):
+        raise EnhanceError(f"{path} is a folder; choose another output")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise EnhanceError(f"{path} is not a regular file; choose another output")
+
+
 def remove_leftovers(folders: Iterable[Path]) -> None:
     """Remove the temporary files of killed processes; those of running ones stay."""
     for folder in folders:

@@ -3,10 +3,7 @@
 import sys
 
 import pytest
-from click.testing import CliRunner
-from PIL import Image
 
-from enhance_cli.cli.main import main
 from enhance_cli.images.files import read_photo
 
 pyvips = pytest.importorskip("pyvips", reason="the extra vips is not installed")
@@ -115,18 +112,3 @@ def test_a_truncated_16_bit_file_is_one_line(upscale_fails, tmp_path):
     assert upscale_fails(source, "-o", tmp_path / "out.png").startswith(
         f"{source} cannot be decoded: "
     )
-
-
-def test_pages_of_16_bits_from_standard_input_are_refused(model, tmp_path):
-    page = Image.new("I;16", (8, 8))
-    page.save(tmp_path / "in.tif", save_all=True, append_images=[page.copy()])
-    arguments = ["upscale", "-", "-o", str(tmp_path / "out.tif"), "--frames", "--model", str(model)]
-    done = CliRunner().invoke(main, arguments, input=(tmp_path / "in.tif").read_bytes())
-    assert done.exit_code == 1
-    assert "frame 1 has more than 8 bits a channel: leave --frames out" in done.stderr
-
-
-def test_a_kind_of_tiff_that_cannot_be_read_is_called_one(upscale_fails, tmp_path):
-    (tmp_path / "odd.tif").write_bytes(b"II*\0\x08\0\0\0\0\0\0\0\0\0")
-    line = upscale_fails(tmp_path / "odd.tif", "-o", tmp_path / "out.png")
-    assert "is a kind of TIFF that cannot be read" in line

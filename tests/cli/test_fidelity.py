@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms, ImageDraw
+from PIL import Image, ImageCms, ImageDraw, TiffImagePlugin
 
 from enhance_cli.images import tiff
 from enhance_cli.images.files import from_pillow, read_photo, read_pixels
@@ -253,16 +253,18 @@ def test_premultiplied_grey_is_read():
     assert (photo.pixels == 200).all()
 
 
-def test_every_page_keeps_its_profile(upscale, tmp_path, photo):
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    with Image.open(photo) as image:
-        options = {"save_all": True, "append_images": [image.copy()], "icc_profile": profile}
-        image.save(tmp_path / "pages.tif", dpi=(300, 300), **options)
+def test_every_page_keeps_its_profile_or_none(upscale, tmp_path, photo):
+    profiles = [b"first profile", None, b"third profile"]
+    with TiffImagePlugin.AppendingTiffWriter(str(tmp_path / "pages.tif"), new=True) as file:
+        for profile in profiles:
+            with Image.open(photo) as image:
+                image.save(file, "TIFF", dpi=(300, 300), icc_profile=profile)
+            file.newFrame()
     assert upscale(tmp_path / "pages.tif", "-o", tmp_path / "out.tif", "--frames").exit_code == 0
     with Image.open(tmp_path / "out.tif") as image:
-        for page in range(2):
+        for page, profile in enumerate(profiles):
             image.seek(page)
-            assert image.info["icc_profile"] == profile
+            assert image.tag_v2.get(34675) == profile
             assert image.info["dpi"] == (300, 300)
 
 

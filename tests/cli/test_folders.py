@@ -146,9 +146,13 @@ def test_another_input_is_never_overwritten(upscale_fails, folders):
 
 def test_shards_divide_the_files(upscale, folders):
     source, output = folders
-    for part, expected in ((1, 2), (2, 1)):
-        upscale(source, "-o", output, "--shard", f"{part}/2")
-        assert len(results(output)) == (expected if part == 1 else 3)
+    done = []
+    for part in (1, 2):
+        result = upscale(source, "-o", output, "--shard", f"{part}/2", "--json")
+        done.append({json.loads(line)["input"] for line in result.stdout.splitlines()})
+        assert (output / f".enhance-{part}-of-2.jsonl").is_file()
+    assert sorted(map(len, done)) == [1, 2]
+    assert done[0] | done[1] == {str(source / name) for name in results(source)}
     assert "3 skipped" in upscale(source, "-o", output).stderr
 
 
@@ -295,6 +299,7 @@ def test_a_name_that_becomes_too_long_fails_alone(upscale, folders, photo):
     assert len(results(output)) == 3
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
 def test_names_that_are_no_text_are_written_and_told(model, folders):
     source, output = folders
     os.rename(source / "a.png", os.fsencode(source) + b"/caf\xe9.png")
@@ -319,21 +324,43 @@ def test_a_folder_that_cannot_be_read_is_told(folders, caplog, monkeypatch):
     ]
 
 
-def test_a_device_is_not_replaced_by_a_file(upscale_fails, photo):
-    line = upscale_fails(photo, "-o", "/dev/null", "--format", "png", "--overwrite")
-    assert line == "/dev/null is no file; write to standard output by -o -"
+def test_what_is_no_file_is_not_replaced_by_one(upscale_fails, photo, tmp_path):
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    line = upscale_fails(photo, "-o", pipe, "--overwrite")
+    assert line == f"{pipe} is not a regular file; choose another output"
+    assert pipe.is_fifo()
 
 
+def test_links_in_a_circle_are_one_line(upscale_fails, tmp_path):
+    (tmp_path / "a.png").symlink_to(tmp_path / "b.png")
+    (tmp_path / "b.png").symlink_to(tmp_path / "a.png")
+    line = upscale_fails(tmp_path / "a.png", "-o", tmp_path / "out.png")
+    assert line == f"no such file: {tmp_path / 'a.png'}"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
 def test_a_full_standard_output_is_one_line(model, photo):
     command = [sys.executable, "-m", "enhance_cli", "upscale", photo, "-o", "-", "--format", "png"]
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
             [*command, "--model", model],
             stdout=full,
             stderr=subprocess.PIPE,
-            text=True,
+            env=buffered,
             check=False,
         )
     assert done.returncode == 1
-    assert "cannot write standard output: No space left on device" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert b"enhance: " in done.stderr
+    assert b"cannot write standard output: No space left on device" in done.stderr
+    assert b"Exception ignored" not in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_what_was_made_last_counts_where_two_results_are_alike(upscale, folders):
+    source, output = folders
+    arguments = (source / "a.png", "-o", output, "--format", "bmp")
+    upscale(*arguments)
+    for changed in (["--consistent"], []):
+        assert upscale(*arguments, *changed).stdout == f"{output / 'a.bmp'}\n"

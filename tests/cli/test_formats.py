@@ -140,12 +140,13 @@ def test_frames_that_a_format_cannot_hold_are_refused(upscale_fails, tmp_path):
     )
 
 
-def test_standard_streams(model, colourful):
-    arguments = ["upscale", "--model", str(model), "-", "-o", "-", "--format", "png"]
+@pytest.mark.parametrize("name", ["png", "jpeg", "tiff", "webp"])
+def test_standard_streams(upscale, model, colourful, tmp_path, name):
+    arguments = ["upscale", "--model", str(model), "-", "-o", "-", "--format", name]
     result = CliRunner().invoke(main, arguments, input=colourful.read_bytes())
     assert result.exit_code == 0, result.stderr
-    assert result.stdout_bytes.startswith(b"\x89PNG")
-    assert result.stdout_bytes.endswith(b"IEND\xaeB`\x82")
+    upscale(colourful, "-o", tmp_path / "out", "--format", name)
+    assert result.stdout_bytes == (tmp_path / "out").read_bytes()
 
 
 def test_what_fails_writes_nothing_to_standard_output(upscale, colourful, monkeypatch):
@@ -209,3 +210,18 @@ def test_pages_larger_than_the_first_count_for_max_pixels(upscale_fails, tmp_pat
     limit = ("--frames", "--max-pixels", 9000)
     line = upscale_fails(tmp_path / "in.tif", "-o", tmp_path / "out.tif", *limit)
     assert line == f"{tmp_path / 'in.tif'} has 10064 pixels, more than 9000 (--max-pixels)"
+
+
+def test_pages_of_16_bits_from_standard_input_are_refused(model, tmp_path):
+    page = Image.new("I;16", (8, 8))
+    page.save(tmp_path / "in.tif", save_all=True, append_images=[page.copy()])
+    arguments = ["upscale", "-", "-o", str(tmp_path / "out.tif"), "--frames", "--model", str(model)]
+    done = CliRunner().invoke(main, arguments, input=(tmp_path / "in.tif").read_bytes())
+    assert done.exit_code == 1
+    assert "frame 1 has more than 8 bits a channel: leave --frames out" in done.stderr
+
+
+def test_a_kind_of_tiff_that_cannot_be_read_is_called_one(upscale_fails, tmp_path):
+    (tmp_path / "odd.tif").write_bytes(b"II*\0\x08\0\0\0\0\0\0\0\0\0")
+    line = upscale_fails(tmp_path / "odd.tif", "-o", tmp_path / "out.png")
+    assert "is a kind of TIFF that cannot be read" in line

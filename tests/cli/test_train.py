@@ -1,5 +1,6 @@
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ import torch
 from PIL import Image
 
 from enhance_cli.model.weights import load_generator
+from enhance_cli.train.checkpoint import Checkpoint
 
 KILLS = int(os.environ.get("ENHANCE_KILLS", "2"))
 SMALL = ("--features", 4, "--blocks", 1, "--crop", 32, "--batch", 2, "--workers", 0)
@@ -60,15 +62,16 @@ def test_a_run_is_replayed_by_its_record(enhance, photographs, tmp_path):
 
 
 def test_killed_at_any_moment_a_run_goes_on_to_the_same_weights(enhance, photographs, tmp_path):
-    options = ["--steps", 200, "--device", "cpu", "--precision", "fp32", *SMALL]
+    options = ["--steps", 400, "--device", "cpu", "--precision", "fp32", *SMALL]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert enhance("train", photographs, "-o", whole, *options).exit_code == 0
     draw = random.Random(5)
     command = [sys.executable, "-m", "enhance_cli", "train"]
     arguments = [photographs, "-o", killed, "--save-every", 0, *options]
     for _ in range(KILLS):
+        before = sorted(killed.glob("checkpoint-*"))
         process = subprocess.Popen([*command, *map(str, arguments)], stderr=subprocess.PIPE)
-        wait_for(lambda: list(killed.glob("checkpoint-*")), process)
+        wait_for(lambda seen=before: sorted(killed.glob("checkpoint-*")) != seen, process)
         time.sleep(draw.uniform(0, 0.3))
         process.kill()
         process.communicate()
@@ -148,29 +151,29 @@ def test_a_layer_that_vgg_does_not_hold_is_one_line_before_training(
     assert not (tmp_path / "run").exists()
 
 
-def test_ctrl_c_leaves_a_checkpoint(photographs, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_a_checkpoint_from_which_to_go_on(enhance, photographs, tmp_path, number):
     run = tmp_path / "run"
     arguments = ["train", photographs, "-o", run, "--steps", 10**6, *SMALL]
     command = [sys.executable, "-m", "enhance_cli", *map(str, arguments)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     metrics = run / "metrics.jsonl"
     wait_for(lambda: metrics.exists() and metrics.stat().st_size, process)
-    process.send_signal(2)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
+    assert process.returncode == 128 + number, errors
     assert b"go on with --resume" in errors
+    step = Checkpoint(run).counters["step"]
+    assert f"stopped at step {step};".encode() in errors
+    assert enhance("train", "--resume", run, "--steps", step + 2).exit_code == 0
 
 
-def test_a_run_that_ended_before_its_first_checkpoint_can_be_started_again(
-    enhance, photographs, tmp_path, monkeypatch
-):
+def test_too_little_memory_is_one_line(fails, photographs, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
 
-    arguments = ("train", photographs, "-o", tmp_path / "run", "--steps", 4, *SMALL)
-    with monkeypatch.context() as patched:
-        patched.setattr("enhance_cli.train.learner.Learner.step", fail)
-        result = enhance(*arguments)
-    assert result.exit_code == 1
-    assert "enhance: not enough memory for a batch of 2 crops: choose a smaller" in result.stderr
-    assert enhance(*arguments).exit_code == 0
+    monkeypatch.setattr("enhance_cli.train.learner.Learner.step", fail)
+    run = ("train", photographs, "-o", tmp_path / "run", "--steps", 4, *SMALL)
+    line = "not enough memory for a step with 2 crops: choose a smaller --batch or --crop"
+    assert fails(*run) == line
+    assert "run exists; it has no checkpoint: remove it" in fails(*run)

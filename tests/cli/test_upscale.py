@@ -5,9 +5,14 @@ import sys
 import time
 
 import pytest
+import torch
 from PIL import Image, ImageCms
 
-from enhance_cli.model.weights import describe_shipped
+from enhance_cli.config import Dimensions
+from enhance_cli.images.files import read_pixels
+from enhance_cli.images.resize import to_size
+from enhance_cli.model.generator import Generator
+from enhance_cli.model.weights import describe_shipped, save_generator
 
 
 def opened(path):
@@ -265,3 +270,40 @@ def test_nothing_half_written(tmp_path, photo, upscale, number):
     assert not target.exists()
     assert upscale(photo, "-o", target).exit_code == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.png", "photo.png"]
+
+
+@pytest.mark.parametrize("size", [(1, 30), (30, 1), (3, 2)])
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp", "avif"])
+def test_the_narrowest_pictures_of_every_kind(upscale, tmp_path, size, mode, suffix):
+    Image.new(mode, size).save(tmp_path / "in.png")
+    assert upscale(tmp_path / "in.png", "-o", tmp_path / f"out.{suffix}").exit_code == 0
+    result = opened(tmp_path / f"out.{suffix}")
+    assert result.size == (4 * size[0], 4 * size[1])
+    assert ("A" in result.mode) == ("A" in mode) or suffix in ("webp", "avif")
+
+
+@pytest.mark.parametrize("scale", [2, 8])
+def test_networks_of_other_scales(enhance, tmp_path, photo, scale):
+    path = tmp_path / "other.safetensors"
+    save_generator(Generator(Dimensions(features=4, blocks=1, scale=scale)), path, {})
+    assert enhance("upscale", photo, "-o", tmp_path / "out.png", "--model", path).exit_code == 0
+    assert opened(tmp_path / "out.png").size == (20 * scale, 12 * scale)
+    result = enhance("evaluate", "--model", path, "--metric", "psnr")
+    assert f"protocol standard: ×{scale}" in result.stdout, result.output
+
+
+def test_consistent_results_reduce_to_their_input(upscale, tmp_path, sample):
+    network = Generator(Dimensions(features=4, blocks=1))
+    with torch.no_grad():
+        network.last.bias.fill_(0.1)
+    save_generator(network, tmp_path / "drifts.safetensors", {})
+    low = read_pixels(sample)[None].float()
+    apart = {}
+    for options in ([], ["--consistent"]):
+        target, model = tmp_path / "out.png", ("--model", tmp_path / "drifts.safetensors")
+        upscale(sample, "-o", target, "--overwrite", *model, *options)
+        reduced = to_size(read_pixels(target)[None].float(), *low.shape[2:])
+        apart[bool(options)] = (reduced - low).abs().mean().item()
+    assert apart[True] < 1
+    assert apart[False] > 10

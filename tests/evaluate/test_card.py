@@ -3,11 +3,14 @@ from pathlib import Path
 
 import pytest
 
+from enhance_cli.config import EvaluateOptions
 from enhance_cli.evaluate.card import card_of, read_card, update_card
 from enhance_cli.evaluate.protocol import Score
 from enhance_cli.evaluate.results import Results
+from enhance_cli.evaluate.similarity import measure_similarity
 from enhance_cli.evaluate.suite import Unit
 from enhance_cli.model.shipped import shipped_models
+from enhance_cli.model.weights import describe_shipped
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 SETS = ("Set5", "Set14")
@@ -57,3 +60,24 @@ def test_the_readme_says_what_the_cards_say(model):
         bicubic, network = (f"{a} / {b}" for a, b in zip(psnr, ssim, strict=True))
         assert readme["bicubic"][column] == bicubic
         assert readme[model][column] == network
+
+
+@pytest.mark.parametrize("model", shipped_models())
+def test_the_cards_say_what_the_weights_say(model):
+    card, scores = read_card(card_of(shipped_models()[model])), describe_shipped()[model]["scores"]
+    for name in SETS:
+        for metric, digits in (("psnr_y", 2), ("ssim_y", 4)):
+            assert card[name, "standard", metric][1] == f"{scores[name][metric]:.{digits}f}"
+
+
+@pytest.mark.parametrize("model", shipped_models())
+def test_the_shipped_weights_score_what_their_cards_say(data, model):
+    options = EvaluateOptions(
+        data=data / "eval/Set5", models=(model,), metrics=("psnr", "ssim"), device="cpu",
+        precision="fp32",
+    )  # fmt: skip
+    measured = measure_similarity(options, lambda *_: None)
+    card = read_card(card_of(shipped_models()[model]))
+    for metric, unit in measured.metrics.items():
+        mean = measured.summary(model, metric).mean
+        assert card["Set5", "standard", metric][1] == format(mean, f".{unit.digits}f")

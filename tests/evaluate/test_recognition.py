@@ -5,6 +5,7 @@ from PIL import Image
 from enhance_cli.config import EvaluateOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.recognition import Classifier, centre, find_labelled, measure_recognition
+from enhance_cli.images.files import Photo, to_pillow
 
 pytestmark = pytest.mark.filterwarnings("default")  # what libraries warn of is not ours to mend
 NAMES = ["tench", "goldfish", "great white shark"]
@@ -69,6 +70,15 @@ def test_the_centre_is_224_pixels_of_a_short_side_of_256(size):
     assert centre(torch.zeros(3, *size, dtype=torch.uint8)).shape == (3, 224, 224)
 
 
+@pytest.mark.parametrize("size", [(300, 500), (256, 427), (500, 301)])
+def test_the_centre_is_torchvisions(size):
+    from torchvision.transforms import CenterCrop, PILToTensor, Resize
+
+    pixels = torch.randint(0, 256, (3, *size), dtype=torch.uint8)
+    theirs = CenterCrop(224)(Resize(256)(to_pillow(Photo(pixels.numpy()))))
+    assert torch.equal(centre(pixels), PILToTensor()(theirs))
+
+
 def test_errors_count_whether_the_label_is_among_the_best_five(network):
     classifier = Classifier("squeezenet1_1", network, CPU)
     classifier.network = lambda images: torch.arange(1000.0).expand(len(images), -1)
@@ -105,14 +115,14 @@ def test_a_thousand_folders_named_by_number_are_not_put_in_order(tmp_path):
 
 
 def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
-    touch(tmp_path, "cat/my pet.jpg", "dog/my pet.jpg")
-    (tmp_path / "val.txt").write_text("cat/my pet.jpg 281\ndog/my pet.jpg, 207\n")
+    touch(tmp_path, "cat/my v1.2 pet.jpg", "dog/my v1.2 pet.jpg")
+    (tmp_path / "val.txt").write_text("cat/my v1.2 pet.jpg 281\ndog/my v1.2 pet.jpg, 207\n")
     found = find_labelled(tmp_path, tmp_path / "val.txt", NAMES)
     assert {path.parent.name: label for path, label in found.items()} == {"cat": 281, "dog": 207}
     (tmp_path / "elsewhere").mkdir()
-    touch(tmp_path / "elsewhere", "my pet.jpg")
+    touch(tmp_path / "elsewhere", "my v1.2 pet.jpg")
     with pytest.raises(
-        EnhanceError, match=r"several classes for my pet\.jpg, none for .*elsewhere"
+        EnhanceError, match=r"several classes for my v1\.2 pet\.jpg, none for .*elsewhere"
     ):
         find_labelled(tmp_path, tmp_path / "val.txt", NAMES)
 
@@ -122,4 +132,11 @@ def test_a_line_without_a_class_is_refused(tmp_path, line):
     touch(tmp_path, "images/a.png")
     (tmp_path / "val.txt").write_text(f"{line}\n")
     with pytest.raises(EnhanceError, match=r"val\.txt: .* (is not a file name and a|is no) class"):
+        find_labelled(tmp_path / "images", tmp_path / "val.txt", NAMES)
+
+
+def test_two_classes_of_one_file_are_refused(tmp_path):
+    touch(tmp_path, "images/a.png")
+    (tmp_path / "val.txt").write_text("a.png 1\na.png 2\n")
+    with pytest.raises(EnhanceError, match=r"val\.txt has several classes for a\.png"):
         find_labelled(tmp_path / "images", tmp_path / "val.txt", NAMES)

@@ -69,6 +69,18 @@ def test_resumed_equals_uninterrupted_with_an_adversary(tmp_path, pat_options, s
     assert_resumed_equals_uninterrupted(tmp_path, pat_options, stop)
 
 
+def test_what_decides_the_next_step_is_resumed(tmp_path, pat_options):
+    run = start(tmp_path / "run", pat_options)
+    run.train(print, stop_at(run, 3))
+    performance = {"estimate": 0.9, "original": 1.0}
+    run.best, run.elapsed, run.learner.adversary.performance = 40.0, 123.0, performance
+    run.save()
+    again = resume(tmp_path / "run")
+    assert (again.step, again.best, again.elapsed) == (3, 40.0, 123.0)
+    assert again.learner.adversary.performance == performance
+    assert again.learner.features.means == run.learner.features.means
+
+
 def test_training_lowers_the_loss(tmp_path, options):
     run, losses = start(tmp_path / "run", replace(options, steps=150)), []
     run.train(lambda report: losses.append(report.values["loss"]), never)
@@ -280,7 +292,7 @@ def test_no_compiler_is_one_line(tmp_path, options, monkeypatch):
 def test_an_adversary_that_a_run_never_had_cannot_be_resumed(tmp_path, pat_options):
     start(tmp_path / "run", replace(pat_options, weight={"A": 0})).train(print, never)
     run = Run(tmp_path / "run", replace(pat_options, weight={"A": 0.1}), CPU)
-    with pytest.raises(EnhanceError, match="the run has no discriminator: a weight of 0 stays 0"):
+    with pytest.raises(EnhanceError, match="the checkpoint has no discriminator"):
         run.restore(Checkpoint(tmp_path / "run"))
 
 

@@ -25,7 +25,10 @@ def noise(height, width):
     return np.random.default_rng(0).integers(0, 256, (3, height, width), np.uint8)
 
 
-@pytest.mark.parametrize(("tile", "size"), [(16, (50, 61)), (32, (64, 64)), (40, (97, 33))])
+@pytest.mark.parametrize(
+    ("tile", "size"),
+    [(16, (50, 61)), (32, (64, 64)), (40, (97, 33)), (16, (1, 90)), (16, (90, 1)), (8, (5, 70))],
+)
 @pytest.mark.parametrize("scale", [2, 4, 8])
 @pytest.mark.parametrize("is_consistent", [False, True])
 def test_tiled_equals_whole(tile, size, scale, is_consistent):
@@ -154,3 +157,39 @@ def test_python_api_enlarges_a_pillow_image(sample):
     with Image.open(sample) as image:
         result = Upscaler("e", device="cpu")(image.crop((0, 0, 20, 10)))
     assert (result.size, result.mode) == ((80, 40), "RGB")
+
+
+def shifting(scale, tap):
+    """A network whose estimate shows the pixel at its halo's corner, sharply."""
+    generator = Generator(Dimensions(features=3, blocks=3, scale=scale))
+    with torch.no_grad():
+        for name, parameter in generator.named_parameters():
+            parameter.zero_()
+            if name.endswith("weight"):
+                parameter[range(3), range(3), tap, tap] = 1
+        generator.first.bias.fill_(1)
+        generator.last.weight.div_(16)
+        generator.last.bias.fill_(-0.5)
+    return generator
+
+
+@pytest.mark.parametrize("tap", [0, 2])
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_a_tile_has_its_whole_halo(scale, tap):
+    generator, pixels = shifting(scale, tap), noise(50, 61)
+    whole = Engine(generator, FP32, 0).enlarge(pixels)
+    assert levels_apart(Engine(generator, FP32, 16).enlarge(pixels), whole) <= 1
+
+
+@pytest.mark.parametrize("name", ["halo", "head_halo"])
+def test_a_tile_needs_its_whole_halo(name, monkeypatch):
+    """The test above can fail."""
+    apart = []
+    for tap in (0, 2):
+        generator, pixels = shifting(4, tap), noise(50, 61)
+        whole = Engine(generator, FP32, 0).enlarge(pixels)
+        with monkeypatch.context() as patched:
+            short = getattr(generator, name) - 1
+            patched.setattr(Generator, name, property(lambda _, short=short: short))
+            apart.append(levels_apart(Engine(generator, FP32, 16).enlarge(pixels), whole))
+    assert max(apart) > 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +10,11 @@ import click
 from click.core import ParameterSource
 from rich.console import Console
 
-from enhance_cli.atomic import replacing
+from enhance_cli.atomic import check_folder, check_replaceable, replacing
 from enhance_cli.cli.options import backend_options
 from enhance_cli.cli.scores import score_table
 from enhance_cli.cli.types import NetworkFileType
 from enhance_cli.config import METRICS, PROTOCOLS, EvaluateOptions
-from enhance_cli.errors import EnhanceError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -115,10 +113,8 @@ def evaluate(
     _check_recognition(ctx, options)
     measure = measure_recognition if options.recognition else measure_similarity
     for written in filter(None, (csv, report)):
-        if not written.absolute().parent.is_dir():
-            raise EnhanceError(f"no such folder: {written.absolute().parent}; create it first")
-        if os.path.isdir(written):
-            raise EnhanceError(f"{written} is a folder; choose another output")
+        check_folder(written.absolute().parent)
+        check_replaceable(written)
     gallery = Gallery()
     with Console(stderr=True).status("measuring") as status:
 
@@ -128,14 +124,16 @@ def evaluate(
                 gallery.add(example, estimates, done - 1, total)
 
         results = measure(options, on_image)
-    _show(results, as_json)
-    if csv:
-        with replacing(csv) as file:
-            file.write(results.as_csv().encode(errors="surrogateescape"))
-    if report:
-        write_report(report, results, gallery)
-    if card:
-        _write_cards(results, options.models)
+    try:
+        if csv:
+            with replacing(csv) as file:
+                file.write(results.as_csv().encode(errors="surrogateescape"))
+        if report:
+            write_report(report, results, gallery)
+        if card:
+            _write_cards(results, options.models)
+    finally:  # what took so long to measure is shown whatever happens to the files
+        _show(results, as_json)
 
 
 def _write_cards(results: Results, models: tuple[str, ...]) -> None:

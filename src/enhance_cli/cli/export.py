@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,8 @@ def _load(options: ExportOptions) -> tuple[Generator, dict[str, Any]]:
     from enhance_cli.train.checkpoint import Checkpoint
 
     run = Path(options.model)
-    if run.is_dir() and options.model not in shipped_models():
+    is_run = os.path.isfile(run / "generator.safetensors")
+    if is_run or (os.path.isdir(run) and options.model not in shipped_models()):
         generator, provenance = load_generator(run / "generator.safetensors")
         if not options.ema:
             Checkpoint(run).restore_module("generator", generator)

@@ -28,7 +28,8 @@ class _Commands(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> object:
-        if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be text
+        if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+            # Names of files need not be text.
             is_posix = os.name == "posix"
             sys.stdout.reconfigure(errors="surrogateescape" if is_posix else "backslashreplace")
         try:

@@ -26,7 +26,7 @@ class Report(logging.Handler):
     def __init__(self, count: int, *, as_json: bool, quiet: bool, names: bool) -> None:
         super().__init__(logging.ERROR if quiet else logging.WARNING)
         self.as_json, self.quiet, self.names = as_json, quiet, names
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
         columns = TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn()
         self.progress = Progress(
             *columns,

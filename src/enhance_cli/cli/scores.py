@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from enhance_cli.evaluate.results import Results
@@ -30,13 +30,13 @@ def score_table(results: Results) -> Table:
         for method, values in score.values.items():
             cells = [_number(values[name], unit) for name, unit in results.metrics.items()]
             image = score.name if method == results.methods[0] else ""
-            table.add_row(escape(image), escape(method), *cells)
+            table.add_row(Text(image), Text(method), *cells)
     table.add_section()
     for method in results.methods:
         cells = [
             _mean(results.summary(method, name), unit) for name, unit in results.metrics.items()
         ]
-        table.add_row("mean" if method == results.methods[0] else "", escape(method), *cells)
+        table.add_row("mean" if method == results.methods[0] else "", Text(method), *cells)
     return table
 
 

@@ -206,14 +206,12 @@ def _check(options: TrainOptions) -> None:
 
 
 def _create(folder: Path) -> None:
-    """Make the folder of a run, or take that of one that ended before its first checkpoint."""
-    if (folder / "run.toml").is_file() and not any(folder.glob("checkpoint-*")):
-        return
     try:
         folder.mkdir(parents=True)
     except FileExistsError as error:
-        raise EnhanceError(
-            f"{folder} exists; go on with it by --resume, or choose another"
-        ) from error
+        advice = "go on with it by --resume"
+        if not any(folder.glob("checkpoint-*")):
+            advice = "it has no checkpoint: remove it if no run is at work there"
+        raise EnhanceError(f"{folder} exists; {advice}, or choose another") from error
     except OSError as error:
         raise EnhanceError(f"cannot create {folder}: {error.strerror or error}") from error

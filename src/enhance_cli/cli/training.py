@@ -15,8 +15,6 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from enhance_cli.upscale.memory import memory_for
-
 if TYPE_CHECKING:
     from enhance_cli.train.loop import Report, Run
     from enhance_cli.train.processes import Processes
@@ -47,14 +45,15 @@ def show_training(run: Run, processes: Processes) -> None:
             if "validation/psnr_y" in report.values and not console.is_terminal:
                 console.print(line, highlight=False, soft_wrap=True)
 
-        batch = f"a batch of {run.options.batch} crops: choose a smaller --batch or --crop"
-        with _only_errors("enhance_cli.images"), memory_for(batch):
+        with _only_errors("enhance_cli.images"):
             run.train(on_report, lambda: bool(stopped))
     if processes.is_first:
         click.echo(run.folder / "generator.safetensors")
     if stopped:
         console.print(
             f"stopped at step {run.step}; go on with --resume {run.folder}",
+            markup=False,
+            emoji=False,
             highlight=False,
             soft_wrap=True,
         )
@@ -87,7 +86,7 @@ def _line(report: Report, seen: dict[str, float]) -> str:
 
 
 def _stop_on_signals() -> list[int]:
-    """Collect the first SIGINT or SIGTERM, so that a step is never cut in two; a second kills."""
+    """Collect SIGINT and SIGTERM, so that a step is never cut in two; alone, a second one kills."""
     received: list[int] = []
 
     def on_signal(number: int, _: Any) -> None:

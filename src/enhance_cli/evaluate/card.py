@@ -37,7 +37,7 @@ def update_card(card: Path, results: Results, method: str) -> None:
     else:
         before, after = f"{before.rstrip()}\n\n", "\n"
     with replacing(card) as file:
-        file.write(f"{before}{block}{after}".encode())
+        file.write(f"{before}{block}{after}".encode(errors="replace"))
 
 
 def read_card(card: Path) -> dict[tuple[str, str, str], tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -54,7 +55,7 @@ def bundled_photographs() -> Path:
 
 def originals_folder(data: Path) -> Path:
     """Return where the originals of a set lie: in its HR/, or itself."""
-    return data / "HR" if (data / "HR").is_dir() else data
+    return data / "HR" if os.path.isdir(data / "HR") else data
 
 
 def find_pairs(data: Path) -> list[Pair]:
@@ -75,7 +76,7 @@ def match_pairs(data: Path) -> tuple[list[Pair], list[Skipped]]:
     """
     root = originals_folder(data)
     originals = find_images(root)
-    if root == data or not (data / "LR").is_dir():
+    if root == data or not os.path.isdir(data / "LR"):
         return [Pair(_name(path, root), path, None) for path in originals], []
     low = find_partners(originals, root, data / "LR")
     pairs = [Pair(_name(path, root), path, low[path]) for path in originals if path in low]

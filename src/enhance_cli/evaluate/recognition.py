@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
-from enhance_cli.config import EvaluateOptions
+from enhance_cli.config import IMAGE_SUFFIXES, EvaluateOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.methods import load_methods
 from enhance_cli.evaluate.networks import Networks, imagenet_weights, pretrained
@@ -27,7 +26,10 @@ from enhance_cli.model.device import pick_backend
 
 SIDE, SHORT_SIDE = 224, 256  # pixels: what is classified is the centre of a reduced photograph
 CLASSES = 1000
-_LABEL = re.compile(r"(.+?\.\w+|\S+?)[\s,]+(.+)")  # a line: file name, which may have spaces, class
+_SUFFIXES = "|".join(map(re.escape, IMAGE_SUFFIXES))
+_LABEL = re.compile(
+    rf"(.+?(?:{_SUFFIXES})|\S+?)[\s,]+(.+)", re.IGNORECASE
+)  # a file's name, a class
 _ERROR = Unit(digits=3, higher_is_better=False)
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of torchvision's classifiers
 
@@ -114,14 +116,14 @@ class Classifier:
 
 
 def centre(pixels: Tensor) -> Tensor:
-    """Reduce (3, H, W) uint8 to a short side of 256 and return the centre, (3, 224, 224)."""
-    _, height, width = pixels.shape
-    ratio = SHORT_SIDE / min(height, width)
-    size = max(SHORT_SIDE, int(width * ratio)), max(SHORT_SIDE, int(height * ratio))
-    image = to_pillow(Photo(pixels.numpy())).resize(size, Image.Resampling.BILINEAR)
-    left, top = ((side - SIDE) // 2 for side in size)
-    cropped = from_pillow(image.crop((left, top, left + SIDE, top + SIDE)))
-    return torch.tensor(cropped.pixels)
+    """Reduce (3, H, W) uint8 to a short side of 256 and return the centre, (3, 224, 224).
+
+    As torchvision's classifiers were measured.
+    """
+    from torchvision.transforms import functional  # type: ignore[import-untyped]  # no stubs
+
+    image = functional.resize(to_pillow(Photo(pixels.numpy())), SHORT_SIDE)
+    return torch.tensor(from_pillow(functional.center_crop(image, SIDE)).pixels)
 
 
 def find_labelled(data: Path, labels: Path | None, categories: Sequence[str]) -> dict[Path, int]:
@@ -172,12 +174,14 @@ def _read_labels(file: Path, categories: Sequence[str]) -> dict[str, int]:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise EnhanceError(f"cannot read the labels in {file}: {error}") from error
-    classes = {}
+    classes: dict[str, int] = {}
     for line in filter(None, map(str.strip, lines)):
         labelled = _LABEL.fullmatch(line)
         if labelled is None:
             raise EnhanceError(f"{file}: {line!r} is not a file name and a class")
-        classes[labelled[1]] = _class_of(labelled[2], categories, file)
+        name, label = labelled[1], _class_of(labelled[2], categories, file)
+        if classes.setdefault(name, label) != label:
+            raise EnhanceError(f"{file} has several classes for {name}")
     return classes
 
 

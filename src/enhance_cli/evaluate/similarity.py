@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from enhance_cli.config import EvaluateOptions
@@ -55,7 +56,7 @@ def _results_of_others(
 ) -> dict[str, Enlarge]:
     """Return the folders as methods, by name, or by whole path where the name is taken."""
     others: dict[str, Enlarge] = {}
-    for folder in map(Path.resolve, images):
+    for folder in map(Path, map(os.path.realpath, images)):
         is_taken = folder.name in {"original", *methods, *others}
         others[str(folder) if is_taken else folder.name] = from_folder(folder, pairs, root)
     return others

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from enhance_cli.atomic import replacing
+from enhance_cli.atomic import check_replaceable, replacing
 from enhance_cli.config import ExportOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.export import formats
@@ -41,9 +42,8 @@ def export(
         )
     names = [path, path.with_suffix(".bin")] if path.suffix.lower() == ".xml" else [path]
     for name in names:
-        if name.is_dir():
-            raise EnhanceError(f"{name} is a folder; choose another output")
-        if name.exists() and not options.overwrite:
+        check_replaceable(name)
+        if os.path.exists(name) and not options.overwrite:
             raise EnhanceError(f"{name} exists; use --overwrite to replace it")
     with ExitStack() as stack:  # the last file is the first to get its name
         files = [stack.enter_context(replacing(name)) for name in names]

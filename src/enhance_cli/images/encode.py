@@ -146,8 +146,9 @@ def _encode(frames: Sequence[Photo], kind: Format, encoding: Encoding, **metadat
     settings = _settings(kind, encoding, is_grey=frames[0].is_grey) | metadata
     first, *rest = map(to_pillow, frames)
     if rest:
-        if any(frame.alpha is not None for frame in frames):  # else Pillow drops what few have
-            first, *rest = (image.convert("RGBA") for image in (first, *rest))
+        if len({image.mode for image in (first, *rest)}) > 1:  # Pillow drops what few have
+            mode = "RGBA" if any(frame.alpha is not None for frame in frames) else "RGB"
+            first, *rest = (image.convert(mode) for image in (first, *rest))
         settings |= {"save_all": True, "append_images": rest}
         if any(frame.duration for frame in frames):
             settings["duration"] = [frame.duration for frame in frames]

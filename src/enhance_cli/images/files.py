@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import math
 import os
 import struct
 import sys
@@ -105,7 +104,8 @@ def _decode(data: bytes, name: Path | str, *, every: bool, max_pixels: int) -> l
     with _opened(io.BytesIO(data), name) as image:
         count = getattr(image, "n_frames", 1)
         decoded = count if every else 1
-        _check_pixels(image.width * image.height * decoded, max_pixels, name)
+        pixels = image.width * image.height
+        _check_pixels(pixels, max_pixels, name)
         bits = bits_a_channel(image)
         if bits > 16:
             raise EnhanceError(f"{name} has {bits} bits a channel: expected 8 or 16")
@@ -117,11 +117,11 @@ def _decode(data: bytes, name: Path | str, *, every: bool, max_pixels: int) -> l
             if decoded > 1:
                 raise EnhanceError(f"{name}: {_DEEP_FRAME.format(1)}")
             return [decode_deep(image, data, name)]
-        frames: list[Photo] = []
-        for index in range(decoded):
+        frames = [_read_frame(image, 0)]
+        for index in range(1, decoded):
             image.seek(index)
-            before = sum(math.prod(frame.size) for frame in frames)  # pages may differ in size
-            _check_pixels(before + image.width * image.height, max_pixels, name)
+            pixels += image.width * image.height  # pages may differ in size
+            _check_pixels(pixels, max_pixels, name)
             frames.append(_read_frame(image, index))
         return frames
 

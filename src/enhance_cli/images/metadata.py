@@ -13,8 +13,8 @@ ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 274, 282, 283, 296
 TIFF_STRUCTURE = {254, 255, *range(256, 260), 262, 266, 273, *range(277, 280), 284, 317, 320,
                    *range(322, 326), 330, 338, 339, 347, 700, 33723, 34377, 34675,
                    37724}  # fmt: skip
-"""Tags of a TIFF that are not its EXIF: how pixels lie, what is kept apart, Photoshop's layers."""
-IPTC = 33723  # as a tag of TIFF
+"""Tags of a TIFF that are not its EXIF: how pixels lie, what is kept apart, Photoshop's own."""
+IPTC, _PROFILE = 33723, 34675  # as tags of TIFF
 _IPTC_RESOURCE = 0x0404  # in Photoshop's block of a JPEG
 _PREFIX = b"Exif\0\0"
 _WIDTH, _HEIGHT = 0xA002, 0xA003  # of the Exif directory
@@ -29,6 +29,14 @@ def metadata_of(image: Image.Image) -> dict[str, Any]:
         "iptc": _iptc_of(image),
         "dpi": _dpi_of(image),
     }
+
+
+def profile_of(image: Image.Image) -> bytes | None:
+    """Return the ICC profile of an opened file; of a TIFF, that of the page."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and _PROFILE not in image.tag_v2:
+        return None  # Pillow keeps that of the page before
+    profile: bytes | None = image.info.get("icc_profile")
+    return profile
 
 
 def _exif_of(image: Image.Image) -> bytes | None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
-from enhance_cli.images.metadata import ORIENTATION, metadata_of
+from enhance_cli.images.metadata import ORIENTATION, metadata_of, profile_of
 
 Levels = NDArray[np.unsignedinteger[Any]]
 """Whole levels, (C, H, W), in uint8 or uint16: white is the greatest of the type."""
@@ -85,7 +85,7 @@ def from_pillow(image: Image.Image) -> Photo:
 
     CMYK and Lab become sRGB, CMYK through its own profile.
     """
-    icc_profile = image.info.get("icc_profile")
+    icc_profile = profile_of(image)
     image.load()
     is_upright = image.getexif().get(ORIENTATION, 1) == 1
     upright = image if is_upright else ImageOps.exif_transpose(image)

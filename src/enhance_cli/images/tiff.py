@@ -59,18 +59,18 @@ def write_tiff(
 ) -> None:
     """Write pictures into a file that can be sought in, compressed without loss.
 
-    The first has the metadata of its first band as `prepare` returns it, the others their profile
-    and resolution. Where the 4 GiB of a plain TIFF might not suffice it becomes a BigTIFF, whose
-    pixels lie in tiles.
+    The first has the metadata of its first band, the others their profile and resolution, as
+    `prepare` returns them. Where the 4 GiB of a plain TIFF might not suffice it becomes a BigTIFF,
+    whose pixels lie in tiles.
     """
     opened = [(size, *peek(bands)) for size, bands in pages]
     pixels = [width * height * _bytes_a_pixel(first) for (width, height), first, _ in opened]
     writer = _Writer(file, is_big=sum(pixels) > _LARGEST)
     for index, (size, first, bands) in enumerate(opened):
-        described = replace(first, exif=None, xmp=None, iptc=None) if index else prepare(first)
+        described = replace(first, exif=None, xmp=None, iptc=None) if index else first
         picture = _Picture(writer, size, first)
         write_behind(picture.write, bands)
-        writer.add_page(_metadata(described) | picture.finish())
+        writer.add_page(_metadata(prepare(described)) | picture.finish())
 
 
 class _Writer:

@@ -32,7 +32,8 @@ def pick_backend(device: str = "auto", precision: str = "auto") -> Backend:
 
     "auto" takes CUDA, then MPS, then the CPU. In "auto" precision a CPU computes in bf16 only
     where it multiplies bf16 natively (AMX, AVX512-BF16), a GPU in bf16 where it does so, else
-    fp16. Raises EnhanceError for a device that is not there.
+    fp16. With fp32 the whole process leaves TF32. Raises EnhanceError for a device that is not
+    there.
     """
     chosen = _pick_device(device)
     if chosen.type == "cpu":

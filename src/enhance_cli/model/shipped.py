@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import enhance_cli
@@ -32,7 +33,7 @@ def find_weights(model: str) -> Path:
     name = model.lower().removeprefix(_PREFIX)
     if name in shipped:
         return shipped[name]
-    if Path(model).is_file():
+    if os.path.isfile(model):
         return Path(model)
     names = ", ".join(shipped) or "none"
     raise EnhanceError(f"no model {model!r}: neither a file nor one of those shipped ({names})")

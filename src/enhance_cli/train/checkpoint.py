@@ -69,7 +69,9 @@ class Checkpoint:
         """Give a network the weights that it had. Raises EnhanceError if it had none."""
         weights = self._of(owner)
         if not weights:
-            raise EnhanceError(f"the run has no {owner}: a weight of 0 stays 0 when it is resumed")
+            raise EnhanceError(
+                f"the checkpoint has no {owner}: what is not learned cannot be resumed"
+            )
         module.load_state_dict(weights)
 
     def restore_optimizer(self, owner: str, optimizer: torch.optim.Optimizer) -> None:

@@ -26,6 +26,7 @@ from enhance_cli.train.processes import Processes
 from enhance_cli.train.record import commit_of_source
 from enhance_cli.train.scan import scan
 from enhance_cli.train.validation import Validation
+from enhance_cli.upscale.memory import memory_for
 
 _LOG_EVERY = 50  # steps
 _CALIBRATED_ON = 64  # crops, for the mean activation of VGG-19's layers
@@ -68,9 +69,9 @@ class Run:
         learned = replace(options, init="scratch") if is_resumed else options
         self.learner = Learner(learned, backend, self.processes)
         metrics = self.learner.distances()
-        self.validation = (
-            Validation(Path(options.val), backend, metrics, options.scale) if options.val else None
-        )
+        self.validation = Validation(Path(options.val), backend, metrics) if options.val else None
+        if self.validation and self.processes.is_first:
+            self.validation.check(options.scale)
         self.step, self.elapsed, self.best = 0, 0.0, -math.inf
         self._is_calibrated = False
         self._commit = commit_of_source()
@@ -208,8 +209,10 @@ class Run:
             on_report(Report(self.step, self.progress, left, values))
 
     def _learn(self, batch: Tensor, *, measure: bool) -> dict[str, float]:
+        what = f"a step with {self.options.batch} crops: choose a smaller --batch or --crop"
         try:
-            return self.learner.step(batch, self.step, self._rate(), measure=measure)
+            with memory_for(what):
+                return self.learner.step(batch, self.step, self._rate(), measure=measure)
         except NotFiniteError as error:
             raise EnhanceError(
                 f"the loss {error} or its gradient is not finite at step {self.step + 1}; the last "
@@ -224,7 +227,8 @@ class Run:
         """Measure the averaged weights, keep the best, and record values and pictures."""
         if not self._log:
             return
-        values = validation.measure(self.learner.average)
+        with memory_for(f"the validation on {self.options.val}"):
+            values = validation.measure(self.learner.average)
         if values["validation/psnr_y"] > self.best:
             self.best = values["validation/psnr_y"]
             self._save_weights("best.safetensors")

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from enhance_cli.errors import EnhanceError
 
-_LONGEST_VALIDATION = timedelta(hours=24)  # the others wait for the first process meanwhile
+_LONGEST_VALIDATION = timedelta(hours=2)  # the others wait for the first process meanwhile
 _LOST = ("connection", "gloo", "nccl", "peer", "socket")  # in the messages of a broken group
 
 

@@ -33,7 +33,8 @@ def write_record(
 ) -> None:
     """Write the options of a run, and add this start to those before.
 
-    `enhance train --config run.toml` replays it. Raises EnhanceError.
+    `enhance train --config run.toml` replays it. In names that are no text, what is none becomes
+    a question mark. Raises EnhanceError.
     """
     path = run / NAME
     before = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -53,7 +54,7 @@ def write_record(
     given = {name: value for name, value in asdict(options).items() if value is not None}
     text = f"[options]\n{_lines(given)}\n{mark}{starts}{_START}\n{_lines(start)}\n"
     with replacing(path) as file:
-        file.write(text.encode(errors="replace"))  # names of files need not be text
+        file.write(text.encode(errors="replace"))
 
 
 def read_options(path: Path) -> dict[str, Any]:

@@ -31,7 +31,8 @@ class Scan:
 def scan(data: Path, smallest: int) -> Scan:
     """Find the images whose sides have at least `smallest` pixels, by their headers.
 
-    Headers are read once: sizes are kept in the user's cache folder until a file changes. Raises
+    Headers are read once: sizes are kept in the user's cache folder until a file changes, and what
+    cannot be read is tried again. Raises
     EnhanceError if no image is usable.
     """
     found = find_entries(data)
@@ -77,7 +78,7 @@ def _shorter_side(entry: Entry) -> int:
 
 def _cache_of(data: Path) -> Path:
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    name = hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:32]
+    name = hashlib.sha256(os.fsencode(os.path.realpath(data))).hexdigest()[:32]
     return root / "enhance" / "scans" / f"{name}.json"
 
 

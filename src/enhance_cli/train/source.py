@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 import zipfile
 import zlib
@@ -47,9 +48,9 @@ def find_entries(data: Path) -> list[Entry]:
 
     Raises EnhanceError if there are none, or if images of the archive cannot be read singly.
     """
-    if data.is_dir():
+    if os.path.isdir(data):
         return [_of_file(data, path) for path in find_images(data)]
-    if not data.exists():
+    if not os.path.exists(data):
         raise EnhanceError(f"no such folder or archive: {data}")
     try:
         if zipfile.is_zipfile(data):

@@ -23,18 +23,18 @@ _CROP = 128  # pixels on a side
 class Validation:
     """A folder of photographs, enlarged and measured by the code of `enhance evaluate`.
 
-    `metrics` are measured besides psnr_y. Raises EnhanceError if the folder holds no photograph,
-    or one that cannot be measured: a run must not end by it after hours.
+    `metrics` are measured besides psnr_y. Raises EnhanceError if the folder holds no photograph.
     """
 
-    def __init__(
-        self, folder: Path, backend: Backend, metrics: dict[str, Metric], scale: int
-    ) -> None:
+    def __init__(self, folder: Path, backend: Backend, metrics: dict[str, Metric]) -> None:
         self.pairs, self.backend = find_pairs(folder), backend
-        for _ in protocol.enlarge_each(self.pairs, {}, protocol.STANDARD, scale):
-            pass  # each is decoded and reduced
         self.device = protocol.metric_device(backend)
         self.metrics = {"psnr_y": load_metric("psnr_y", self.device, {})} | metrics
+
+    def check(self, scale: int) -> None:
+        """Raise EnhanceError for one that cannot be measured: not after hours of training."""
+        for _ in protocol.enlarge_each(self.pairs, {}, protocol.STANDARD, scale):
+            pass  # each is decoded and reduced
 
     def measure(self, generator: Generator) -> dict[str, float]:
         """Return the mean of each metric, by the standard protocol."""

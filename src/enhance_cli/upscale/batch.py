@@ -172,17 +172,9 @@ class Batch:
     def _writing(self, job: Job, made: str) -> Iterator[BinaryIO]:
         """Open the result's file, which is noted in the ledger before it gets its name."""
         if job.target == STANDARD_STREAM:
-            try:
-                with TemporaryFile() as file:  # so that what fails writes nothing
-                    yield file
-                    file.seek(0)
-                    shutil.copyfileobj(file, sys.stdout.buffer)
-                    sys.stdout.buffer.flush()
-            except BrokenPipeError:  # whoever read has ended: Click ends the program silently
-                raise
-            except OSError as error:
-                why = error.strerror or error
-                raise EnhanceError(f"cannot write standard output: {why}") from error
+            with TemporaryFile() as file:  # so that what fails writes nothing
+                yield file
+                _write_to_stdout(file)
             return
         _make_folder(job.target.parent)
         with replacing(job.target) as file:
@@ -219,6 +211,19 @@ def _named(job: Job, error: EnhanceError) -> str:
     line = str(error)
     is_named = str(job.source) in line or str(job.target) in line
     return line if is_named else f"{job.source}: {line}"
+
+
+def _write_to_stdout(file: BinaryIO) -> None:
+    file.seek(0)
+    try:
+        shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # whoever read has ended: Click ends the program without a word
+        raise
+    except OSError as error:
+        sys.stdout = None  # or Python tries again at its end, and complains
+        why = error.strerror or error
+        raise EnhanceError(f"cannot write standard output: {why}") from error
 
 
 def _make_folder(folder: Path) -> None:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections import defaultdict
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +69,13 @@ class Ledger:
             stat = target.stat()
         except FileNotFoundError:
             return None
-        for made, size, time in self.entries.get(self._name(target), ()):
-            if size == stat.st_size and abs(time - stat.st_mtime_ns) <= _COARSEST:
-                return made
-        return None
+        fitting = [
+            (abs(time - stat.st_mtime_ns), made)
+            for made, size, time in reversed(self.entries.get(self._name(target), []))
+            if size == stat.st_size
+        ]
+        apart, made = min(fitting, key=itemgetter(0), default=(math.inf, None))
+        return made if apart <= _COARSEST else None
 
     def add(self, target: Path, made: str, written: os.stat_result) -> None:
         """Note a result that is about to get its name. Raises OSError."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from enhance_cli.atomic import check_folder, check_replaceable
 from enhance_cli.config import UpscaleOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.files import STANDARD_STREAM, find_images
@@ -44,7 +45,7 @@ def plan(inputs: list[Path], output: Path, options: UpscaleOptions) -> list[Job]
     if options.lossless:
         _check_lossless(jobs)
     if output != STANDARD_STREAM:
-        _check_folder(output if into_folder else output.absolute().parent)
+        check_folder(output if into_folder else output.absolute().parent)
     part, parts = options.shard
     return jobs[part - 1 :: parts]
 
@@ -57,19 +58,19 @@ def _expand(
     Results of an earlier run are not taken for input: neither those in an output folder that lies
     in the input folder, nor, where the two are the same, those with the suffix.
     """
-    target = output.resolve()
+    target = _real(output)
     for source in inputs:
         if source == STANDARD_STREAM:
             raise EnhanceError("standard input has no name: give a file as output")
         if not os.path.isdir(source):
             yield source, Path(source.name)
             continue
-        folder = source.resolve()
+        folder = _real(source)
         for file in find_images(source):
             if folder == target:
                 is_result = bool(options.suffix) and file.stem.endswith(options.suffix)
             else:
-                is_result = folder in target.parents and target in file.resolve().parents
+                is_result = folder in target.parents and target in _real(file).parents
             if not is_result:
                 yield file, file.relative_to(source)
 
@@ -91,19 +92,16 @@ def _job_to(output: Path, source: Path, options: UpscaleOptions) -> Job:
 
 
 def _check_targets(jobs: list[Job]) -> None:
-    sources = {job.source.resolve() for job in jobs}
+    sources = {_real(job.source) for job in jobs}
     taken: dict[Path, Path] = {}
     for job in jobs:
         if job.source != STANDARD_STREAM and not os.path.exists(job.source):
             raise EnhanceError(f"no such file: {job.source}")
-        if job.target != STANDARD_STREAM and job.target.resolve() in sources:
+        if job.target != STANDARD_STREAM and _real(job.target) in sources:
             raise EnhanceError(
                 f"{job.target} is both input and output; choose another output or a --suffix"
             )
-        if os.path.isdir(job.target):
-            raise EnhanceError(f"{job.target} is a folder; choose another output")
-        if os.path.exists(job.target) and not os.path.isfile(job.target):
-            raise EnhanceError(f"{job.target} is no file; write to standard output by -o -")
+        check_replaceable(job.target)
         if job.target in taken:
             raise EnhanceError(
                 f"{job.source} and {taken[job.target]} would both be written to {job.target}"
@@ -119,8 +117,6 @@ def _check_lossless(jobs: list[Job]) -> None:
             )
 
 
-def _check_folder(folder: Path) -> None:
-    if not os.path.isdir(folder):
-        raise EnhanceError(f"no such folder: {folder}; create it first")
-    if not os.access(folder, os.W_OK):
-        raise EnhanceError(f"the folder {folder} is not writable")
+def _real(path: Path) -> Path:
+    """Return where a path leads; Path.resolve raises for links in a circle up to Python 3.12."""
+    return Path(os.path.realpath(path))
