@@ -78,6 +78,6 @@ def test_the_shipped_weights_score_what_their_cards_say(data, model):
     )  # fmt: skip
     measured = measure_similarity(options, lambda *_: None)
     card = read_card(card_of(shipped_models()[model]))
-    for metric, unit in measured.metrics.items():
+    for metric, tolerance in (("psnr_y", 0.011), ("ssim_y", 2e-4)):  # the cards round, in bf16
         mean = measured.summary(model, metric).mean
-        assert card["Set5", "standard", metric][1] == format(mean, f".{unit.digits}f")
+        assert float(card["Set5", "standard", metric][1]) == pytest.approx(mean, abs=tolerance)

@@ -1,3 +1,6 @@
+import math
+import random
+
 import pytest
 import torch
 from PIL import Image
@@ -5,7 +8,8 @@ from PIL import Image
 from enhance_cli.config import DEGRADATIONS
 from enhance_cli.images.files import read_pixels
 from enhance_cli.images.resize import reduce_levels
-from enhance_cli.train.degradation import degrade
+from enhance_cli.train import degradation
+from enhance_cli.train.degradation import _add_noise, _blur, degrade
 
 
 @pytest.fixture
@@ -52,3 +56,32 @@ def test_photographs_are_worse_than_reduced_but_the_same_picture(originals):
     assert 2 < error.mean() < 25
     assert (error == 0).float().mean() < 0.4
     assert (many.mean((2, 3)) - clean.mean((2, 3))).abs().max() < 12
+
+
+def test_a_share_of_photographs_is_only_reduced(originals):
+    clean = reduce_levels(originals[:1], 4)
+    many = degrade(originals[:1].expand(300, -1, -1, -1), 4, "photo", [*map(str, range(300))])
+    assert 0.13 < (many == clean).flatten(1).all(dim=1).float().mean() < 0.27
+
+
+@pytest.mark.parametrize("angle", [0, 0.5, math.pi / 2])
+def test_blur_spreads_a_point_by_its_deviations(angle):
+    point = torch.zeros(1, 1, 41, 41)
+    point[..., 20, 20] = 1
+    spread = _blur(point, 3.0, 1.5, angle)[0, 0]
+    y, x = torch.meshgrid(torch.arange(-20.0, 21), torch.arange(-20.0, 21), indexing="ij")
+    along = x * math.cos(angle) + y * math.sin(angle)
+    across = y * math.cos(angle) - x * math.sin(angle)
+    assert spread.sum() == pytest.approx(1, abs=1e-5)
+    for position, deviation in ((along, 3.0), (across, 1.5)):
+        assert (spread * position**2).sum().sqrt() == pytest.approx(deviation, rel=0.03)
+
+
+def test_noise_has_the_deviation_drawn_and_is_grey_or_not(monkeypatch):
+    monkeypatch.setattr(degradation, "_NOISE", (1.0, (5.0, 5.0)))
+    found = set()
+    for seed in range(10):
+        grey = _add_noise(torch.full((1, 3, 64, 64), 127.5), random.Random(seed))
+        assert grey.std() == pytest.approx(5, rel=0.03)
+        found.add(torch.equal(grey[:, 0], grey[:, 1]))
+    assert found == {True, False}
