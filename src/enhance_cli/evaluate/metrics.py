@@ -76,7 +76,7 @@ def _ssim(x: Tensor, y: Tensor) -> float:
 def _compare(x: Tensor, y: Tensor) -> tuple[float, float]:
     """Return the means of the structure term of SSIM and of SSIM, over all places of the window.
 
-    In bands of rows that stay in the processor's cache: a third of the time on 12 megapixels.
+    In bands of rows that stay in the processor's cache: a third of the time, for 12 megapixels.
     """
     rows = max(1, _BAND // x.shape[3])
     sums = torch.zeros(2, dtype=torch.float64, device=x.device)

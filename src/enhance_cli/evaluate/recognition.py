@@ -27,9 +27,8 @@ from enhance_cli.model.device import pick_backend
 SIDE, SHORT_SIDE = 224, 256  # pixels: what is classified is the centre of a reduced photograph
 CLASSES = 1000
 _SUFFIXES = "|".join(map(re.escape, IMAGE_SUFFIXES))
-_LABEL = re.compile(
-    rf"(.+?(?:{_SUFFIXES})|\S+?)[\s,]+(.+)", re.IGNORECASE
-)  # a file's name, a class
+_LABEL = re.compile(rf"(.+?(?:{_SUFFIXES})|\S+?)[\s,]+(.+)", re.IGNORECASE)
+"""A line of a file of labels: the name of an image, which may have spaces, and a class."""
 _ERROR = Unit(digits=3, higher_is_better=False)
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of torchvision's classifiers
 
