@@ -58,7 +58,7 @@ def to_size(image: Tensor, height: int, width: int) -> Tensor:
     """
     if image.shape[2:] == (height, width):
         return image
-    if width == 1 < height:  # PyTorch 2.11 to 2.14 computes a single column wrongly, a row well
+    if width == 1 < height:  # PyTorch 2.11 to 2.15 computes a single column wrongly, a row well
         return to_size(image.mT.contiguous(), width, height).mT
     return F.interpolate(image, (height, width), mode="bicubic", antialias=True)
 
