@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 from rich.console import Console
 
 from enhance_cli.atomic import check_folder, check_replaceable, replacing
-from enhance_cli.cli.options import backend_options
+from enhance_cli.cli.options import backend_options, is_given
 from enhance_cli.cli.scores import score_table
 from enhance_cli.cli.types import NetworkFileType
 from enhance_cli.config import METRICS, PROTOCOLS, EvaluateOptions
@@ -158,17 +157,13 @@ def _show(results: Results, as_json: bool) -> None:
 
 
 def _check_recognition(ctx: click.Context, options: EvaluateOptions) -> None:
-    given = {
-        name
-        for name in ("metrics", "protocol", "images", "classifier", "labels")
-        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
-    }
     if not options.recognition:
-        for name in sorted(given & {"classifier", "labels"}):
-            raise click.UsageError(f"--{name} is for --recognition.")
+        for name in ("classifier", "labels"):
+            if is_given(ctx, name):
+                raise click.UsageError(f"--{name} is for --recognition.")
         return
     if options.data is None:
         raise click.UsageError("--recognition needs DATA, photographs of ImageNet's classes.")
     for name, option in (("metrics", "metric"), ("protocol", "protocol"), ("images", "images")):
-        if name in given:
+        if is_given(ctx, name):
             raise click.UsageError(f"--recognition does not go with --{option}.")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 from rich.table import Table
 
@@ -25,6 +26,11 @@ class DeviceType(click.ParamType[str]):
         if not _DEVICE.fullmatch(value):
             self.fail(f"{value!r} is not one of {DEVICES}.", param, ctx)
         return str(value)
+
+
+def is_given(ctx: click.Context, name: str) -> bool:
+    """Whether the user gave a parameter, rather than left its default."""
+    return ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
 
 
 def backend_options(command: Callable[..., None]) -> Callable[..., None]:

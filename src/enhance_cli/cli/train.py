@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
-from enhance_cli.cli.options import backend_options
+from enhance_cli.cli.options import backend_options, is_given
 from enhance_cli.cli.training import show_training
 from enhance_cli.cli.types import DurationType, FactorType, LayersType, LossLettersType
 from enhance_cli.config import DEGRADATIONS, PERCEPTUAL_LAYERS, TEXTURE_LAYERS, TrainOptions
@@ -165,7 +164,7 @@ def train(
     if resume and (output or config):
         raise click.UsageError("--resume RUN takes neither -o nor --config.")
     values["weight"] = dict(values["weight"])
-    given = {name: value for name, value in values.items() if _is_given(ctx, name)}
+    given = {name: value for name, value in values.items() if is_given(ctx, name)}
     if data:
         given["data"] = str(data)
     checkpoint = Checkpoint(resume) if resume else None
@@ -191,10 +190,6 @@ def train(
         if processes.is_first:
             write_record(folder, options, shlex.join(sys.argv), run.step, run.scan, backend)
         show_training(run, processes)
-
-
-def _is_given(ctx: click.Context, name: str) -> bool:
-    return ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
 
 
 def _check(options: TrainOptions) -> None:

@@ -50,7 +50,7 @@ class Protocol:
 
 def reduce_bicubic(original: Tensor, scale: int) -> Tensor:
     """Reduce (3, H, W) uint8 as MATLAB's imresize, to the bit."""
-    dtype = torch.float32 if scale <= 4 else torch.float64  # sums are exact, or nearly
+    dtype = torch.float32 if scale <= 4 else torch.float64  # where sums are exact
     return reduce_levels(original[None].to(dtype), scale)[0].to(torch.uint8)
 
 

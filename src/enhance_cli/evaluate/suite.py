@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -15,12 +15,7 @@ from enhance_cli.evaluate import perceptual
 from enhance_cli.evaluate.metrics import ms_ssim, psnr_rgb, psnr_y, ssim_rgb, ssim_y
 from enhance_cli.evaluate.networks import Networks
 from enhance_cli.evaluate.niqe import BLOCK, niqe
-from enhance_cli.evaluate.texture import (
-    SMALLEST_SIDE,
-    Remembered,
-    feature_distance,
-    gram_distance,
-)
+from enhance_cli.evaluate.texture import Describe, Remembered, feature_distance, gram_distance
 from enhance_cli.model.features import load_features
 
 
@@ -42,6 +37,7 @@ class Metric:
     smallest: int = 11  # pixels a side: less cannot be measured
 
 
+_SMALLEST_FOR_VGG = 32  # pixels a side, which VGG-19 halves up to five times
 _DECIBELS = Unit(symbol="dB", digits=2)
 _SIMILARITY, _DISTANCE = Unit(), Unit(higher_is_better=False)
 
@@ -81,11 +77,16 @@ def _load_distances(
     if not layers:
         return {}
     network = load_features(layers.values(), networks.get("vgg19"), "max").to(device)
-    features, metrics = Remembered(network), {}
+    return distance_metrics(network, layers)
+
+
+def distance_metrics(describe: Describe, layers: Mapping[str, str]) -> dict[str, Metric]:
+    """Return the distances that are called "gram_..." or "features_...", each in its layer."""
+    features, metrics = Remembered(describe), {}
     for name, layer in layers.items():
         distance = gram_distance if name.startswith("gram") else feature_distance
         compute = distance(features, layer)
-        metrics[name] = Metric(compute=compute, unit=_DISTANCE, smallest=SMALLEST_SIDE)
+        metrics[name] = Metric(compute=compute, unit=_DISTANCE, smallest=_SMALLEST_FOR_VGG)
     return metrics
 
 

@@ -12,8 +12,6 @@ Describe = Callable[[Tensor], Mapping[str, Tensor]]
 """Returns the features of an image by layer, as `Features` does."""
 Distance = Callable[[Tensor, Tensor], float]
 
-SMALLEST_SIDE = 32  # pixels of an image, which VGG-19 halves up to five times
-
 
 class Remembered:
     """Features that remember the last two images: several distances ask for the same ones."""

@@ -49,7 +49,6 @@ DECODER_ERRORS = (
 """What Pillow's decoders raise on files that are not what they claim to be."""
 
 _DECODERS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
-_DEEP_FRAME = "frame {} has more than 8 bits a channel: leave --frames out"
 _log = logging.getLogger(__name__)
 
 
@@ -113,9 +112,7 @@ def _decode(data: bytes, name: Path | str, *, every: bool, max_pixels: int) -> l
             _log.warning("holds %d frames: only the first is enlarged", count)
         if image.format == "AVIF" and avif_bits(data) > 8:
             _log.warning("has %d bits a channel: only 8 of them are read", avif_bits(data))
-        if bits == 16:
-            if decoded > 1:
-                raise EnhanceError(f"{name}: {_DEEP_FRAME.format(1)}")
+        if bits == 16 and decoded == 1:
             return [decode_deep(image, data, name)]
         frames = [_read_frame(image, 0)]
         for index in range(1, decoded):
@@ -174,7 +171,7 @@ def read_contents(path: Path) -> Contents:
 
 def _read_frame(image: Image.Image, index: int) -> Photo:
     if bits_a_channel(image) > 8:
-        raise EnhanceError(_DEEP_FRAME.format(index + 1))
+        raise EnhanceError(f"frame {index + 1} has more than 8 bits a channel: leave --frames out")
     return from_pillow(image)
 
 

@@ -6,6 +6,7 @@ import io
 import logging
 import math
 import mmap
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -78,6 +79,18 @@ def empty_levels(shape: tuple[int, ...], levels: np.dtype[Any]) -> Levels:
     except OSError as error:
         raise MemoryError(str(error)) from error
     return np.frombuffer(memory, levels).reshape(shape)
+
+
+def join_bands(
+    bands: Iterable[Levels], shape: tuple[int, int, int], levels: np.dtype[Any]
+) -> Levels:
+    """Return the picture (C, H, W) whose bands of rows come from top to bottom."""
+    whole = empty_levels(shape, levels)
+    top = 0
+    for band in bands:
+        whole[:, top : top + band.shape[1]] = band
+        top += band.shape[1]
+    return whole
 
 
 def from_pillow(image: Image.Image) -> Photo:

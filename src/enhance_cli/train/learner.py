@@ -13,13 +13,7 @@ from torch import Tensor, nn
 
 from enhance_cli.config import Dimensions, LossWeights, TrainOptions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.evaluate.suite import Metric, Unit
-from enhance_cli.evaluate.texture import (
-    SMALLEST_SIDE,
-    Remembered,
-    feature_distance,
-    gram_distance,
-)
+from enhance_cli.evaluate.suite import Metric, distance_metrics
 from enhance_cli.model.device import Backend
 from enhance_cli.model.features import load_features
 from enhance_cli.model.generator import Generator
@@ -117,15 +111,10 @@ class Learner:
         if self.features is None:
             return {}
         network = self.features
+        layers = {f"gram_{layer}": layer for layer in weights.texture}
+        layers |= {f"features_{layer}": layer for layer in weights.perceptual}
         # On the Mac's GPU validation measures on the CPU, and VGG-19 stays where it learns.
-        features = Remembered(lambda image: network(image.to(self.device)))
-        by_name = {f"gram_{layer}": gram_distance(features, layer) for layer in weights.texture}
-        for layer in weights.perceptual:
-            by_name[f"features_{layer}"] = feature_distance(features, layer)
-        return {
-            name: Metric(compute=compute, unit=Unit(), smallest=SMALLEST_SIDE)
-            for name, compute in by_name.items()
-        }
+        return distance_metrics(lambda image: network(image.to(self.device)), layers)
 
     def _prepare(self, batch: Tensor, index: int) -> tuple[Tensor, Tensor]:
         """Return the low-resolution images and their originals, in [0, 1], on the device."""

@@ -32,8 +32,7 @@ def scan(data: Path, smallest: int) -> Scan:
     """Find the images whose sides have at least `smallest` pixels, by their headers.
 
     Headers are read once: sizes are kept in the user's cache folder until a file changes, and what
-    cannot be read is tried again. Raises
-    EnhanceError if no image is usable.
+    cannot be read is tried again. Raises EnhanceError if no image is usable.
     """
     found = find_entries(data)
     sides = _shorter_sides(data, found)

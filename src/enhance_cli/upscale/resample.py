@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from enhance_cli.images.photo import Levels, empty_levels, to_levels
+from enhance_cli.images.photo import Levels, join_bands, to_levels
 
 _BAND = 128  # rows that are resampled at once: the floats of a result take four times its size
 _REACH = 2  # of the kernel, in pixels of the picture that has fewer
@@ -21,13 +21,9 @@ _Floats = NDArray[np.float32]
 def resample(canvas: Levels, size: tuple[int, int], levels: np.dtype[Any]) -> Levels:
     """Resample (C, H, W) levels to (C, height, width), in the type `levels`."""
     channels, height, width = canvas.shape
-    resampled = empty_levels((channels, size[1], size[0]), levels)
     rows = (canvas[:, top : top + _BAND] for top in range(0, height, _BAND))
-    done = 0
-    for band in resample_bands(rows, (width, height), size, levels):
-        resampled[:, done : done + band.shape[1]] = band
-        done += band.shape[1]
-    return resampled
+    bands = resample_bands(rows, (width, height), size, levels)
+    return join_bands(bands, (channels, size[1], size[0]), levels)
 
 
 def resample_bands(

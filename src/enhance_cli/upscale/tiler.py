@@ -11,7 +11,7 @@ import numpy as np
 
 from enhance_cli.config import SMALLEST_TILE
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.photo import DEEP, Levels, empty_levels
+from enhance_cli.images.photo import DEEP, Levels, empty_levels, join_bands
 from enhance_cli.upscale.memory import is_out_of_memory
 from enhance_cli.upscale.tiles import Span, split
 
@@ -51,12 +51,8 @@ class Tiler(ABC):
         Calls `on_progress(pixels done)` after each tile. Raises EnhanceError when memory runs out.
         """
         _, height, width = pixels.shape
-        canvas = empty_levels((3, self.scale * height, self.scale * width), levels or pixels.dtype)
-        row = 0
-        for band in self.bands(pixels, on_progress, levels):
-            canvas[:, row : row + band.shape[1]] = band
-            row += band.shape[1]
-        return canvas
+        shape = (3, self.scale * height, self.scale * width)
+        return join_bands(self.bands(pixels, on_progress, levels), shape, levels or pixels.dtype)
 
     def bands(
         self,
