@@ -6,28 +6,16 @@ import argparse
 import tempfile
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
+from speed import photograph, show
 from timing import times
 
 from enhance_cli.config import EvaluateOptions, UpscaleOptions
-from enhance_cli.evaluate.pairs import bundled_photographs, decode, find_pairs, make_example
+from enhance_cli.evaluate.pairs import decode, find_pairs, make_example
 from enhance_cli.evaluate.protocol import STANDARD
 from enhance_cli.evaluate.similarity import measure_similarity
 from enhance_cli.upscale.exported import open_tiler
 
 WIDTH, HEIGHT = 1024, 768  # Urban100's most frequent size
-
-
-def write_originals(count: int, folder: Path) -> None:
-    """Fill a folder with PNGs: the bundled photographs, repeated and shifted."""
-    photographs = sorted(bundled_photographs().glob("*.webp"))
-    for index in range(count):
-        with Image.open(photographs[index % len(photographs)]) as image:
-            tile = np.asarray(image.convert("RGB"))
-        repeats = 1 + HEIGHT // tile.shape[0], 1 + WIDTH // tile.shape[1], 1
-        whole = np.roll(np.tile(tile, repeats), 37 * index, (0, 1))
-        Image.fromarray(whole[:HEIGHT, :WIDTH]).save(folder / f"{index:03}.png")
 
 
 def main() -> None:
@@ -39,7 +27,8 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_originals(chosen.count, folder)
+        for index in range(chosen.count):
+            photograph(WIDTH, HEIGHT).save(folder / f"{index:03}.png")
         options = EvaluateOptions(
             data=folder, metrics=("psnr", "ssim"), models=("e",), precision=chosen.precision
         )
@@ -55,7 +44,7 @@ def main() -> None:
         runs["network"]()
         found = times(chosen.rounds, runs)
     for network, whole in zip(found["network"], found["evaluate"], strict=True):
-        print(f"network {network:.1f} s, scored {whole:.1f} s, {whole / network:.2f} times")  # noqa: T201
+        show(f"network {network:.1f} s, scored {whole:.1f} s, {whole / network:.2f} times")
 
 
 if __name__ == "__main__":
