@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import secrets
 import socket
 import time
 from collections.abc import Iterable, Iterator
@@ -13,8 +15,17 @@ from typing import BinaryIO
 
 from enhance_cli.errors import EnhanceError
 
-_HOST = re.sub(r"\W", "-", socket.gethostname())[:20]
-_PART = re.compile(r"\..*\.(?P<host>[\w-]+)\.(?P<process>\d+)\.part")
+
+def _host() -> str:
+    """Return who numbers this process: the machine, and on Linux its container."""
+    names = [socket.gethostname()]
+    with suppress(OSError):
+        names.append(os.readlink("/proc/self/ns/pid"))
+    return hashlib.sha256(" ".join(names).encode()).hexdigest()[:12]
+
+
+_HOST = _host()
+_PART = re.compile(r"\..*\.(?P<host>\w+)\.(?P<process>\d+)\.\w+\.part")
 _ABANDONED = 24 * 3600  # seconds; for processes of other machines, which cannot be asked
 
 
@@ -26,9 +37,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     one. Raises EnhanceError where the folder cannot be written to or the disk is full.
     """
     # Names may have 255 bytes: the temporary one must not be the one that is too long.
-    part = path.with_name(f".{path.stem[:30]}{path.suffix[:10]}.{_HOST}.{os.getpid()}.part")
+    start = f".{path.stem[:30]}{path.suffix[:10]}.{_HOST}.{os.getpid()}"
+    part = path.with_name(f"{start}.{secrets.token_hex(4)}.part")
     try:
-        with part.open("w+b") as file:
+        with part.open("x+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -5,9 +5,9 @@ import json
 import os
 import resource
 import shutil
-import socket
 import subprocess
 import sys
+import tempfile
 
 import pytest
 from PIL import Image
@@ -208,7 +208,7 @@ def test_names_as_long_as_may_be(upscale, tmp_path, photo):
 
 
 def part_of(process):
-    return f".old.png.{atomic._HOST}.{process}.part"
+    return f".old.png.{atomic._HOST}.{process}.0a1b2c3d.part"
 
 
 def test_leftovers_of_killed_runs_are_removed(upscale, folders):
@@ -216,7 +216,7 @@ def test_leftovers_of_killed_runs_are_removed(upscale, folders):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     dead, alive = output / part_of(ended.pid), output / part_of(os.getppid())
-    foreign = output / f".old.png.not-{socket.gethostname()[:10]}.1.part"
+    foreign = output / ".old.png.another0host.1.0a1b2c3d.part"
     others = [alive, foreign, output / ".somebody.part"]
     for path in (dead, *others):
         path.write_text("half")
@@ -234,6 +234,25 @@ def test_a_full_disk_is_one_line(upscale_fails, photo, tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert line == f"cannot write {tmp_path / 'out.bmp'}: {os.strerror(errno.EFBIG)}"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photo.png"]
+
+
+@pytest.mark.parametrize("name", ["png", "bmp"])
+def test_a_full_temporary_folder_is_one_line(upscale_fails, photo, name):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, hard))
+    try:
+        line = upscale_fails(photo, "-o", "-", "--format", name)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert line == f"{photo}: cannot write in {tempfile.gettempdir()}: {os.strerror(errno.EFBIG)}"
+
+
+def test_two_writers_of_one_name_do_not_mix(tmp_path):
+    path = tmp_path / "out.png"
+    with atomic.replacing(path) as first, atomic.replacing(path) as second:
+        first.write(b"first")
+        second.write(b"2")
+    assert path.read_bytes() == b"first"
 
 
 def test_a_folder_that_vanishes_is_one_line(upscale, folders, monkeypatch):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 from typing import Any, BinaryIO
 
 from enhance_cli.atomic import remove_leftovers, replacing
@@ -26,10 +26,11 @@ from enhance_cli.images.formats import Contents, check_holds, contents_of
 from enhance_cli.images.photo import DEEP, Photo
 from enhance_cli.upscale.enlarge import enlarge_in_bands, enlarge_photo, target_size
 from enhance_cli.upscale.ledger import Ledger, fingerprint
-from enhance_cli.upscale.memory import memory_for, return_freed_memory
+from enhance_cli.upscale.memory import check_memory, memory_for, return_freed_memory
 from enhance_cli.upscale.plan import Job
 from enhance_cli.upscale.tiler import Tiler
 
+_COPIES = 3  # of what is not written in bands: levels, Pillow's, the encoder's
 _LARGE = 1 << 24  # pixels of a photograph, from where on freed memory is returned
 _DECIDE_THE_RESULT = (
     "precision", "runtime", "scale", "width", "height", "consistent",
@@ -152,11 +153,16 @@ class Batch:
 
         with self._writing(job, made) as file, memory_for(f"writing {job.target}"):
             encoding = Encoding(quality=self.options.quality, lossless=self.options.lossless)
-            if job.format.is_written_in_bands and len(frames) == 1:
-                bands = enlarge_in_bands(engine, frames[0], sizes[0], report)
-                page = (sizes[0], map(self._flatten, _compactly(bands) if is_large else bands))
-                encode_bands(file, [page], job.format, encoding)
+            if job.format.is_written_in_bands and (len(frames) == 1 or job.format.has_pages):
+                pages = []
+                for frame, size in zip(frames, sizes, strict=True):
+                    bands = enlarge_in_bands(engine, frame, size, report)
+                    bands = _compactly(bands) if is_large else bands
+                    pages.append((size, map(self._flatten, bands)))
+                encode_bands(file, pages, job.format, encoding)
             else:
+                pixels = sum(map(math.prod, sizes))
+                check_memory(_COPIES * 3 * pixels, f"{len(frames)} frames of {job.target}")
                 results = [
                     self._flatten(enlarge_photo(engine, frame, size, report))
                     for frame, size in zip(frames, sizes, strict=True)
@@ -172,7 +178,7 @@ class Batch:
     def _writing(self, job: Job, made: str) -> Iterator[BinaryIO]:
         """Open the result's file, which is noted in the ledger before it gets its name."""
         if job.target == STANDARD_STREAM:
-            with TemporaryFile() as file:  # so that what fails writes nothing
+            with _temporary_file() as file:  # so that what fails writes nothing
                 yield file
                 _write_to_stdout(file)
             return
@@ -183,6 +189,17 @@ class Batch:
                 file.flush()
                 os.fsync(file.fileno())  # only now have network file systems the final time
                 self.ledger.add(job.target, made, os.fstat(file.fileno()))
+
+
+@contextmanager
+def _temporary_file() -> Iterator[BinaryIO]:
+    try:
+        with TemporaryFile() as file:
+            yield file
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise EnhanceError(f"cannot write in {gettempdir()}: {error.strerror or error}") from error
 
 
 def _compactly(bands: Iterator[Photo]) -> Iterator[Photo]:
