@@ -1,4 +1,5 @@
 import os
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -127,6 +128,16 @@ def test_all_or_nothing_visible_stays_as_it_is(opacity):
     pixels = np.random.default_rng(0).integers(0, 256, (3, 5, 5), np.uint8)
     alpha = np.full((1, 5, 5), opacity, np.uint8)
     assert np.array_equal(fill_unseen(Photo(pixels, alpha)), pixels)
+
+
+def test_unseen_parts_are_filled_in_bounded_memory():
+    pixels, alpha = np.zeros((3, 512, 512), np.uint8), np.ones((1, 512, 512), np.uint8)
+    alpha[0, 0, 0] = 0
+    tracemalloc.start()
+    fill_unseen(Photo(pixels, alpha))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 16 * 512 * 512
 
 
 def test_flattening_mixes_by_opacity():

@@ -19,31 +19,35 @@ def fill_unseen(photo: Photo) -> Levels:
     """
     if photo.alpha is None or photo.alpha.all() or not photo.alpha.any():
         return photo.pixels
-    filled = _fill(photo.pixels.astype(np.float32), photo.alpha != 0)
-    return np.rint(filled).astype(photo.pixels.dtype)
+    seen = photo.alpha[0] != 0
+    filled = np.empty_like(photo.pixels)
+    for channel, target in zip(photo.pixels, filled, strict=True):  # one is held as floats
+        np.rint(_fill(channel, seen), out=target, casting="unsafe")
+    return filled
 
 
-def _fill(colours: NDArray[np.float32], seen: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _fill(colour: NDArray[Any], seen: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Give pixels that are not seen the mean of the seen ones in the smallest block with any.
 
-    Blocks double in size. `colours` is (3, H, W) and `seen` (1, H, W).
+    Blocks double in size. Both are (H, W).
     """
     if seen.all():
-        return colours
-    _, height, width = colours.shape
+        return colour.astype(np.float32)
+    height, width = colour.shape
     share = _halve(seen)
-    means = _halve(colours * seen) / share.clip(min=0.25)
+    means = _halve(np.where(seen, colour, 0)) / share.clip(min=0.25)
     coarse = _fill(means, share > 0)
-    spread = coarse.repeat(2, axis=1).repeat(2, axis=2)[:, :height, :width]
-    return np.where(seen, colours, spread)
+    spread = coarse.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
+    np.copyto(spread, colour, where=seen)
+    return spread
 
 
 def _halve(image: NDArray[Any]) -> NDArray[np.float32]:
     """Return the means of blocks of 2×2, with zeros beyond the border."""
-    channels, height, width = image.shape
-    even = np.pad(image, ((0, 0), (0, height % 2), (0, width % 2)))
-    blocks = even.reshape(channels, (height + 1) // 2, 2, (width + 1) // 2, 2)
-    means: NDArray[np.float32] = blocks.mean(axis=(2, 4), dtype=np.float32)
+    height, width = image.shape
+    even = np.pad(image, ((0, height % 2), (0, width % 2)))
+    blocks = even.reshape((height + 1) // 2, 2, (width + 1) // 2, 2)
+    means: NDArray[np.float32] = blocks.mean(axis=(1, 3), dtype=np.float32)
     return means
 
 
