@@ -87,12 +87,26 @@ def test_what_fails_while_bands_are_made_is_raised(write):
 
 
 def test_only_a_few_bands_are_held_at_once(write):
-    band, count = Photo(np.zeros((3, 64, 512), np.uint8)), 64
+    count = 64
     tracemalloc.start()
-    write((512, 64 * count), (band.rows(slice(0, 64)) for _ in range(count)))
+    write((512, 64 * count), (Photo(np.zeros((3, 64, 512), np.uint8)) for _ in range(count)))
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert most < count * band.pixels.nbytes / 4
+    assert most < count * 3 * 64 * 512 / 4
+
+
+def test_pages_are_made_one_after_another(monkeypatch):
+    monkeypatch.setattr(tiff, "_STRIP", 1 << 10)
+    photo, file = make_photo(is_grey=False, has_alpha=False, dtype=np.uint8), io.BytesIO()
+    sizes = []
+
+    def page():
+        sizes.append(len(file.getvalue()))
+        yield photo
+
+    write_tiff(file, [(photo.size, page()) for _ in range(3)])
+    assert len(sizes) == 3
+    assert np.diff(sizes).min() > 80 * 37 * 2  # the page before is written
 
 
 JPEG = format_named("jpeg")

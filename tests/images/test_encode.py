@@ -8,7 +8,7 @@ from PIL import Image
 
 from enhance_cli.images.encode import Encoding, encode
 from enhance_cli.images.formats import format_named
-from enhance_cli.images.metadata import exif_for
+from enhance_cli.images.metadata import ORIENTATION, exif_for
 from enhance_cli.images.photo import Photo
 
 
@@ -32,6 +32,18 @@ def test_only_orientation_and_sizes_of_exif_change():
     assert read[0x0112] == 1
     inner = read.get_ifd(0x8769)
     assert (inner[0xA002], inner[0xA003], inner[0x927C]) == (80, 48, b"maker's own notes")
+
+
+def test_sizes_and_orientations_of_any_type_change():
+    tags = [(256, 3, 20), (257, 3, 12), (ORIENTATION, 4, 6)]  # a LONG, where a SHORT is due
+    entries = b"".join(
+        struct.pack(">HHL", tag, kind, 1) + struct.pack(">HH" if kind == 3 else ">L", *value)
+        for tag, kind, *value in [(*tag, 0) if tag[1] == 3 else tag for tag in tags]
+    )
+    given = b"MM\0*" + struct.pack(">LH", 8, 3) + entries + bytes(4)
+    read = Image.Exif()
+    read.load(exif_for(given, 80, 48))
+    assert [read[256], read[257], read[ORIENTATION]] == [80, 48, 1]
 
 
 @pytest.mark.parametrize(("orientation", "link"), [(1, 99), (6, 0)])

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.metadata import ORIENTATION, metadata_of
+from enhance_cli.images.metadata import metadata_of, orientation_of
 from enhance_cli.images.photo import Photo
 
 if TYPE_CHECKING:
@@ -29,8 +29,9 @@ def bits_a_channel(image: Image.Image) -> int:
         return 32
     tiff_bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, ())
     raw_modes = [str(tile.args) for tile in getattr(image, "tile", [])]
-    is_deep = image.mode.startswith("I;") or max(tiff_bits, default=8) > 8
-    return 16 if is_deep or any(";16" in mode for mode in raw_modes) else 8
+    if image.format == "PNG" and any(";16" in mode for mode in raw_modes):
+        return 16
+    return 16 if image.mode.startswith("I;") or max(tiff_bits, default=8) > 8 else 8
 
 
 def avif_bits(data: bytes) -> int:
@@ -66,14 +67,15 @@ def decode_deep(image: Image.Image, data: bytes, name: object) -> Photo:
                 f"{name} has {pixels.bands} channels of type {pixels.format}: expected up to 4 "
                 "of 16 bits"
             )
-        levels = np.frombuffer(bytearray(pixels.write_to_memory()), np.uint16)
+        levels = np.frombuffer(pixels.write_to_memory(), np.uint16)
     except vips.Error as error:
         raise EnhanceError(f"{name} cannot be decoded: {error}") from error
     levels = levels.reshape(pixels.height, pixels.width, pixels.bands).transpose(2, 0, 1)
     colours = 1 if pixels.bands < 3 else 3
+    has_alpha = pixels.bands > colours and image.has_transparency_data
     return Photo(
-        levels[:colours].repeat(3 // colours, axis=0),
-        levels[colours:] if pixels.bands > colours else None,
+        np.broadcast_to(levels[:colours], (3, *levels.shape[1:])),
+        levels[colours:] if has_alpha else None,
         colours == 1,
         icc_profile,
         **metadata_of(image),
@@ -83,8 +85,7 @@ def decode_deep(image: Image.Image, data: bytes, name: object) -> Photo:
 def _decode(vips: Any, image: Image.Image, data: bytes) -> pyvips.Image:
     """Return the upright image, its levels as they are in the file."""
     pixels = vips.Image.new_from_buffer(data, "", fail_on="truncated").copy()
-    orientation = image.getexif().get(ORIENTATION, 1)
-    pixels.set_type(vips.GValue.gint_type, "orientation", orientation)
+    pixels.set_type(vips.GValue.gint_type, "orientation", orientation_of(image))
     if getattr(image, "tag_v2", {}).get(_EXTRA_SAMPLES) == (_PREMULTIPLIED,):
         pixels = pixels.unpremultiply(max_alpha=65_535).rint().cast("ushort")
     return pixels.autorot()

@@ -14,7 +14,13 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.images.bands import Page, peek
 from enhance_cli.images.formats import Format
 from enhance_cli.images.jpeg import write_jpeg
-from enhance_cli.images.metadata import can_be_rewritten, exif_for, exif_from_dpi, iptc_segment
+from enhance_cli.images.metadata import (
+    can_be_rewritten,
+    exif_for,
+    exif_from_dpi,
+    has_resolution,
+    iptc_segment,
+)
 from enhance_cli.images.photo import Photo, to_pillow
 from enhance_cli.images.png import with_metadata, write_png
 from enhance_cli.images.tiff import write_tiff
@@ -37,7 +43,7 @@ def encode(frames: Sequence[Photo], kind: Format, encoding: Encoding) -> bytes:
 
     The metadata are those of the first frame. Raises EnhanceError if the format cannot hold it.
     """
-    if kind.is_written_in_bands and (len(frames) == 1 or kind.name == "TIFF"):
+    if kind.is_written_in_bands and (len(frames) == 1 or kind.has_pages):
         buffer = io.BytesIO()
         encode_bands(buffer, [(frame.size, [frame]) for frame in frames], kind, encoding)
         return buffer.getvalue()
@@ -105,7 +111,8 @@ def _fitting_profile(photo: Photo, kind: Format) -> bytes | None:
     """Return the profile, unless it is one for grey and the file has colours."""
     if photo.icc_profile is None or photo.icc_profile[16:20] != b"GRAY":
         return photo.icc_profile
-    if photo.is_grey and kind.has_grey:
+    stays_grey = kind.has_grey and (photo.alpha is None or kind.name != "AVIF")
+    if photo.is_grey and stays_grey:
         return photo.icc_profile
     _log.warning("the profile is for grey, and the result has colours: left out")
     return None
@@ -117,8 +124,11 @@ def _metadata(photo: Photo, kind: Format) -> dict[str, Any]:
     if not kind.has_metadata:
         return found
     exif = photo.exif
-    if photo.dpi and not kind.has_dpi and not exif:
-        exif = exif_from_dpi(photo.dpi)
+    if photo.dpi and not kind.has_dpi:
+        if not exif:
+            exif = exif_from_dpi(photo.dpi)
+        elif not has_resolution(exif):
+            _log.warning("%s has no place for the resolution but EXIF: left out", kind.name)
     if exif:
         found["exif"] = (b"Exif\0\0" if kind.name == "JPEG" else b"") + exif
     if photo.icc_profile:

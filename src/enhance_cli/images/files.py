@@ -21,7 +21,7 @@ from enhance_cli.config import IMAGE_SUFFIXES, MAX_PIXELS
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.deep import avif_bits, bits_a_channel, decode_deep
 from enhance_cli.images.formats import Contents
-from enhance_cli.images.metadata import ORIENTATION
+from enhance_cli.images.metadata import orientation_of
 from enhance_cli.images.photo import Levels, Photo, from_pillow, to_pillow
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ DECODER_ERRORS = (
     OverflowError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
 )
 """What Pillow's decoders raise on files that are not what they claim to be."""
 
@@ -159,7 +158,7 @@ def read_contents(path: Path) -> Contents:
     """Return what a file holds, by its header, upright. Raises EnhanceError if it has none."""
     with _reading(path) as file, _opened(file, path) as image:
         width, height = image.size
-        if image.getexif().get(ORIENTATION, 1) > 4:  # lies on its side
+        if orientation_of(image) > 4 and image.format != "TIFF":  # where Pillow has turned it
             width, height = height, width
         return Contents(
             (width, height),
@@ -214,6 +213,8 @@ def _opened(file: BinaryIO, name: Path | str) -> Iterator[Image.Image]:
         if file.read(4) in (b"II*\0", b"MM\0*"):
             found = "is a kind of TIFF that cannot be read"
         raise EnhanceError(f"{name} {found}") from error
+    except Image.DecompressionBombError as error:
+        raise EnhanceError(f"{name} has too many pixels: allow more by --max-pixels") from error
     except MemoryError as error:
         raise EnhanceError(f"{name} cannot be decoded: not enough memory") from error
     except DECODER_ERRORS as error:

@@ -27,6 +27,7 @@ class Format:
     has_dpi: bool = True  # a place for it beside EXIF
     has_iptc: bool = False
     is_written_in_bands: bool = False  # while what follows is being computed
+    has_pages: bool = False  # its frames are pages, each of its own size
     longest: int | None = None  # pixels on a side
     metadata_limit: int | None = None  # bytes of each of EXIF, XMP and IPTC
 
@@ -51,6 +52,7 @@ FORMATS = (
         has_16_bits=True,
         has_iptc=True,
         is_written_in_bands=True,
+        has_pages=True,
     ),
     Format(name="AVIF", suffixes=(".avif",), has_lossless=False, has_dpi=False, longest=65_536),
     Format(name="BMP", suffixes=(".bmp",), has_alpha=False, has_frames=False, has_metadata=False),

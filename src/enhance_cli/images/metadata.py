@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import struct
 import warnings
@@ -14,10 +15,15 @@ TIFF_STRUCTURE = {254, 255, *range(256, 260), 262, 266, 273, *range(277, 280), 2
                    *range(322, 326), 330, 338, 339, 347, 700, 33723, 34377, 34675,
                    37724}  # fmt: skip
 """Tags of a TIFF that are not its EXIF: how pixels lie, what is kept apart, Photoshop's own."""
+GEOREFERENCE = {33550, 33922, 34264, 34735, 34736, 34737}
+"""Tags of a GeoTIFF, which say where on Earth the pixels of the original lie."""
 IPTC, _PROFILE = 33723, 34675  # as tags of TIFF
 _IPTC_RESOURCE = 0x0404  # in Photoshop's block of a JPEG
 _PREFIX = b"Exif\0\0"
+_IMAGE_WIDTH, _IMAGE_HEIGHT = 256, 257
 _WIDTH, _HEIGHT = 0xA002, 0xA003  # of the Exif directory
+_SHORT, _LONG = 3, 4  # types of values
+_log = logging.getLogger(__name__)
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:>|=\"|='))[2-8]")
 
 
@@ -29,6 +35,12 @@ def metadata_of(image: Image.Image) -> dict[str, Any]:
         "iptc": _iptc_of(image),
         "dpi": _dpi_of(image),
     }
+
+
+def orientation_of(image: Image.Image) -> int:
+    """Return how an opened file lies, 1 (upright) to 8, without decoding it."""
+    found = Image.Image.getexif(image).get(ORIENTATION, 1)  # a PNG's own method would decode it
+    return found if found in range(1, 9) else 1
 
 
 def profile_of(image: Image.Image) -> bytes | None:
@@ -45,7 +57,9 @@ def _exif_of(image: Image.Image) -> bytes | None:
     if isinstance(raw, bytes) and raw:
         return raw.removeprefix(_PREFIX)
     exif = image.getexif()
-    for tag in TIFF_STRUCTURE.intersection(exif):
+    if GEOREFERENCE.intersection(exif):
+        _log.warning("is a GeoTIFF: its georeference, which counts pixels, is left out")
+    for tag in (TIFF_STRUCTURE | GEOREFERENCE).intersection(exif):
         del exif[tag]
     exif.bigtiff = False  # EXIF has the form of a plain TIFF
     return exif.tobytes().removeprefix(_PREFIX) if exif else None
@@ -96,6 +110,13 @@ def _exif_dpi(exif: Image.Exif) -> tuple[float, float]:
     return unit * float(exif.get(X_RESOLUTION, 0)), unit * float(exif.get(Y_RESOLUTION, 0))
 
 
+def has_resolution(exif: bytes) -> bool:
+    """Whether an EXIF says one."""
+    parts = Image.Exif()
+    parts.load(exif)
+    return X_RESOLUTION in parts
+
+
 def exif_from_dpi(dpi: tuple[float, float]) -> bytes:
     """Return an EXIF that holds the resolution, for formats that have no other place for it."""
     exif = Image.Exif()
@@ -115,20 +136,26 @@ def exif_for(exif: bytes, width: int, height: int) -> bytes | None:
         (first,) = struct.unpack_from(f"{order}L", patched, 4)
         entries, end = _entries(patched, order, first)
         if ORIENTATION in entries:
-            at = entries[ORIENTATION] + 8
-            (orientation,) = struct.unpack_from(f"{order}H", patched, at)
-            struct.pack_into(f"{order}H", patched, at, 1)
-            if orientation != 1:
+            at = entries[ORIENTATION] + 2
+            entry = struct.Struct(f"{order}HLH2x")  # type, count, value
+            if entry.unpack_from(patched, at) != (_SHORT, 1, 1):
+                entry.pack_into(patched, at, _SHORT, 1, 1)
                 struct.pack_into(f"{order}L", patched, end, 0)
+        _set_size(patched, order, entries, {_IMAGE_WIDTH: width, _IMAGE_HEIGHT: height})
         if ExifTags.IFD.Exif in entries:
             (exif_first,) = struct.unpack_from(f"{order}L", patched, entries[ExifTags.IFD.Exif] + 8)
             inner, _ = _entries(patched, order, exif_first)
-            for tag, side in ((_WIDTH, width), (_HEIGHT, height)):
-                if tag in inner:
-                    struct.pack_into(f"{order}HLL", patched, inner[tag] + 2, 4, 1, side)
+            _set_size(patched, order, inner, {_WIDTH: width, _HEIGHT: height})
     except (KeyError, struct.error):
         return None
     return bytes(patched)
+
+
+def _set_size(exif: bytearray, order: str, entries: dict[int, int], sides: dict[int, int]) -> None:
+    """Set the entries there are to a side in pixels."""
+    for tag, side in sides.items():
+        if tag in entries:
+            struct.pack_into(f"{order}HLL", exif, entries[tag] + 2, _LONG, 1, side)
 
 
 def can_be_rewritten(exif: bytes) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
-from enhance_cli.images.metadata import ORIENTATION, metadata_of, profile_of
+from enhance_cli.images.metadata import metadata_of, orientation_of, profile_of
 
 Levels = NDArray[np.unsignedinteger[Any]]
 """Whole levels, (C, H, W), in uint8 or uint16: white is the greatest of the type."""
@@ -100,8 +100,7 @@ def from_pillow(image: Image.Image) -> Photo:
     """
     icc_profile = profile_of(image)
     image.load()
-    is_upright = image.getexif().get(ORIENTATION, 1) == 1
-    upright = image if is_upright else ImageOps.exif_transpose(image)
+    upright = image if orientation_of(image) == 1 else ImageOps.exif_transpose(image)
     if upright.mode == "La":  # Pillow converts premultiplied grey to nothing else
         upright = upright.convert("LA")
     is_grey = upright.mode in ("1", "L", "LA")

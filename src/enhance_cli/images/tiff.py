@@ -63,10 +63,14 @@ def write_tiff(
     `prepare` returns them. Where the 4 GiB of a plain TIFF might not suffice it becomes a BigTIFF,
     whose pixels lie in tiles.
     """
-    opened = [(size, *peek(bands)) for size, bands in pages]
-    pixels = [width * height * _bytes_a_pixel(first) for (width, height), first, _ in opened]
-    writer = _Writer(file, is_big=sum(pixels) > _LARGEST)
-    for index, (size, first, bands) in enumerate(opened):
+    writer = None
+    for index, (size, bands) in enumerate(pages):
+        first, bands = peek(bands)
+        if writer is None:
+            # Later pages are not made yet: they may have alpha.
+            bytes_a_pixel = _bytes_a_pixel(first) if len(pages) == 1 else 4 * first.pixels.itemsize
+            pixels = sum(width * height for (width, height), _ in pages)
+            writer = _Writer(file, is_big=pixels * bytes_a_pixel > _LARGEST)
         described = replace(first, exif=None, xmp=None, iptc=None) if index else first
         picture = _Picture(writer, size, first)
         write_behind(picture.write, bands)

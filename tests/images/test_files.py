@@ -1,0 +1,85 @@
+"""What is read from files: by the header, and by decoding."""
+
+import struct
+
+import pytest
+from PIL import Image, TiffImagePlugin
+
+from enhance_cli.errors import EnhanceError
+from enhance_cli.images.deep import bits_a_channel
+from enhance_cli.images.files import read_contents, read_photo
+from enhance_cli.images.metadata import ORIENTATION, orientation_of
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_the_header_says_the_size_that_is_decoded(tmp_path, suffix, orientation):
+    path, exif = tmp_path / f"in.{suffix}", Image.Exif()
+    exif[ORIENTATION] = orientation
+    Image.new("RGB", (20, 12)).save(path, exif=exif)
+    assert read_contents(path).size == read_photo(path).size
+
+
+def test_a_header_without_exif_is_all_that_is_read(tmp_path):
+    pyvips = pytest.importorskip("pyvips")
+    path = tmp_path / "in.png"
+    deep = pyvips.Image.black(16, 16, bands=3).cast("ushort").copy(interpretation="rgb16")
+    deep.write_to_file(str(path), keep="none")
+    assert read_contents(path).is_deep
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(b"IDAT") + 4])
+    assert read_contents(path).size == (16, 16)
+
+
+def test_a_fourth_channel_that_is_no_alpha_hides_nothing(tmp_path):
+    pyvips, path = pytest.importorskip("pyvips"), tmp_path / "in.tif"
+    levels = [1000, 1000, 1000, 0]  # transparent, were the fourth alpha
+    pixels = pyvips.Image.black(5, 4, bands=4).linear([1] * 4, levels)
+    pixels.cast("ushort").copy(interpretation="rgb16").write_to_file(str(path))
+    alpha, other = (struct.pack("<HHLH", 338, 3, 1, kind) for kind in (2, 0))  # of ExtraSamples
+    path.write_bytes(path.read_bytes().replace(alpha, other))
+    photo = read_photo(path)
+    assert photo.alpha is None
+    assert (photo.pixels == 1000).all()
+
+
+def test_a_bmp_of_16_bits_a_pixel_has_8_a_channel(tmp_path):
+    path = tmp_path / "565.bmp"
+    masks = struct.pack("<LLL", 0xF800, 0x07E0, 0x001F)
+    pixels = struct.pack("<4H", 0xF800, 0x07E0, 0x001F, 0xFFFF)
+    header = struct.pack("<LllHHLLllLL", 40, 4, 1, 1, 16, 3, len(pixels), 0, 0, 0, 0) + masks
+    start = 14 + len(header)
+    path.write_bytes(struct.pack("<2sLLL", b"BM", start + len(pixels), 0, start) + header + pixels)
+    with Image.open(path) as image:
+        assert bits_a_channel(image) == 8
+    assert read_photo(path).pixels[:, 0].T.tolist()[:3] == [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
+
+
+@pytest.mark.parametrize(("kind", "value"), [(2, b"no\0\0"), (3, b"\x09\0\0\0"), (9, b"\xff" * 4)])
+def test_an_orientation_that_is_none_means_upright(tmp_path, kind, value):
+    path = tmp_path / "in.jpg"
+    entry = struct.pack("<HHL", ORIENTATION, kind, 3 if kind == 2 else 1) + value
+    exif = b"Exif\0\0II*\0" + struct.pack("<LH", 8, 1) + entry + bytes(4)
+    Image.new("RGB", (20, 12)).save(path, exif=exif)
+    with Image.open(path) as image:
+        assert orientation_of(image) == 1
+    assert read_photo(path).size == (20, 12)
+
+
+def test_far_too_many_pixels_are_one_line_with_the_option(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    path = tmp_path / "in.png"
+    Image.new("L", (20, 12)).save(path)
+    with pytest.raises(EnhanceError, match=r"too many pixels: allow more by --max-pixels"):
+        read_photo(path)
+
+
+def test_the_place_on_earth_of_a_geotiff_is_left_out_with_a_warning(tmp_path, caplog):
+    path, tags = tmp_path / "in.tif", TiffImagePlugin.ImageFileDirectory_v2()
+    tags[33550], tags[271] = (0.5, 0.5, 0.0), "Maker"
+    Image.new("RGB", (8, 8)).save(path, tiffinfo=tags)
+    exif = Image.Exif()
+    exif.load(read_photo(path).exif)
+    assert exif[271] == "Maker"
+    assert 33550 not in exif
+    assert "georeference" in caplog.text
