@@ -80,7 +80,7 @@ def find_images(folder: Path) -> list[Path]:
 
 
 def _tell_of_folder(error: OSError) -> None:
-    _log.warning("%s cannot be read and is left out: %s", error.filename, error.strerror)
+    raise EnhanceError(f"cannot read {error.filename}: {error.strerror}") from error
 
 
 def read_photo(path: Path) -> Photo:
