@@ -118,6 +118,28 @@ def test_results_beside_their_inputs_are_not_taken_for_inputs(upscale, folders):
     assert len(results(source)) == 6
 
 
+def test_an_original_may_be_named_like_a_result(upscale, folders):
+    source, _ = folders
+    os.rename(source / "a.png", source / "house_large.png")
+    upscale(source, "-o", source, "--suffix", "_large")
+    assert "house_large_large.png" in results(source)
+    assert len(results(source)) == 6
+
+
+def test_results_beside_their_inputs_need_no_suffix(upscale, folders):
+    source, _ = folders
+    upscale(source, "-o", source, "--format", "webp")
+    again = upscale(source, "-o", source, "--format", "webp")
+    assert "0 enlarged, 3 skipped" in again.stderr, again.stderr
+
+
+def test_one_finished_photograph_is_told(upscale, folders):
+    source, output = folders
+    upscale(source / "a.png", "-o", output)
+    again = upscale(source / "a.png", "-o", output)
+    assert "0 enlarged, 1 skipped as finished, 0 failed" in again.stderr
+
+
 def test_an_output_folder_within_the_input_is_not_taken_for_input(upscale, folders):
     source, _ = folders
     (source / "large").mkdir()

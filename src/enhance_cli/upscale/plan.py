@@ -12,6 +12,7 @@ from enhance_cli.config import UpscaleOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.files import STANDARD_STREAM, find_images
 from enhance_cli.images.formats import Format, format_named, format_of
+from enhance_cli.upscale.ledger import Ledger
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def _expand(
     """Yield each file, and what it is called below the folder that was given.
 
     Results of an earlier run are not taken for input: neither those in an output folder that lies
-    in the input folder, nor, where the two are the same, those with the suffix.
+    in the input folder, nor, where the two are the same, those that its ledger names.
     """
     target = _real(output)
     for source in inputs:
@@ -66,13 +67,13 @@ def _expand(
             yield source, Path(source.name)
             continue
         folder = _real(source)
-        for file in find_images(source):
-            if folder == target:
-                is_result = bool(options.suffix) and file.stem.endswith(options.suffix)
-            else:
-                is_result = folder in target.parents and target in _real(file).parents
-            if not is_result:
-                yield file, file.relative_to(source)
+        files = find_images(source)  # before the ledger, which names what another run adds
+        results = Ledger(output, options.shard).entries if folder == target else {}
+        for file in files:
+            name = file.relative_to(source)
+            is_within = folder in target.parents and target in _real(file).parents
+            if not is_within and name.as_posix() not in results:
+                yield file, name
 
 
 def _job_in(folder: Path, source: Path, name: Path, options: UpscaleOptions) -> Job:
