@@ -181,7 +181,9 @@ def test_shards_divide_the_files(upscale, folders):
 
 def test_more_shards_than_files_have_nothing_to_do(upscale, folders):
     source, output = folders
-    assert upscale(source, "-o", output, "--shard", "9/9").exit_code == 0
+    result = upscale(source, "-o", output, "--shard", "9/9")
+    assert result.exit_code == 0
+    assert "0 enlarged, 0 failed" in result.stderr
     assert results(output) == []
 
 

@@ -149,7 +149,8 @@ def upscale(
     finished there, of the same input and settings, are skipped.
     """
     options = UpscaleOptions(**values)
-    _check(options)
+    names = str(output) != "-"
+    _check(options, as_json=as_json, names=names)
     from PIL import Image
 
     from enhance_cli.cli.report import Report
@@ -163,18 +164,18 @@ def upscale(
     jobs = plan(list(inputs), output, options)
     batch = Batch(jobs, output, options, find_weights(options.model))
     engine = open_tiler(options)
-    with Report(len(jobs), as_json=as_json, quiet=quiet, names=str(output) != "-") as report:
+    with Report(len(jobs), as_json=as_json, quiet=quiet, names=names) as report:
         report.remark(f"{options.model} on {engine}")
         for outcome in batch.run(engine, report.on_progress):
             report.on_outcome(outcome)
-        if len(jobs) > 1:
+        if len(jobs) != 1 or report.skipped:
             report.summarise()
     sys.exit(1 if report.failed else 0)
 
 
-def _check(options: UpscaleOptions) -> None:
+def _check(options: UpscaleOptions, *, as_json: bool, names: bool) -> None:
     """Refuse options that contradict each other."""
     if options.scale and (options.width or options.height):
         raise click.UsageError("--scale and --width or --height contradict each other.")
-    if options.lossless and options.format in ("jpeg", "avif"):
-        raise click.UsageError(f"{options.format.upper()} has no --lossless.")
+    if as_json and not names:
+        raise click.UsageError("--json and -o - both write to standard output.")
