@@ -178,7 +178,8 @@ def test_an_image_beyond_max_pixels_is_refused(upscale_fails, tmp_path, colourfu
         ["--scale", "0.5"], ["--scale", "17"], ["--scale", "2", "--width", "80"],
         ["--quality", "0"], ["--format", "gif"], ["--background", "nocolour"],
         ["--background", "#11223344"], ["--shard", "0/4"], ["--shard", "5/4"],
-        ["--suffix", "../x"], ["--max-pixels", "0"], ["--format", "jpeg", "--lossless"],
+        ["--suffix", "../x"], ["--max-pixels", "0"],
+        ["--scale", "nan"], ["-o", "-", "--json"], ["-o", ""],
     ],
 )  # fmt: skip
 def test_a_wrong_option_is_exit_2(upscale, tmp_path, colourful, wrong):

@@ -107,6 +107,9 @@ def test_resuming_what_is_no_run_is_one_line(fails, tmp_path):
     [
         ["--time", "soon"],
         ["--lr", "0"],
+        ["--lr", "nan"],
+        ["--d-rate", "inf"],
+        ["--luma", "nan"],
         ["--steps", "0"],
         ["--precision", "fp16"],
         ["--weight", "T=1"],

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -164,6 +165,37 @@ def test_a_missing_output_folder_is_refused(upscale_fails, tmp_path, photo):
     assert upscale_fails(photo, "-o", tmp_path / "no" / "out.png") == (
         f"no such folder: {tmp_path / 'no'}; create it first"
     )
+
+
+@pytest.mark.parametrize("options", [[], ["--format", "png"]])
+def test_a_folder_that_is_not_there_is_not_taken_for_a_file(
+    upscale_fails, tmp_path, photo, options
+):
+    line = f"no such folder: {tmp_path / 'enlarged'}; create it first"
+    assert upscale_fails(photo, "-o", f"{tmp_path}/enlarged/", *options) == line
+    if not options:
+        assert upscale_fails(photo, "-o", tmp_path / "enlarged") == line
+    assert not (tmp_path / "enlarged").exists()
+
+
+def test_a_file_without_an_extension_wants_a_format(upscale, tmp_path, photo):
+    assert upscale(photo, "-o", tmp_path / "enlarged", "--format", "png").exit_code == 0
+    assert opened(tmp_path / "enlarged").size == (80, 48)
+
+
+def test_an_empty_input_does_not_stand_for_this_folder(upscale, tmp_path, photo, monkeypatch):
+    monkeypatch.chdir(photo.parent)
+    (tmp_path / "out").mkdir()
+    result = upscale("", "-o", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "the name is empty" in result.stderr
+
+
+def test_a_closed_standard_stream_is_one_line(upscale_fails, tmp_path, photo, monkeypatch):
+    monkeypatch.setattr("enhance_cli.upscale.plan.sys", SimpleNamespace(stdin=None, stdout=None))
+    assert upscale_fails("-", "-o", tmp_path / "out.png") == "standard input is closed"
+    line = upscale_fails(photo, "-o", "-", "--format", "png")
+    assert line == "standard output is closed"
 
 
 def test_several_inputs_need_a_folder(upscale_fails, tmp_path, photo):

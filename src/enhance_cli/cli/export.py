@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from enhance_cli.cli.types import PathType
 from enhance_cli.config import EXPORT_IO, ExportOptions
 from enhance_cli.errors import EnhanceError
 
@@ -28,7 +29,7 @@ _DEFAULTS = ExportOptions()
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path),
+    type=PathType(),
     help="File; the extension decides the format: .onnx, .pt2, .safetensors, .xml (OpenVINO).",
 )
 @click.option(

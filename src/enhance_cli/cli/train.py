@@ -13,7 +13,13 @@ import click
 
 from enhance_cli.cli.options import backend_options, is_given
 from enhance_cli.cli.training import show_training
-from enhance_cli.cli.types import DurationType, FactorType, LayersType, LossLettersType
+from enhance_cli.cli.types import (
+    DurationType,
+    FactorType,
+    FiniteRange,
+    LayersType,
+    LossLettersType,
+)
 from enhance_cli.config import DEGRADATIONS, PERCEPTUAL_LAYERS, TEXTURE_LAYERS, TrainOptions
 from enhance_cli.errors import EnhanceError
 
@@ -80,17 +86,17 @@ def _option(name: str, text: str, **settings: Any) -> Callable[[_Command], _Comm
 @_option(
     "d-threshold",
     "The discriminator rests while it judges this share of both classes right.",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
 )
 @_option("d-warmup", "Steps in which it learns alone, at first.", type=click.IntRange(min=0))
 @_option(
     "d-rate",
     "Its learning rate, as a multiple of the generator's.",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
 )
 @_option("pixel", "What E measures: mse as in the paper, or l1.", type=click.Choice(["mse", "l1"]))
 @_option(
-    "luma", "The share of E that compares luma; the rest compares RGB.", type=click.FloatRange(0, 1)
+    "luma", "The share of E that compares luma; the rest compares RGB.", type=FiniteRange(0, 1)
 )
 @_option(
     "optimizer", "muon for the hidden layers, or adam for all.", type=click.Choice(["muon", "adam"])
@@ -113,15 +119,15 @@ def _option(name: str, text: str, **settings: Any) -> Callable[[_Command], _Comm
 @_option(
     "shrink",
     "Photographs are reduced at random before cropping, down to this scale.",
-    type=click.FloatRange(0.1, 1),
+    type=FiniteRange(0.1, 1),
 )
 @_option(
     "lr",
     "Adam's learning rate after warm-up.  [default: 5e-4 for E alone, else 1e-4]",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
 )
 @_option("warmup", "Steps of linear warm-up.", type=click.IntRange(min=0))
-@_option("ema", "Decay of the averaged weights.", type=click.FloatRange(0, 1, max_open=True))
+@_option("ema", "Decay of the averaged weights.", type=FiniteRange(0, 1, max_open=True))
 @_option("seed", "Seed of weights and crops.", type=click.IntRange(min=0))
 @_option(
     "init",

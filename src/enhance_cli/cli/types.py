@@ -3,15 +3,54 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 import click
 
+from enhance_cli.atomic import check_folder
 from enhance_cli.config import LETTERS, SMALLEST_TILE, VGG_LAYERS, name_of_losses
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+class PathType(click.Path[Path]):
+    """A file or a folder, or - for a standard stream."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, allow_dash=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Refuse an empty name, which would stand for the current folder."""
+        if not str(value):
+            self.fail("the name is empty.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class OutputType(PathType):
+    """Where results go; what ends in a separator is a folder, and has to be there."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Raise EnhanceError for a folder that is not there."""
+        path = super().convert(value, param, ctx)
+        if str(value).endswith(("/", os.sep)):
+            check_folder(path)
+        return path
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers, without nan and infinity."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Refuse what compares with no bound."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
 
 
 class TileType(click.ParamType[int | None]):

@@ -10,7 +10,15 @@ from typing import Any
 import click
 
 from enhance_cli.cli.options import backend_options, list_models
-from enhance_cli.cli.types import ColourType, ShardType, SuffixType, TileType
+from enhance_cli.cli.types import (
+    ColourType,
+    FiniteRange,
+    OutputType,
+    PathType,
+    ShardType,
+    SuffixType,
+    TileType,
+)
 from enhance_cli.config import FORMATS, LARGEST_SCALE, RUNTIMES, UpscaleOptions
 
 _DEFAULTS = UpscaleOptions()
@@ -30,7 +38,7 @@ def _options(*options: Callable[..., Any]) -> Callable[..., Any]:
 _size_options = _options(
     click.option(
         "--scale",
-        type=click.FloatRange(1, LARGEST_SCALE),
+        type=FiniteRange(1, LARGEST_SCALE),
         help=f"Times as large, 1 to {LARGEST_SCALE}; the network's own (4) by default.",
     ),
     click.option("--width", type=click.IntRange(1), help="Pixels of the result at most, instead."),
@@ -96,14 +104,14 @@ _folder_options = _options(
     "inputs",
     nargs=-1,
     required=True,
-    type=click.Path(path_type=Path, allow_dash=True),
+    type=PathType(),
     metavar="INPUT...",
 )
 @click.option(
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path, allow_dash=True),
+    type=OutputType(),
     help="File, an existing folder, or - for standard output.",
 )
 @click.option(

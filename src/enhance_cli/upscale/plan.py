@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,9 +86,15 @@ def _job_in(folder: Path, source: Path, name: Path, options: UpscaleOptions) -> 
 def _job_to(output: Path, source: Path, options: UpscaleOptions) -> Job:
     if options.suffix:
         raise EnhanceError(f"--suffix is for results in a folder, and {output} is none")
+    if source == STANDARD_STREAM and sys.stdin is None:
+        raise EnhanceError("standard input is closed")
+    if output == STANDARD_STREAM and sys.stdout is None:
+        raise EnhanceError("standard output is closed")
     if options.format is None:
         if output == STANDARD_STREAM:
             raise EnhanceError("standard output has no extension: choose a --format")
+        if not output.suffix:
+            check_folder(output)
         return Job(source, output, format_of(output))
     return Job(source, output, format_named(options.format))
 
