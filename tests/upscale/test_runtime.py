@@ -92,6 +92,17 @@ def test_python_api_takes_an_exported_network(exported):
     assert (result.size, result.mode) == ((20, 12), "RGBA")
 
 
+@pytest.mark.parametrize("wanted", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("exported", ["float"], indirect=True)
+def test_openvino_computes_in_the_precision_asked_for_or_refuses(exported, wanted):
+    if wanted.upper() in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        assert open_openvino(exported, wanted).precision == wanted
+        return
+    line = rf"^OpenVINO computes in \w+ here, not in {wanted}: choose another --precision$"
+    with pytest.raises(EnhanceError, match=line):
+        open_openvino(exported, wanted)
+
+
 def test_the_halo_is_the_files(exported, generator):
     """A halo of nothing is not enough: the test above can fail."""
     engine = tiler(exported, "onnxruntime", 16)

@@ -90,7 +90,8 @@ def open_openvino(path: Path, precision: str = "auto") -> Network:
     """Load an exported network, ONNX or OpenVINO's own, into OpenVINO on the CPU.
 
     "auto" is bf16 where the processor multiplies it, else fp32, as OpenVINO chooses. Raises
-    EnhanceError if OpenVINO is missing or the file is not an exported network.
+    EnhanceError if OpenVINO is missing or has not the precision that is asked for, or the file is
+    not an exported network.
     """
     ov = import_extra("openvino")
     reader = importlib.import_module("openvino.frontend")
@@ -110,9 +111,14 @@ def open_openvino(path: Path, precision: str = "auto") -> Network:
     compiled = ov.Core().compile_model(model, "CPU", wanted)
     chosen = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     names = {value: name for name, value in _OPENVINO_TYPES.items()}
+    computes = names.get(chosen, chosen)
+    if precision not in ("auto", computes):
+        raise EnhanceError(
+            f"OpenVINO computes in {computes} here, not in {precision}: choose another --precision"
+        )
     return Network(
         "openvino",
-        names.get(chosen, chosen),
+        computes,
         metadata,
         lambda image: compiled(image)[OUTPUT],
         RuntimeError,
