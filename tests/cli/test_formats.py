@@ -102,7 +102,8 @@ def test_every_size_is_the_picture(upscale, tmp_path, colourful, magick, options
 
 def test_a_width_below_the_photographs_is_refused(upscale_fails, tmp_path, colourful):
     assert upscale_fails(colourful, "-o", tmp_path / "out.png", "--width", 12) == (
-        f"{colourful}: 24×20 to 12×10 is 0.5 times: expected 1 to 16"
+        f"{colourful}: 24×20 to 12×10 is 0.5 times, expected 1 to 16: choose a larger --width "
+        "or --height, or leave it out"
     )
 
 

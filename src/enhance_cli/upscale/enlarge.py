@@ -38,9 +38,10 @@ def target_size(
         scale = min((width or math.inf) / size[0], (height or math.inf) / size[1])
     target = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
     if not 1 <= scale <= LARGEST_SCALE:
+        other = "larger" if scale < 1 else "smaller"
         raise EnhanceError(
-            f"{size[0]}×{size[1]} to {target[0]}×{target[1]} is {scale:.3g} times: "
-            f"expected 1 to {LARGEST_SCALE}"
+            f"{size[0]}×{size[1]} to {target[0]}×{target[1]} is {scale:.3g} times, expected 1 to "
+            f"{LARGEST_SCALE}: choose a {other} --width or --height, or leave it out"
         )
     return target
 
