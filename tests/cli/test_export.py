@@ -53,7 +53,7 @@ def test_an_existing_file_is_refused(export, export_fails, tmp_path):
 
 def test_an_unwritable_target_is_one_line(export_fails, tmp_path):
     target = tmp_path / "no" / "x.onnx"
-    assert export_fails("-o", target) == f"cannot write {target}: No such file or directory"
+    assert export_fails("-o", target) == f"no such folder: {tmp_path / 'no'}; create it first"
 
 
 def test_a_folder_as_target_is_one_line(export_fails, tmp_path):

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from enhance_cli.atomic import check_replaceable, replacing
+from enhance_cli.atomic import check_folder, check_replaceable, replacing
 from enhance_cli.config import ExportOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.export import formats
@@ -40,6 +40,7 @@ def export(
             f"cannot write {path}: unknown extension {path.suffix!r}, "
             f"expected one of {', '.join(_FORMATS)}"
         )
+    check_folder(path.absolute().parent)
     names = [path, path.with_suffix(".bin")] if path.suffix.lower() == ".xml" else [path]
     for name in names:
         check_replaceable(name)
