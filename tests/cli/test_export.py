@@ -121,6 +121,12 @@ def test_a_run_gives_its_averaged_or_its_last_weights(enhance, run, tmp_path):
     assert '"averaged": false' in read_tensors(last)[1]["provenance"]
 
 
+def test_a_run_is_a_model_to_upscale_with(enhance, run, tmp_path):
+    photo = run.parent / "photographs" / "a.png"
+    result = enhance("upscale", photo, "-o", tmp_path / "out.png", "--model", run)
+    assert result.exit_code == 0, result.output
+
+
 def test_last_weights_of_what_is_no_run_are_refused(fails, model, tmp_path):
     line = fails("export", "--model", model, "-o", tmp_path / "x.onnx", "--no-ema")
     assert line == f"--no-ema wants the folder of a run, and {model} is none"
@@ -128,7 +134,7 @@ def test_last_weights_of_what_is_no_run_are_refused(fails, model, tmp_path):
 
 def test_a_folder_that_is_no_run_is_one_line(fails, tmp_path):
     line = fails("export", "--model", tmp_path, "-o", tmp_path / "x.onnx")
-    assert line.startswith(f"cannot read {tmp_path / 'generator.safetensors'}: ")
+    assert line.startswith(f"no model '{tmp_path}': neither a file, the folder of a run, nor ")
 
 
 @pytest.mark.parametrize("wrong", [["--io", "int4"], ["-x"]])

@@ -228,7 +228,14 @@ def test_an_unknown_extension_is_refused(upscale_fails, tmp_path, photo):
 
 def test_an_unknown_model_lists_those_there_are(fails, tmp_path, photo):
     line = fails("upscale", "--model", "zzz", photo, "-o", tmp_path / "out.png")
-    assert line.startswith("no model 'zzz': neither a file nor one of those shipped (e")
+    assert line.startswith("no model 'zzz': neither a file, the folder of a run, nor one of those")
+
+
+def test_a_file_that_upscale_does_not_run_is_one_line(fails, tmp_path, photo):
+    (tmp_path / "x.pt2").write_bytes(b"graph")
+    assert fails("upscale", "--model", tmp_path / "x.pt2", photo, "-o", tmp_path / "out.png") == (
+        f"{tmp_path / 'x.pt2'} is none of what enhance runs: .safetensors, .onnx, .xml"
+    )
 
 
 def test_damaged_weights_are_one_line(fails, model, tmp_path, photo):

@@ -156,7 +156,7 @@ def test_a_runtime_that_the_model_is_not_for_is_refused(model, wanted, line):
         (
             "no.onnx",
             {},
-            "no model '{}': neither a file nor one of those shipped "
+            "no model '{}': neither a file, the folder of a run, nor one of those shipped "
             "(e, ea, eat, p, pa, pat-photo, pat)",
         ),
         ("x.onnx", {"device": "cuda"}, "onnxruntime computes on the CPU here, not on cuda"),

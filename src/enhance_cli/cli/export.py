@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,18 +61,15 @@ def export(output: Path, **values: Any) -> None:
 
 
 def _load(options: ExportOptions) -> tuple[Generator, dict[str, Any]]:
-    from enhance_cli.model.shipped import find_weights, shipped_models
+    from enhance_cli.model.shipped import find_weights
     from enhance_cli.model.weights import load_generator
     from enhance_cli.train.checkpoint import Checkpoint
 
-    run = Path(options.model)
-    is_run = os.path.isfile(run / "generator.safetensors")
-    if is_run or (os.path.isdir(run) and options.model not in shipped_models()):
-        generator, provenance = load_generator(run / "generator.safetensors")
-        if not options.ema:
-            Checkpoint(run).restore_module("generator", generator)
-            provenance["averaged"] = False
-        return generator, provenance
+    path = find_weights(options.model)
+    generator, provenance = load_generator(path)
     if not options.ema:
-        raise EnhanceError(f"--no-ema wants the folder of a run, and {run} is none")
-    return load_generator(find_weights(options.model))
+        if path.parent != Path(options.model):
+            raise EnhanceError(f"--no-ema wants the folder of a run, and {options.model} is none")
+        Checkpoint(path.parent).restore_module("generator", generator)
+        provenance["averaged"] = False
+    return generator, provenance

@@ -118,7 +118,7 @@ _folder_options = _options(
     "--model",
     default=_DEFAULTS.model,
     show_default=True,
-    help="A shipped network, a .safetensors file, or one that enhance export wrote.",
+    help="A shipped network, the folder of a run, or a file: .safetensors, .onnx or .xml.",
 )
 @click.option(
     "--runtime",

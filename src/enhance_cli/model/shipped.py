@@ -9,6 +9,8 @@ import enhance_cli
 from enhance_cli.errors import EnhanceError
 
 _PREFIX = "enet-"
+_OF_A_RUN = "generator.safetensors"
+_RUNNABLE = (".safetensors", ".onnx", ".xml")
 
 
 def weights_folder() -> Path:
@@ -25,15 +27,21 @@ def shipped_models() -> dict[str, Path]:
 
 
 def find_weights(model: str) -> Path:
-    """Return the file that `--model` means: a shipped name in any case, or a path.
+    """Return the file that `--model` means: a shipped name in any case, a file, or a run's folder.
 
-    Raises EnhanceError, with the names there are, if it is neither.
+    Raises EnhanceError, with the names there are, if it is none of them.
     """
     shipped = shipped_models()
     name = model.lower().removeprefix(_PREFIX)
     if name in shipped:
         return shipped[name]
-    if os.path.isfile(model):
-        return Path(model)
-    names = ", ".join(shipped) or "none"
-    raise EnhanceError(f"no model {model!r}: neither a file nor one of those shipped ({names})")
+    path = Path(model, _OF_A_RUN) if os.path.isdir(model) else Path(model)
+    if not os.path.isfile(path):
+        names = ", ".join(shipped) or "none"
+        raise EnhanceError(
+            f"no model {model!r}: neither a file, the folder of a run, nor one of those shipped "
+            f"({names})"
+        )
+    if path.suffix.lower() not in _RUNNABLE:
+        raise EnhanceError(f"{path} is none of what enhance runs: {', '.join(_RUNNABLE)}")
+    return path
