@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import enhance_cli
 
@@ -55,5 +56,14 @@ def test_help_does_not_import_torch():
     assert "torch" not in loaded_after(code)
 
 
-def test_upscale_does_not_import_torchvision():
-    assert "torchvision" not in loaded_after("import enhance_cli.upscale.batch")
+def test_upscale_does_not_import_torchvision(tmp_path):
+    photo, target = tmp_path / "photo.png", tmp_path / "out.png"
+    Image.new("RGB", (8, 8)).save(photo)
+    arguments = ["upscale", str(photo), "-o", str(target)]
+    loaded = loaded_after(
+        "from click.testing import CliRunner\nfrom enhance_cli.cli.main import main\n"
+        f"assert CliRunner().invoke(main, {arguments}).exit_code == 0"
+    )
+    assert target.exists()
+    assert "torch" in loaded
+    assert "torchvision" not in loaded
