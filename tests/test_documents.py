@@ -6,6 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from enhance_cli.cli.main import main
+from enhance_cli.config import PURPOSES
+from enhance_cli.model.shipped import shipped_models
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -23,6 +25,11 @@ def test_every_option_in_the_documents_exists(command):
 
 def test_the_readme_shows_commands():
     assert len(COMMANDS) >= 6
+
+
+@pytest.mark.parametrize("name", shipped_models())
+def test_the_readme_says_what_each_network_is_for_as_the_command_does(name):
+    assert re.search(rf"^\| `{name}` \| {PURPOSES[name]}[;|\s]", TEXT, re.MULTILINE)
 
 
 @pytest.mark.parametrize("document", [*DOCUMENTS, ROOT / "CONTRIBUTING.md"], ids=lambda x: x.name)

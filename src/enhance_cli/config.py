@@ -7,6 +7,17 @@ from pathlib import Path
 
 DEFAULT_MODEL = "pat-photo"
 
+PURPOSES = {
+    "pat-photo": "texture, from camera files",
+    "pat": "texture, from clean files",
+    "e": "pixel error",
+    "p": "features; a short run",
+    "ea": "pixel error, adversary; a short run",
+    "pa": "features, adversary; a short run",
+    "eat": "pixel error, texture, adversary; a short run",
+}
+"""What the shipped networks were trained for, by name; the README says the same."""
+
 IMAGE_SUFFIXES = (".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """The files that a folder given as input stands for."""
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
-from enhance_cli.config import Dimensions
+from enhance_cli.config import DEFAULT_MODEL, PURPOSES, Dimensions
 from enhance_cli.images.files import read_pixels
 from enhance_cli.images.resize import to_size
 from enhance_cli.model.generator import Generator
@@ -40,13 +40,18 @@ def test_the_shipped_model_is_the_default(enhance, photo, tmp_path):
     assert opened(tmp_path / "out.png").size == (80, 48)
 
 
-def test_list_models_shows_every_shipped_network_with_scores_and_licence(enhance):
+def test_list_models_tells_what_each_is_for_with_scores_and_licence(enhance, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     result = enhance("upscale", "--list-models")
     assert result.exit_code == 0
     for name, provenance in describe_shipped().items():
         scores = provenance["scores"]["Set5"]
-        for shown in (name, f"{scores['psnr_y']:.2f}", f"{scores['ssim_y']:.4f}", "Apache-2.0"):
+        numbers = f"{scores['psnr_y']:.2f}", f"{scores['ssim_y']:.4f}"
+        for shown in (name, PURPOSES[name], *numbers, "Apache-2.0"):
             assert shown in result.stdout
+    lines = result.stdout.splitlines()
+    default = next(line for line in lines if line.split()[:1] == [DEFAULT_MODEL])
+    assert "(default)" in lines[lines.index(default) + 1]
 
 
 def test_tile_changes_the_picture_by_one_level_at_most(upscale, tmp_path):

@@ -8,11 +8,13 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from enhance_cli.config import DEVICES, PRECISIONS
+from enhance_cli.config import DEFAULT_MODEL, DEVICES, PRECISIONS, PURPOSES, UpscaleOptions
 
+_DEFAULTS = UpscaleOptions()
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -38,14 +40,14 @@ def backend_options(command: Callable[..., None]) -> Callable[..., None]:
     command = click.option(
         "--precision",
         type=click.Choice(PRECISIONS),
-        default="auto",
+        default=_DEFAULTS.precision,
         show_default=True,
         help="Type of the convolutions; auto takes the fastest that the device has in hardware.",
     )(command)
     return click.option(
         "--device",
         type=DeviceType(),
-        default="auto",
+        default=_DEFAULTS.device,
         show_default=True,
         metavar="|".join(DEVICES.split(", ")),
         help="Where to compute; auto takes CUDA, then MPS, then the CPU.",
@@ -58,12 +60,16 @@ def list_models(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
         return
     from enhance_cli.model.weights import describe_shipped
 
-    table = Table("model", "losses", "set", "psnr_y, dB", "ssim_y", "licence")
+    table = Table("model", "trained for", "set", "psnr_y, dB", "ssim_y", "licence", box=SIMPLE_HEAD)
     for name, provenance in describe_shipped().items():
-        first = (name, provenance["losses"])
-        for data, scores in sorted(provenance["scores"].items(), key=lambda item: len(item[0])):
-            numbers = f"{scores['psnr_y']:.2f}", f"{scores['ssim_y']:.4f}"
-            table.add_row(*first, data, *numbers, provenance["licence"])
-            first = ("", "")
+        scores = sorted(provenance["scores"].items(), key=lambda item: len(item[0]))
+        table.add_row(
+            f"{name}\n(default)" if name == DEFAULT_MODEL else name,
+            PURPOSES.get(name),
+            "\n".join(data for data, _ in scores),
+            "\n".join(f"{means['psnr_y']:.2f}" for _, means in scores),
+            "\n".join(f"{means['ssim_y']:.4f}" for _, means in scores),
+            provenance["licence"],
+        )
     Console().print(table)
     ctx.exit()
