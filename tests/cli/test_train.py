@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from enhance_cli.cli.types import LayersType
 from enhance_cli.model.weights import load_generator
 from enhance_cli.train.checkpoint import Checkpoint
 
@@ -131,6 +132,13 @@ def test_letters_that_are_no_losses_are_exit_2_with_those_there_are(enhance, pho
     assert "E (pixels), P (perceptual), A (adversarial), T (texture)" in " ".join(
         result.stderr.split()
     )
+
+
+def test_the_layers_defaults_are_shown_as_they_are_given(enhance):
+    shown = "".join(enhance("train", "--help").stdout.split())
+    assert "[default:pool2=0.2,pool5=0.02]" in shown
+    assert "[default:conv1.1=3e-07,conv2.1=1e-06,conv3.1=1e-06]" in shown
+    assert LayersType({}).convert("conv1.1=3e-07", None, None) == {"conv1.1": 3e-7}
 
 
 def test_letters_may_come_in_any_order_and_a_run_has_a_default_folder(

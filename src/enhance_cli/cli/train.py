@@ -32,6 +32,8 @@ def _option(name: str, text: str, **settings: Any) -> Callable[[_Command], _Comm
     default = getattr(_DEFAULTS, name.replace("-", "_"))
     settings.setdefault("type", click.IntRange(min=1) if type(default) is int else None)
     shown = default is not None
+    if isinstance(default, dict):  # as the user would write it
+        default = ",".join(f"{key}={value:g}" for key, value in default.items())
     return click.option(f"--{name}", default=default, show_default=shown, help=text, **settings)
 
 

@@ -160,8 +160,6 @@ class LayersType(click.ParamType[dict[str, float]]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> dict[str, float]:
         """Return the weight of each layer."""
-        if isinstance(value, dict):
-            return value
         weights = {}
         for part in str(value).split(","):
             layer, _, number = part.strip().lower().partition("=")
