@@ -40,7 +40,7 @@ _DEFAULTS = EvaluateOptions()
     type=click.Choice(PROTOCOLS),
     default=_DEFAULTS.protocol,
     show_default=True,
-    help="The literature's; RGB without a border; or inputs made by Lanczos.",
+    help="standard: the literature's; rgb: RGB without a border; lanczos: inputs made by Lanczos.",
 )
 @click.option(
     "--model",
@@ -63,8 +63,8 @@ _DEFAULTS = EvaluateOptions()
     type=NetworkFileType(),
     multiple=True,
     metavar="NAME=FILE",
-    help="A network that cannot be downloaded: alexnet for lpips, vgg16 for dists, vgg19 for gram "
-    "and features, a classifier.",
+    help="Weights to use instead of torchvision's download: alexnet for lpips, vgg16 for dists, "
+    "vgg19 for gram and features, a classifier.",
 )
 @click.option("--recognition", is_flag=True, help="Classify what was enlarged, instead of metrics.")
 @click.option(

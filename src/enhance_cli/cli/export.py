@@ -36,7 +36,7 @@ _DEFAULTS = ExportOptions()
     type=click.Choice(EXPORT_IO),
     default=_DEFAULTS.io,
     show_default=True,
-    help="float: (N, 3, H, W) in [0, 1]; uint8: (N, H, W, 3) pixels, ready for any photograph.",
+    help="float: (N, 3, H, W) in [0, 1]; uint8: (N, H, W, 3), of 8-bit photographs.",
 )
 @click.option("--fp16", is_flag=True, help="Halve the file: weights and layers in fp16.")
 @click.option(
@@ -47,7 +47,7 @@ _DEFAULTS = ExportOptions()
 )
 @click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
 def export(output: Path, **values: Any) -> None:
-    """Write a network for another runtime, and prove that it computes the same.
+    """Write a network for other runtimes, proved the same.
 
     Any number of images of any size go in. The file is compared with PyTorch before it appears.
     """

@@ -155,11 +155,11 @@ def train(
     config: Path | None,
     **values: Any,
 ) -> None:
-    """Train a network on the photographs below the folder DATA, or in a ZIP or TAR archive.
+    """Train a network on a folder of photographs.
 
-    RUN receives generator.safetensors (the averaged weights), best.safetensors (those with the
-    highest validation PSNR), checkpoints, metrics.jsonl and run.toml. Ctrl-C ends a run with a
-    checkpoint.
+    DATA is the folder, or a ZIP or TAR archive of one. RUN receives generator.safetensors (the
+    averaged weights), best.safetensors (those with the highest validation PSNR), checkpoints,
+    metrics.jsonl and run.toml. Ctrl-C ends a run with a checkpoint.
     """
     from torch import float16, float32
 

@@ -41,8 +41,12 @@ _size_options = _options(
         type=FiniteRange(1, LARGEST_SCALE),
         help=f"Times as large, 1 to {LARGEST_SCALE}; the network's own (4) by default.",
     ),
-    click.option("--width", type=click.IntRange(1), help="Pixels of the result at most, instead."),
-    click.option("--height", type=click.IntRange(1), help="Pixels of the result at most, instead."),
+    click.option(
+        "--width", type=click.IntRange(1), help="Pixels of the result at most, instead of --scale."
+    ),
+    click.option(
+        "--height", type=click.IntRange(1), help="Pixels of the result at most, instead of --scale."
+    ),
     click.option(
         "--consistent",
         is_flag=True,
@@ -79,7 +83,11 @@ _folder_options = _options(
         metavar="TEXT",
         help="Added to the names of results in a folder.",
     ),
-    click.option("--overwrite", is_flag=True, help="Make every result anew, and replace others."),
+    click.option(
+        "--overwrite",
+        is_flag=True,
+        help="Replace also what is finished, and files that enhance did not make.",
+    ),
     click.option(
         "--shard",
         type=ShardType(),
@@ -136,7 +144,7 @@ _folder_options = _options(
     is_eager=True,
     expose_value=False,
     callback=list_models,
-    help="Show the shipped networks, their measured scores and licences, and exit.",
+    help="Show the shipped networks, what each is for, their scores and licences, and exit.",
 )
 @click.option(
     "--tile",
@@ -144,7 +152,8 @@ _folder_options = _options(
     default="auto",
     show_default=True,
     metavar="auto|N|0",
-    help="Tile in input pixels, 0 for the whole image; changes speed, never the picture.",
+    help="Tile in input pixels, 0 for the whole image; changes speed and memory, the picture by "
+    "one level at most.",
 )
 @backend_options
 def upscale(
@@ -153,8 +162,9 @@ def upscale(
     """Enlarge photographs.
 
     INPUT is any number of files and folders (JPEG, PNG, WebP, TIFF, AVIF, BMP), or - for standard
-    input. A folder's tree is mirrored in the output folder; results that an earlier run has
-    finished there, of the same input and settings, are skipped.
+    input. A folder's tree is mirrored in the output folder. There, what an earlier run has
+    finished, of the same input and settings, is skipped; its results of other settings are
+    replaced; files that enhance did not make, or that were changed since, stay.
     """
     options = UpscaleOptions(**values)
     names = str(output) != "-"
