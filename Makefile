@@ -7,7 +7,7 @@ BIN := .venv/bin
 .PHONY: upscale test check browser bench clean
 
 upscale: .venv/.installed
-	$(BIN)/enhance upscale "$(IN)" -o "$(OUT)"
+	$(BIN)/enhance upscale "$(IN)" -o "$(OUT)" --overwrite
 
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest
@@ -23,15 +23,24 @@ check: .venv/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# An install that did not finish is begun anew, perhaps with another PYTHON.
+ifneq ($(wildcard .venv/.unfinished),)
+.PHONY: .venv/bin/python
+endif
+
 .venv/bin/python:
+	@rm -rf .venv
 	@if command -v uv >/dev/null; then uv venv --quiet --seed --python "$(PYTHON)" .venv; else "$(PYTHON)" -m venv .venv; fi
+	@touch .venv/.unfinished
 
 .venv/.installed: pyproject.toml | .venv/bin/python
 	@$(call install,-e .)
+	@rm -f .venv/.unfinished
 	@touch $@
 
 .venv/.installed-dev: pyproject.toml | .venv/bin/python
 	@$(call install,-e '.[dev]')
+	@rm -f .venv/.unfinished
 	@touch $@ .venv/.installed
 
 bench: .venv/.installed-dev
