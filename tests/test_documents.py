@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from enhance_cli.cli.main import main
 from enhance_cli.config import PURPOSES
@@ -11,6 +12,7 @@ from enhance_cli.model.shipped import shipped_models
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+README = DOCUMENTS[0].read_text()
 TEXT = "\n".join(document.read_text() for document in DOCUMENTS)
 COMMANDS = sorted(set(re.findall(r"^    (enhance [^#\n]*?)\s*(?:#.*)?$", TEXT, re.MULTILINE)))
 
@@ -23,13 +25,25 @@ def test_every_option_in_the_documents_exists(command):
         assert re.search(rf"(^|[\s,]){option}(?![\w-])", text), option
 
 
+def test_the_readmes_photographs_are_enlarged_one_after_another(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("holiday", "enlarged"):
+        Path(folder).mkdir()
+    for name in ("photo.jpg", "photo.png", "holiday/a.jpg"):
+        Image.new("RGB", (750, 4), "teal").save(name)
+    for line in re.findall(r"^    enhance (upscale [^#>\n]*)", README, re.MULTILINE):
+        result = CliRunner().invoke(main, shlex.split(line))
+        assert result.exit_code == 0, result.output
+    assert {path.name for path in tmp_path.iterdir()} > {"out.png", "pat.png", "e.png"}
+
+
 def test_the_readme_shows_commands():
     assert len(COMMANDS) >= 6
 
 
 @pytest.mark.parametrize("name", shipped_models())
 def test_the_readme_says_what_each_network_is_for_as_the_command_does(name):
-    assert re.search(rf"^\| `{name}` \| {PURPOSES[name]}[;|\s]", TEXT, re.MULTILINE)
+    assert re.search(rf"^\| `{name}` \| {PURPOSES[name]}[;|\s]", README, re.MULTILINE)
 
 
 @pytest.mark.parametrize("document", [*DOCUMENTS, ROOT / "CONTRIBUTING.md"], ids=lambda x: x.name)
