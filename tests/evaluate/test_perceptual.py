@@ -66,7 +66,8 @@ def test_without_network_and_file_one_line_says_what_to_do():
 
 def test_without_torchmetrics_one_line_says_what_to_do(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(EnhanceError, match=r"^dists needs torchmetrics: pip install torchmetrics$"):
+    line = r"^dists needs torchmetrics: pip install 'enhance-cli\[metrics\]'$"
+    with pytest.raises(EnhanceError, match=line):
         load_dists(CPU, {})
 
 

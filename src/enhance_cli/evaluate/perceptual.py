@@ -59,4 +59,4 @@ def load_dists(device: torch.device, networks: Networks) -> Compute:
 
 def _need_torchmetrics(metric: str) -> None:
     if importlib.util.find_spec("torchmetrics") is None:
-        raise EnhanceError(f"{metric} needs torchmetrics: pip install torchmetrics")
+        raise EnhanceError(f"{metric} needs torchmetrics: pip install 'enhance-cli[metrics]'")
