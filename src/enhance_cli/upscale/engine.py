@@ -16,7 +16,8 @@ from enhance_cli.upscale.consistency import REACH, back_project
 from enhance_cli.upscale.tiler import Tiler
 from enhance_cli.upscale.tiles import Span
 
-AUTO_TILE = {"cpu": 128, "cuda": 512, "mps": 256}  # input pixels, docs/decisions/0002
+# Input pixels; of a CPU by docs/decisions/0002, the others are not measured.
+AUTO_TILE = {"cpu": 128, "cuda": 512, "mps": 256}
 
 
 class Engine(Tiler):
