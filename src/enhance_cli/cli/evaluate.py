@@ -48,7 +48,7 @@ _DEFAULTS = EvaluateOptions()
     multiple=True,
     default=_DEFAULTS.models,
     show_default=True,
-    help="A shipped network, a file of one, or bicubic, lanczos, nearest. May be repeated.",
+    help="A shipped network, a run, a file, or bicubic, lanczos, nearest. May be repeated.",
 )
 @click.option(
     "--images",

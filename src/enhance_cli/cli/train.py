@@ -133,7 +133,7 @@ def _option(name: str, text: str, **settings: Any) -> Callable[[_Command], _Comm
 @_option("seed", "Seed of weights and crops.", type=click.IntRange(min=0))
 @_option(
     "init",
-    "A shipped name or a file to start from.  [default: scratch for E alone, else e]",
+    "A shipped name, a run or a file to start from.  [default: scratch for E alone, else e]",
 )
 @_option("val", "Folder to measure during training.")
 @_option("val-every", "Steps between two measurements.")
