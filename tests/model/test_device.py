@@ -1,9 +1,12 @@
+import ctypes
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model import device
-from enhance_cli.model.device import available_devices, pick_backend
+from enhance_cli.model.device import available_devices, keep_freed_memory, pick_backend
 
 
 def test_auto_takes_the_first_device_there_is(monkeypatch):
@@ -31,3 +34,24 @@ def test_a_cpu_computes_in_bf16_only_where_it_is_native(monkeypatch, native, dty
 
 def test_a_named_precision_is_obeyed():
     assert pick_backend("cpu", "fp16").dtype == torch.float16
+
+
+@pytest.mark.parametrize(
+    ("refused", "expected"),
+    [
+        ((), [(-3, 1 << 30), (-1, 1 << 30)]),
+        ((-3,), [(-3, 1 << 30), (-4, 0), (-1, 1 << 30)]),  # glibc up to 2.34
+        ((-3, -4), [(-3, 1 << 30), (-4, 0)]),
+    ],
+)
+def test_freed_memory_is_kept_by_what_the_c_library_accepts(monkeypatch, refused, expected):
+    asked = []
+
+    def mallopt(name, value):
+        asked.append((name, value))
+        return int(name not in refused)
+
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=mallopt))
+    keep_freed_memory()
+    assert asked == expected

@@ -11,7 +11,7 @@ import torch
 from enhance_cli.errors import EnhanceError
 
 _PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4  # malloc.h of glibc
 _KEEP = 1 << 30  # bytes
 
 
@@ -86,6 +86,8 @@ def keep_freed_memory(kept: int = _KEEP) -> None:
     if not sys.platform.startswith("linux"):
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, kept)
+    if mallopt is None:
+        return
+    # Up to glibc 2.34 a threshold above 32 MiB is refused: then nothing is mapped by itself.
+    if mallopt(_M_MMAP_THRESHOLD, kept) or mallopt(_M_MMAP_MAX, 0):
         mallopt(_M_TRIM_THRESHOLD, kept)
