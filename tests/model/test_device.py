@@ -36,6 +36,13 @@ def test_a_named_precision_is_obeyed():
     assert pick_backend("cpu", "fp16").dtype == torch.float16
 
 
+def test_fp32_leaves_tf32():
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    pick_backend("cpu", "fp32")
+    assert not torch.backends.cuda.matmul.allow_tf32
+    assert not torch.backends.cudnn.allow_tf32
+
+
 @pytest.mark.parametrize(
     ("refused", "expected"),
     [

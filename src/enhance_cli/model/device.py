@@ -41,6 +41,7 @@ def pick_backend(device: str = "auto", precision: str = "auto") -> Backend:
     dtype = _best_dtype(chosen) if precision == "auto" else _PRECISIONS[precision]
     if dtype == torch.float32:
         torch.backends.cudnn.allow_tf32 = False  # which has the mantissa of fp16
+        torch.backends.cuda.matmul.allow_tf32 = False  # which an environment variable turns on
     return Backend(chosen, dtype)
 
 
