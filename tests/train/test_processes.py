@@ -6,12 +6,13 @@ import time
 
 import pytest
 import torch
+import torch.distributed as dist
 
 from enhance_cli.config import Dimensions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.weights import load_generator
-from enhance_cli.train.processes import Processes
+from enhance_cli.train.processes import Processes, joined, local_device
 
 TWO = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone")
 ONE = (sys.executable,)
@@ -81,3 +82,36 @@ def test_shares_cover_a_batch_without_overlap():
 def test_a_batch_that_does_not_divide_is_refused():
     with pytest.raises(EnhanceError, match="a batch of 4 does not divide among 3 processes"):
         Processes(0, 3).share(4)
+
+
+def test_several_processes_without_ranks_are_one_line(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    message = r"WORLD_SIZE names several processes, .*RANK expected.*: start them by torchrun"
+    with pytest.raises(EnhanceError, match=message), joined(torch.device("cpu")):
+        pass
+
+
+def test_several_processes_on_mps_are_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    message = "several processes cannot train on mps: add --device cpu"
+    with pytest.raises(EnhanceError, match=message), joined(torch.device("mps")):
+        pass
+
+
+def test_several_processes_on_one_gpu_are_refused(monkeypatch):
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    message = "several processes cannot share cuda:1: --device cuda gives each one"
+    with pytest.raises(EnhanceError, match=message):
+        local_device("cuda:1")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")  # each on a machine of its own
+    assert local_device("cuda:1") == "cuda:1"
+
+
+def test_where_a_process_is_lost_its_error_is_told(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(dist, "init_process_group", lambda *_, **__: None)
+    monkeypatch.setattr(dist, "get_rank", lambda: 0)
+    message = r"another process of this run has ended.* \(Gloo: connection closed by peer\)$"
+    with pytest.raises(EnhanceError, match=message), joined(torch.device("cpu")):
+        raise RuntimeError("Gloo: connection closed by peer\nand where")

@@ -65,8 +65,13 @@ class Processes:
 
 
 def local_device(device: str) -> str:
-    """Return this process's own CUDA device where torchrun started several and none is named."""
+    """Return this process's own CUDA device where torchrun started several and none is named.
+
+    Raises EnhanceError if one is named, which they would share.
+    """
     rank = os.environ.get("LOCAL_RANK")
+    if device.startswith("cuda:") and int(os.environ.get("LOCAL_WORLD_SIZE", "1")) > 1:
+        raise EnhanceError(f"several processes cannot share {device}: --device cuda gives each one")
     is_free = device in ("auto", "cuda") and torch.cuda.is_available()
     return f"cuda:{rank}" if rank is not None and is_free else device
 
@@ -75,7 +80,7 @@ def local_device(device: str) -> str:
 def joined(device: torch.device) -> Iterator[Processes]:
     """Join the processes that torchrun started, if it did, until the end of the block.
 
-    Raises EnhanceError when another of them is lost.
+    Raises EnhanceError when another of them is lost, or if they cannot be joined.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
@@ -84,8 +89,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     try:
-        backend = "nccl" if device.type == "cuda" else "gloo"
-        dist.init_process_group(backend, timeout=_LONGEST_VALIDATION)
+        _join(device)
         yield Processes(dist.get_rank(), count, device)
         dist.barrier()  # no other process ends while the first still writes
         dist.destroy_process_group()
@@ -93,6 +97,19 @@ def joined(device: torch.device) -> Iterator[Processes]:
         if not any(word in str(error).lower() for word in _LOST):
             raise
         raise EnhanceError(
-            "another process of this run has ended, its own message says why; "
-            "go on with --resume, on any number of processes"
+            "another process of this run has ended, its own message says why; go on with --resume, "
+            f"on any number of processes ({str(error).strip().splitlines()[0]})"
+        ) from error
+
+
+def _join(device: torch.device) -> None:
+    if device.type == "mps":
+        raise EnhanceError("several processes cannot train on mps: add --device cpu")
+    has_nccl = device.type == "cuda" and dist.is_nccl_available()
+    try:
+        dist.init_process_group("nccl" if has_nccl else "gloo", timeout=_LONGEST_VALIDATION)
+    except ValueError as error:  # RANK or where the first process is was not said
+        raise EnhanceError(
+            f"WORLD_SIZE names several processes, but they cannot be joined ({error}): "
+            "start them by torchrun, or unset WORLD_SIZE"
         ) from error
