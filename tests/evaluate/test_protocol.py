@@ -81,7 +81,7 @@ def test_the_protocol_lanczos_reduces_as_pillow_and_ignores_given_images(folder,
 def test_training_validates_by_what_the_command_prints(folder, tmp_path):
     generator = Generator(Dimensions(features=4, blocks=1))
     save_generator(generator, tmp_path / "small.safetensors", {})
-    validation = Validation(folder, pick_backend("cpu", "fp32"), {})
+    validation = Validation(folder, pick_backend("cpu", "fp32"), dict)
     options = EvaluateOptions(
         data=folder, models=(str(tmp_path / "small.safetensors"),), device="cpu", precision="fp32"
     )

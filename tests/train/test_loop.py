@@ -1,7 +1,9 @@
 import errno
+import gc
 import json
 import os
 import shutil
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -185,6 +187,17 @@ def test_with_features_the_validation_measures_their_distances(tmp_path, pat_opt
     line = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
     assert line["validation/gram_conv2.1"] > 0
     assert line["validation/features_pool2"] > 0
+
+
+def test_no_features_are_held_after_a_validation(tmp_path, pat_options, photographs):
+    run, held = start(tmp_path / "run", replace(pat_options, val=str(photographs / "deeper"))), []
+    run.learner.features.register_forward_hook(
+        lambda _, __, found: held.extend(weakref.ref(features) for features in found.values())
+    )
+    run.validation.measure(run.learner.average)
+    gc.collect()
+    assert held
+    assert not any(features() is not None for features in held)
 
 
 def test_losses_that_all_weigh_nothing_are_refused(tmp_path, options):

@@ -68,8 +68,9 @@ class Run:
         self.scan = scan(Path(options.data), _smallest_side(options))
         learned = replace(options, init="scratch") if is_resumed else options
         self.learner = Learner(learned, backend, self.processes)
-        metrics = self.learner.distances()
-        self.validation = Validation(Path(options.val), backend, metrics) if options.val else None
+        self.validation: Validation | None = None
+        if options.val:
+            self.validation = Validation(Path(options.val), backend, self.learner.distances)
         if self.validation and self.processes.is_first:
             self.validation.check(options.scale)
         self.step, self.elapsed, self.best = 0, 0.0, -math.inf

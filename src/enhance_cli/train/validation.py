@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -23,13 +23,16 @@ _CROP = 128  # pixels on a side
 class Validation:
     """A folder of photographs, enlarged and measured by the code of `enhance evaluate`.
 
-    `metrics` are measured besides psnr_y. Raises EnhanceError if the folder holds no photograph.
+    What `more_metrics` returns is measured besides psnr_y. Raises EnhanceError if the folder
+    holds no photograph.
     """
 
-    def __init__(self, folder: Path, backend: Backend, metrics: dict[str, Metric]) -> None:
+    def __init__(
+        self, folder: Path, backend: Backend, more_metrics: Callable[[], dict[str, Metric]]
+    ) -> None:
         self.pairs, self.backend = find_pairs(folder), backend
         self.device = protocol.metric_device(backend)
-        self.metrics = {"psnr_y": load_metric("psnr_y", self.device, {})} | metrics
+        self._more_metrics = more_metrics
 
     def check(self, scale: int) -> None:
         """Raise EnhanceError for one that cannot be measured: not after hours of training."""
@@ -41,11 +44,13 @@ class Validation:
         engine = Engine(generator, self.backend)
         border = protocol.STANDARD.border(engine.scale)
         methods = {"model": from_engine(engine)}
+        # Made anew each time: distances remember features, whose memory training needs.
+        metrics = {"psnr_y": load_metric("psnr_y", self.device, {})} | self._more_metrics()
         each = protocol.enlarge_each(self.pairs, methods, protocol.STANDARD, engine.scale)
-        scores = [protocol.measure(*one, self.metrics, border, self.device) for one in each]
+        scores = [protocol.measure(*one, metrics, border, self.device) for one in each]
         return {
             f"validation/{name}": _mean(one.values["model"][name] for one in scores)
-            for name in self.metrics
+            for name in metrics
         }
 
     def show(self, generator: Generator) -> Tensor:
