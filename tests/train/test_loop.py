@@ -1,6 +1,7 @@
 import errno
 import gc
 import json
+import math
 import os
 import shutil
 import weakref
@@ -153,6 +154,41 @@ def test_a_stopped_run_goes_on_with_other_weights_of_the_losses(tmp_path, pat_op
     run.restore(Checkpoint(tmp_path / "run"))
     run.train(print, never)
     assert run.step == 8
+
+
+def go_on(folder, options):
+    run = Run(folder, options, CPU, is_resumed=True)
+    run.restore(Checkpoint(folder))
+    return run
+
+
+def test_the_generator_s_warm_up_goes_on_whatever_becomes_of_the_discriminator_s(
+    tmp_path, pat_options
+):
+    run = start(tmp_path / "run", pat_options)
+    run.train(print, stop_at(run, 5))
+    assert run.learner.updates == 3
+    run = go_on(tmp_path / "run", replace(pat_options, d_warmup=5))
+    run.train(print, stop_at(run, 6))
+    assert run.learner.updates == 4
+
+
+def test_on_other_photographs_a_resumed_run_has_no_best_yet(tmp_path, options, photographs):
+    options = replace(options, val=str(photographs / "deeper"))
+    run = start(tmp_path / "run", options)
+    run.best = 40.0
+    run.save()
+    assert go_on(tmp_path / "run", options).best == 40
+    others = shutil.copytree(photographs / "deeper", tmp_path / "others")
+    assert go_on(tmp_path / "run", replace(options, val=str(others))).best == -math.inf
+
+
+def test_another_vgg_is_measured_anew(tmp_path, pat_options):
+    run = start(tmp_path / "run", pat_options)
+    run.train(print, stop_at(run, 1))
+    other = shutil.copy(pat_options.vgg, tmp_path / "other.safetensors")
+    assert go_on(tmp_path / "run", pat_options)._is_calibrated
+    assert not go_on(tmp_path / "run", replace(pat_options, vgg=str(other)))._is_calibrated
 
 
 def test_each_term_and_its_share_of_the_gradient_are_logged(tmp_path, pat_options):

@@ -31,8 +31,9 @@ _MUON_RATE = 4  # times Adam's rate, docs/decisions/0001-optimizer.md
 class Learner:
     """The generator and its running average, the loss, the adversary if the loss has one.
 
-    `modules` and `optimizers` are what a checkpoint holds of them. Nothing in a step draws on a
-    global random state. Raises EnhanceError where the weights to start from do not fit.
+    `modules`, `optimizers` and `updates`, the steps in which the generator learned, are what a
+    checkpoint holds of them. Nothing in a step draws on a global random state. Raises EnhanceError
+    where the weights to start from do not fit.
     """
 
     def __init__(self, options: TrainOptions, backend: Backend, processes: Processes) -> None:
@@ -48,6 +49,7 @@ class Learner:
         self._generator_optimizers = make_optimizers(self.generator, options)
         self.modules: dict[str, nn.Module] = {"generator": self.generator, "average": self.average}
         self.optimizers = dict(self._generator_optimizers)
+        self.updates = 0
         weights = options.loss_weights
         if weights == LossWeights():
             raise EnhanceError("every loss has the weight 0: nothing would be learned")
@@ -93,7 +95,7 @@ class Learner:
         norm = self._backward(loss)
         if not (torch.isfinite(loss) and torch.isfinite(norm)):
             raise NotFiniteError(self._find_broken_term(low_res, original))
-        self._descend(rate, index)
+        self._descend(rate)
         return values | {"loss": loss.item(), "gradient_norm": norm.item()}
 
     def calibrate(self, batches: Iterable[Tensor]) -> None:
@@ -142,15 +144,15 @@ class Learner:
         bad = [n for n, t in terms.items() if not (t.isfinite() and math.isfinite(norms[n]))]
         return bad[0] if bad else "+".join(terms)
 
-    def _descend(self, rate: float, index: int) -> None:
+    def _descend(self, rate: float) -> None:
         """Take the step and move the average: linear warm-up once the generator learns."""
-        learned = index - (self.options.d_warmup if self.adversary else 0) + 1
-        rate *= min(1.0, learned / max(1, self.options.warmup))
+        self.updates += 1
+        rate *= min(1.0, self.updates / max(1, self.options.warmup))
         for name, optimizer in self._generator_optimizers.items():
             for group in optimizer.param_groups:
                 group["lr"] = rate * (_MUON_RATE if name == "muon" else 1)
             optimizer.step()
-        decay = min(self.options.ema, learned / (learned + 9))
+        decay = min(self.options.ema, self.updates / (self.updates + 9))
         averages: list[Tensor] = list(self.average.parameters())
         weights: list[Tensor] = list(self.generator.parameters())
         with torch.no_grad():

@@ -89,12 +89,16 @@ class Run:
             checkpoint.restore_module(name, module)
         for name, optimizer in self.learner.optimizers.items():
             checkpoint.restore_optimizer(name, optimizer)
-        counters = checkpoint.counters
+        before, counters = checkpoint.options, checkpoint.counters
         self.step, self.elapsed = int(counters["step"]), float(counters["elapsed"])
-        self.best = float(counters["best"])
+        alone = before.d_warmup if self.learner.adversary else 0
+        counted = max(0, self.step - alone)  # where an older checkpoint does not say
+        self.learner.updates = counters.get("updates", counted)
+        if self.options.val == before.val:  # of other photographs it tells nothing
+            self.best = float(counters["best"])
         features, means = self.learner.features, counters.get("feature_means", {})
-        is_same_network = self.options.pooling == checkpoint.options.pooling
-        if features and is_same_network and means.keys() >= set(features.layers):
+        is_same_vgg = (self.options.vgg, self.options.pooling) == (before.vgg, before.pooling)
+        if features and is_same_vgg and means.keys() >= set(features.layers):
             features.restore_means(means)
             self._is_calibrated = True
         if self.learner.adversary:
@@ -106,6 +110,7 @@ class Run:
             return
         learner = self.learner
         counters: dict[str, Any] = {"step": self.step, "elapsed": self.elapsed, "best": self.best}
+        counters["updates"] = learner.updates
         if learner.features:
             counters["feature_means"] = learner.features.means
         if learner.adversary:
