@@ -209,11 +209,13 @@ def _check(options: TrainOptions) -> None:
 
 
 def _create(folder: Path) -> None:
+    from enhance_cli.train.checkpoint import has_checkpoint
+
     try:
         folder.mkdir(parents=True)
     except FileExistsError as error:
         advice = "go on with it by --resume"
-        if not any(folder.glob("checkpoint-*")):
+        if not has_checkpoint(folder):
             advice = "it has no checkpoint: remove it if no run is at work there"
         raise EnhanceError(f"{folder} exists; {advice}, or choose another") from error
     except OSError as error:

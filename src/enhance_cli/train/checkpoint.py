@@ -45,6 +45,11 @@ def save_checkpoint(
         old.unlink(missing_ok=True)
 
 
+def has_checkpoint(run: Path) -> bool:
+    """Whether a run can be resumed."""
+    return bool(_checkpoints(run))
+
+
 def _checkpoints(run: Path) -> list[Path]:
     """Return the checkpoints of a run, oldest first."""
     return sorted(run.glob(_NAMES))

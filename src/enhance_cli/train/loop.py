@@ -18,7 +18,7 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.model.device import Backend
 from enhance_cli.model.weights import save_generator
 from enhance_cli.train.adversary import NotFiniteError
-from enhance_cli.train.checkpoint import Checkpoint, save_checkpoint
+from enhance_cli.train.checkpoint import Checkpoint, has_checkpoint, save_checkpoint
 from enhance_cli.train.data import PREPARED_SIDE, SMALLEST_PREPARED, Crops, batches
 from enhance_cli.train.learner import Learner
 from enhance_cli.train.log import Log, Meter
@@ -220,9 +220,12 @@ class Run:
             with memory_for(what):
                 return self.learner.step(batch, self.step, self._rate(), measure=measure)
         except NotFiniteError as error:
+            way_out = "there is no checkpoint yet: start anew"
+            if has_checkpoint(self.folder):
+                way_out = "the last checkpoint is intact: resume it"
             raise EnhanceError(
-                f"the loss {error} or its gradient is not finite at step {self.step + 1}; the last "
-                "checkpoint is intact: resume it with a lower --lr or another --weight"
+                f"the loss {error} or its gradient is not finite at step {self.step + 1}; "
+                f"{way_out} with a lower --lr or another --weight"
             ) from error
 
     def _rate(self) -> float:
