@@ -1,5 +1,6 @@
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -179,12 +180,36 @@ def test_a_signal_leaves_a_checkpoint_from_which_to_go_on(enhance, photographs, 
     assert enhance("train", "--resume", run, "--steps", step + 2).exit_code == 0
 
 
-def test_too_little_memory_is_one_line(fails, photographs, tmp_path, monkeypatch):
-    def fail(*_, **__):
-        raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+STEP = "a step with 2 crops: choose a smaller --batch or --crop"
 
-    monkeypatch.setattr("enhance_cli.train.learner.Learner.step", fail)
-    run = ("train", photographs, "-o", tmp_path / "run", "--steps", 4, *SMALL)
-    line = "not enough memory for a step with 2 crops: choose a smaller --batch or --crop"
-    assert fails(*run) == line
-    assert "run exists; it has no checkpoint: remove it" in fails(*run)
+
+@pytest.mark.parametrize(
+    ("where", "error", "what"),
+    [
+        ("learner.Learner.__init__", RuntimeError("CUDA out of memory. Tried to"), "the networks"),
+        ("learner.Learner.calibrate", RuntimeError("CUDA out of memory. Tried to"), STEP),
+        ("data.Crops.batch", MemoryError(), STEP),
+        ("learner.Learner.step", RuntimeError("Allocator: not enough memory: you tried"), STEP),
+        ("validation.Validation.show", MemoryError(), "the validation on "),
+    ],
+)
+def test_too_little_memory_is_one_line(
+    fails, photographs, tmp_path, monkeypatch, where, error, what
+):
+    def fail(*_, **__):
+        raise error
+
+    pytest.importorskip("tensorboard")  # to which alone pictures are shown
+    (tmp_path / "val").mkdir()
+    shutil.copy(photographs / "a.png", tmp_path / "val")
+    monkeypatch.setattr(f"enhance_cli.train.{where}", fail)
+    run = ("train", photographs, "-o", tmp_path / "run", "--steps", 1, *SMALL)
+    assert fails(*run, "--val", tmp_path / "val").startswith(f"not enough memory for {what}")
+
+
+def test_a_run_that_ended_before_its_first_checkpoint_is_told_from_another(
+    fails, photographs, tmp_path
+):
+    (tmp_path / "run").mkdir()
+    line = "run exists; it has no checkpoint: remove it"
+    assert line in fails("train", photographs, "-o", tmp_path / "run", *SMALL)

@@ -67,7 +67,8 @@ class Run:
         self._share = self.processes.share(options.batch)
         self.scan = scan(Path(options.data), _smallest_side(options))
         learned = replace(options, init="scratch") if is_resumed else options
-        self.learner = Learner(learned, backend, self.processes)
+        with memory_for("the networks"):
+            self.learner = Learner(learned, backend, self.processes)
         self.validation: Validation | None = None
         if options.val:
             self.validation = Validation(Path(options.val), backend, self.learner.distances)
@@ -150,14 +151,15 @@ class Run:
         """Train until the schedule ends or `should_stop` says so, then save.
 
         Of several processes, the first validates, writes and reports. Raises EnhanceError for a
-        loss that is not finite; the last checkpoint stays as it is.
+        loss that is not finite or memory that does not suffice; the last checkpoint stays as it is.
         """
         options = self.options
         crops = Crops(self.scan.files, self._share, options)
-        if not self._is_calibrated:
-            count = -(-_CALIBRATED_ON // options.batch)
-            self.learner.calibrate(torch.from_numpy(crops.batch(k)) for k in range(count))
-        with ExitStack() as stack:
+        what = f"a step with {options.batch} crops: choose a smaller --batch or --crop"
+        with memory_for(what), ExitStack() as stack:
+            if not self._is_calibrated:
+                count = -(-_CALIBRATED_ON // options.batch)
+                self.learner.calibrate(torch.from_numpy(crops.batch(k)) for k in range(count))
             source = stack.enter_context(closing(batches(crops, self.step, options.workers)))
             if self.processes.is_first:
                 self._log = stack.enter_context(closing(Log(self.folder, self.step)))
@@ -215,10 +217,8 @@ class Run:
             on_report(Report(self.step, self.progress, left, values))
 
     def _learn(self, batch: Tensor, *, measure: bool) -> dict[str, float]:
-        what = f"a step with {self.options.batch} crops: choose a smaller --batch or --crop"
         try:
-            with memory_for(what):
-                return self.learner.step(batch, self.step, self._rate(), measure=measure)
+            return self.learner.step(batch, self.step, self._rate(), measure=measure)
         except NotFiniteError as error:
             way_out = "there is no checkpoint yet: start anew"
             if has_checkpoint(self.folder):
@@ -238,11 +238,11 @@ class Run:
             return
         with memory_for(f"the validation on {self.options.val}"):
             values = validation.measure(self.learner.average)
-        if values["validation/psnr_y"] > self.best:
-            self.best = values["validation/psnr_y"]
-            self._save_weights("best.safetensors")
-        self._tell(values, on_report)
-        self._log.show(self.step, lambda: validation.show(self.learner.average))
+            if values["validation/psnr_y"] > self.best:
+                self.best = values["validation/psnr_y"]
+                self._save_weights("best.safetensors")
+            self._tell(values, on_report)
+            self._log.show(self.step, lambda: validation.show(self.learner.average))
 
 
 def _smallest_side(options: TrainOptions) -> int:

@@ -10,7 +10,10 @@ from contextlib import contextmanager
 
 from enhance_cli.errors import EnhanceError
 
-_FAILED = ("out of memory", "allocate memory", "bad_alloc", "bad allocation", "invalid buffer size")
+_FAILED = (
+    "out of memory", "not enough memory", "allocate memory", "bad_alloc", "bad allocation",
+    "invalid buffer size",
+)  # fmt: skip
 
 
 def is_out_of_memory(error: BaseException) -> bool:
