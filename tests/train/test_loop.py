@@ -14,6 +14,7 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.model.device import pick_backend
 from enhance_cli.model.weights import load_generator
 from enhance_cli.train.checkpoint import Checkpoint
+from enhance_cli.train.log import Log, Meter
 from enhance_cli.train.loop import Run
 
 CPU = pick_backend("cpu", "fp32")
@@ -117,6 +118,48 @@ def test_tensorboard_shows_scalars_and_a_row_of_crops(tmp_path, options, photogr
     assert [event.step for event in seen.Scalars("validation/psnr_y")] == [6, 12]
     first, last = seen.Images("bicubic, estimate, original")
     assert (first.width, first.height) == (last.width, last.height) == (3 * 128, 3 * 128)
+
+
+def test_tensorboard_keeps_the_step_that_a_run_is_resumed_from(tmp_path, options, photographs):
+    module = "tensorboard.backend.event_processing.event_accumulator"
+    events = pytest.importorskip(module)
+    options = replace(options, val=str(photographs / "deeper"), val_every=6)
+    run = start(tmp_path / "run", options)
+    run.train(print, stop_at(run, 6))
+    resume(tmp_path / "run").train(print, never)
+    seen = events.EventAccumulator(str(tmp_path / "run")).Reload()
+    assert [event.step for event in seen.Scalars("validation/psnr_y")] == [6, 12]
+
+
+@pytest.mark.parametrize("method", ["__init__", "add_scalar", "add_image", "close"])
+def test_a_full_disk_under_tensorboard_is_one_line(tmp_path, monkeypatch, method):
+    board = pytest.importorskip("torch.utils.tensorboard").SummaryWriter
+
+    def fail(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def log():
+        log = Log(tmp_path, 0)
+        log.write(1, {"loss": 1.0})
+        log.show(1, lambda: torch.zeros(3, 4, 4))
+        log.close()
+
+    monkeypatch.setattr(board, method, fail)
+    with pytest.raises(EnhanceError, match=r"^cannot write .*: No space left on device$"):
+        log()
+
+
+def test_damaged_lines_of_the_metrics_are_left_out(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    whole = '{"step": 1, "loss": 2.0}\n'
+    path.write_bytes(b"\n\0\0\xff\n[]\n" + whole.encode() + b'{"step": 2, "lo\n{"step": 1')
+    Log(tmp_path, 2).close()
+    assert path.read_text() == whole
+
+
+def test_a_clock_that_stands_still_is_no_error(monkeypatch):
+    monkeypatch.setattr("time.perf_counter", lambda: 5.0)
+    assert Meter(0).read(1, 2)["loader_share"] == 0
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path, options):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ NAME = "metrics.jsonl"
 class Log:
     """Appends one JSON object a line to RUN/metrics.jsonl, and the same to TensorBoard.
 
-    Raises EnhanceError where the file cannot be written.
+    Raises EnhanceError where either cannot be written.
     """
 
     def __init__(self, run: Path, step: int) -> None:
@@ -33,42 +35,59 @@ class Log:
         if importlib.util.find_spec("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter
 
-            self._board = SummaryWriter(str(run), purge_step=step)
+            with _writing(run):
+                self._board = SummaryWriter(str(run), purge_step=step + 1)
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Record the values of a step."""
-        try:
-            with self._path.open("a") as file:
-                file.write(json.dumps({"step": step, **values}) + "\n")
-        except OSError as error:
-            raise EnhanceError(f"cannot write {self._path}: {error.strerror or error}") from error
+        with _writing(self._path), self._path.open("a") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
         if self._board is not None:
-            for name, value in values.items():
-                self._board.add_scalar(name, value, step)
+            with _writing(self._path.parent):
+                for name, value in values.items():
+                    self._board.add_scalar(name, value, step)
 
     def show(self, step: int, make_image: Callable[[], Tensor]) -> None:
         """Record (3, H, W) in [0, 1], which is made only if there is a TensorBoard."""
         if self._board is not None:
-            title = "bicubic, estimate, original"
-            self._board.add_image(title, make_image(), step)
+            image = make_image()
+            with _writing(self._path.parent):
+                self._board.add_image("bicubic, estimate, original", image, step)
 
     def close(self) -> None:
         """Write what is still held back."""
         if self._board is not None:
-            self._board.close()
+            with _writing(self._path.parent):
+                self._board.close()
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:  # TensorBoard's comes from its thread, a call later
+        raise EnhanceError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _lines_until(path: Path, step: int) -> list[str]:
     """Return the whole lines up to a step: a killed run is often ahead of its checkpoint."""
-    lines = path.read_text().splitlines(keepends=True)
-    return [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+    lines = path.read_text(errors="replace").splitlines(keepends=True)
+    return [line for line in lines if line.endswith("\n") and _step_of(line) <= step]
+
+
+def _step_of(line: str) -> float:
+    """Return the step that a line is of, infinity for one that is damaged."""
+    try:
+        return int(json.loads(line)["step"])
+    except (KeyError, TypeError, ValueError):
+        return math.inf
 
 
 class Meter:
     """Means over the steps since it was made; of a value that not every step has, over those."""
 
     def __init__(self, step: int) -> None:
-        self.first, self.started, self.waited = step, time.monotonic(), 0.0
+        self.first, self.started, self.waited = step, time.perf_counter(), 0.0
         self._values: defaultdict[str, list[float]] = defaultdict(list)
 
     def add(self, values: dict[str, float]) -> None:
@@ -78,7 +97,8 @@ class Meter:
 
     def read(self, step: int, batch: int) -> dict[str, float]:
         """Return the means, images per second, and the share of time spent on the loader."""
-        seconds, steps = time.monotonic() - self.started, step - self.first
+        seconds = max(1e-9, time.perf_counter() - self.started)  # clocks may stand still
+        steps = step - self.first
         return {name: sum(values) / len(values) for name, values in self._values.items()} | {
             "images_per_second": steps * batch / seconds,
             "loader_share": self.waited / seconds,

@@ -164,7 +164,7 @@ class Run:
             if self.processes.is_first:
                 self._log = stack.enter_context(closing(Log(self.folder, self.step)))
             self._train_until_stopped(source, crops, on_report, should_stop)
-        self.save()
+            self.save()
 
     def _train_until_stopped(
         self,
@@ -174,17 +174,17 @@ class Run:
         should_stop: Callable[[], bool],
     ) -> None:
         options = self.options
-        saved = clock = time.monotonic()
+        saved = clock = time.perf_counter()
         meter = Meter(self.step)
         is_stopped = self._agree(should_stop())
         while self.progress < 1 and not is_stopped:
-            asked = time.monotonic()
+            asked = time.perf_counter()
             batch = next(source)
-            meter.waited += time.monotonic() - asked
+            meter.waited += time.perf_counter() - asked
             is_logged = (self.step + 1) % _LOG_EVERY == 0
             meter.add(self._learn(batch, measure=is_logged))
             self.step += 1
-            now = time.monotonic()
+            now = time.perf_counter()
             self.elapsed, clock = self.elapsed + now - clock, now
             is_stopped = self._agree(should_stop())
             is_last = self.progress == 1
@@ -195,10 +195,10 @@ class Run:
                 meter = Meter(self.step)
             if self.validation and (self.step % options.val_every == 0 or is_last):
                 self._validate(self.validation, on_report)
-                meter, clock = Meter(self.step), time.monotonic()
-            if time.monotonic() - saved >= options.save_every:
+                meter, clock = Meter(self.step), time.perf_counter()
+            if time.perf_counter() - saved >= options.save_every:
                 self.save()
-                saved = clock = time.monotonic()
+                saved = clock = time.perf_counter()
 
     def _agree(self, is_stopped: bool) -> bool:
         """Take the first process's clock, and stop if any process was told to."""
