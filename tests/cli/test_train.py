@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from enhance_cli import atomic
 from enhance_cli.cli.types import LayersType
 from enhance_cli.model.weights import load_generator
 from enhance_cli.train.checkpoint import Checkpoint
@@ -51,6 +52,17 @@ def test_resume_takes_new_settings(enhance, photographs, tmp_path):
     result = enhance("train", "--resume", run, "--steps", 6)
     assert result.exit_code == 0, result.output
     assert '"step": 6' in (run / "metrics.jsonl").read_text().splitlines()[-1]
+
+
+def test_resuming_removes_what_a_killed_process_left(enhance, photographs, tmp_path):
+    run = tmp_path / "run"
+    enhance("train", photographs, "-o", run, "--steps", 2, *SMALL)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    part = run / f".checkpoint-00000002.safetensor.{atomic._HOST}.{ended.pid}.part"
+    part.touch()
+    assert enhance("train", "--resume", run, "--steps", 3).exit_code == 0
+    assert not part.exists()
 
 
 def test_a_run_is_replayed_by_its_record(enhance, photographs, tmp_path):

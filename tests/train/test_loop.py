@@ -4,8 +4,10 @@ import json
 import math
 import os
 import shutil
+import sys
 import weakref
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -303,6 +305,27 @@ def test_the_best_weights_by_validation_are_kept(tmp_path, options, photographs)
     best = max((x["validation/psnr_y"], -x["step"]) for x in lines if "validation/psnr_y" in x)
     provenance = load_generator(tmp_path / "run" / "best.safetensors")[1]
     assert (provenance["best_validation_psnr_y"], provenance["steps"]) == (best[0], -best[1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_restored_run_holds_no_checkpoint(tmp_path, options):
+    start(tmp_path / "run", options).train(print, never)
+    mapped = Path("/proc/self/maps")
+    checkpoint = Checkpoint(tmp_path / "run")
+    assert "checkpoint-00000012" in mapped.read_text()  # else this shows nothing
+    run = Run(tmp_path / "run", options, CPU, is_resumed=True)
+    run.restore(checkpoint)
+    del checkpoint
+    gc.collect()
+    assert "checkpoint-00000012" not in mapped.read_text()
+
+
+def test_an_old_checkpoint_that_cannot_be_deleted_ends_no_run(tmp_path, options):
+    run = start(tmp_path / "run", options)
+    (tmp_path / "run" / "checkpoint-00000000.safetensors").mkdir()
+    for run.step in (1, 2, 3):
+        run.save()
+    assert resume(tmp_path / "run").step == 3
 
 
 def test_a_full_disk_keeps_the_checkpoint_before(tmp_path, options, monkeypatch):

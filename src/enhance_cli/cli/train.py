@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from enhance_cli.atomic import remove_leftovers
 from enhance_cli.cli.options import backend_options, is_given
 from enhance_cli.cli.training import show_training
 from enhance_cli.cli.types import (
@@ -193,9 +194,11 @@ def train(
         run = Run(folder, options, backend, processes, is_resumed=checkpoint is not None)
         if checkpoint:
             run.restore(checkpoint)
+            checkpoint = None  # which would hold the file that a later one replaces
         elif processes.is_first:
             _create(folder)
         if processes.is_first:
+            remove_leftovers([folder])
             write_record(folder, options, shlex.join(sys.argv), run.step, run.scan, backend)
         show_training(run, processes)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,8 @@ def save_checkpoint(
     with replacing(run / name) as file:
         file.write(save(contiguous, metadata))
     for old in _checkpoints(run)[: -options.keep]:
-        old.unlink(missing_ok=True)
+        with suppress(OSError):  # one that is open elsewhere goes the next time
+            old.unlink()
 
 
 def has_checkpoint(run: Path) -> bool:
@@ -56,7 +58,10 @@ def _checkpoints(run: Path) -> list[Path]:
 
 
 class Checkpoint:
-    """The newest checkpoint of a run; nothing in it is executed. Raises EnhanceError if damaged."""
+    """The newest checkpoint of a run; nothing in it is executed. Raises EnhanceError if damaged.
+
+    It holds the file, and the space of it on the disk, as long as it lives.
+    """
 
     def __init__(self, run: Path) -> None:
         found = _checkpoints(run)
@@ -80,7 +85,7 @@ class Checkpoint:
         module.load_state_dict(weights)
 
     def restore_optimizer(self, owner: str, optimizer: torch.optim.Optimizer) -> None:
-        """Give an optimizer the memory that it had; settings such as the rate stay its own."""
+        """Give an optimizer a copy of the memory that it had; settings such as the rate stay."""
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in self._of(owner).items():
             index, key = name.split("/")
@@ -89,8 +94,8 @@ class Checkpoint:
         optimizer.load_state_dict({"state": state, "param_groups": groups})
         for parameter, memory in optimizer.state.items():
             for key, value in memory.items():
-                if value.shape == parameter.shape:  # a fused optimizer wants the same strides
-                    memory[key] = torch.empty_like(parameter).copy_(value)
+                is_alike = value.shape == parameter.shape  # a fused optimizer wants its strides
+                memory[key] = torch.empty_like(parameter if is_alike else value).copy_(value)
 
     def _of(self, owner: str) -> dict[str, Tensor]:
         prefix = f"{owner}/"
