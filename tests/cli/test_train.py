@@ -14,6 +14,7 @@ from enhance_cli import atomic
 from enhance_cli.cli.types import LayersType
 from enhance_cli.model.weights import load_generator
 from enhance_cli.train.checkpoint import Checkpoint
+from enhance_cli.train.loop import Run
 
 KILLS = int(os.environ.get("ENHANCE_KILLS", "2"))
 SMALL = ("--features", 4, "--blocks", 1, "--crop", 32, "--batch", 2, "--workers", 0)
@@ -190,6 +191,21 @@ def test_a_signal_leaves_a_checkpoint_from_which_to_go_on(enhance, photographs, 
     step = Checkpoint(run).counters["step"]
     assert f"stopped at step {step};".encode() in errors
     assert enhance("train", "--resume", run, "--steps", step + 2).exit_code == 0
+
+
+def test_a_signal_while_a_finished_run_is_saved_stops_nothing(
+    enhance, photographs, tmp_path, monkeypatch
+):
+    save = Run.save
+
+    def interrupted(run):
+        os.kill(os.getpid(), signal.SIGTERM)
+        save(run)
+
+    monkeypatch.setattr(Run, "save", interrupted)
+    result = enhance("train", photographs, "-o", tmp_path / "run", "--steps", 2, *SMALL)
+    assert result.exit_code == 0, result.output
+    assert "--resume" not in result.stderr
 
 
 STEP = "a step with 2 crops: choose a smaller --batch or --crop"

@@ -200,7 +200,8 @@ def train(
         if processes.is_first:
             remove_leftovers([folder])
             write_record(folder, options, shlex.join(sys.argv), run.step, run.scan, backend)
-        show_training(run, processes)
+        status = show_training(run, processes)
+    ctx.exit(status)
 
 
 def _check(options: TrainOptions) -> None:

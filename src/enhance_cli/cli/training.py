@@ -6,7 +6,6 @@ import logging
 import math
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -20,8 +19,11 @@ if TYPE_CHECKING:
     from enhance_cli.train.processes import Processes
 
 
-def show_training(run: Run, processes: Processes) -> None:
-    """Train with a live line until the end or a signal; of several processes the first speaks."""
+def show_training(run: Run, processes: Processes) -> int:
+    """Train with a live line until the end or a signal, and return the exit status.
+
+    Of several processes the first speaks.
+    """
     console = Console(stderr=True, quiet=not processes.is_first)
     found = run.scan
     several = f", batches shared by {processes.count} processes" if processes.count > 1 else ""
@@ -49,7 +51,7 @@ def show_training(run: Run, processes: Processes) -> None:
             run.train(on_report, lambda: bool(stopped))
     if processes.is_first:
         click.echo(run.folder / "generator.safetensors")
-    if stopped:
+    if stopped and run.progress < 1:
         console.print(
             f"stopped at step {run.step}; go on with --resume {run.folder}",
             markup=False,
@@ -57,7 +59,8 @@ def show_training(run: Run, processes: Processes) -> None:
             highlight=False,
             soft_wrap=True,
         )
-        sys.exit(128 + stopped[0])
+        return 128 + stopped[0]
+    return 0
 
 
 @contextmanager
