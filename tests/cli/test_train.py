@@ -55,6 +55,32 @@ def test_resume_takes_new_settings(enhance, photographs, tmp_path):
     assert '"step": 6' in (run / "metrics.jsonl").read_text().splitlines()[-1]
 
 
+def test_what_a_run_had_can_be_taken_back(enhance, photographs, tmp_path, vgg_file):
+    run = tmp_path / "run"
+    (tmp_path / "val").mkdir()
+    shutil.copy(photographs / "a.png", tmp_path / "val")
+    given = ["--time", "9h", "--val", tmp_path / "val", "--vgg", vgg_file]
+    assert enhance("train", photographs, "-o", run, "--steps", 2, *given, *SMALL).exit_code == 0
+    record = run / "run.toml"
+    text = record.read_text().replace("compile = false", 'compile = true\nprepare = "paper"')
+    record.write_text(text)
+    taken_back = ["--time", "none", "--val", "none", "--vgg", "none", "--prepare", "none"]
+    again = ["train", "--config", record, "-o", tmp_path / "again", *taken_back, "--no-compile"]
+    result = enhance(*again)
+    assert result.exit_code == 0, result.output
+    options = Checkpoint(tmp_path / "again").options
+    assert (options.time, options.val, options.vgg, options.prepare) == (None, None, None, None)
+    assert not options.compile
+
+
+def test_a_run_that_is_finished_says_so_and_ends_well(enhance, photographs, tmp_path):
+    enhance("train", photographs, "-o", tmp_path / "run", "--steps", 2, *SMALL)
+    result = enhance("train", "--resume", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert "nothing left to do at step 2: raise --steps or --time\n" in result.stderr
+    assert result.stdout == f"{tmp_path / 'run' / 'generator.safetensors'}\n"
+
+
 def test_resuming_removes_what_a_killed_process_left(enhance, photographs, tmp_path):
     run = tmp_path / "run"
     enhance("train", photographs, "-o", run, "--steps", 2, *SMALL)

@@ -38,6 +38,11 @@ def _option(name: str, text: str, **settings: Any) -> Callable[[_Command], _Comm
     return click.option(f"--{name}", default=default, show_default=shown, help=text, **settings)
 
 
+def _or_none(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Take back what a run had before."""
+    return None if value == "none" else value
+
+
 @click.command()
 @click.argument("data", required=False, type=click.Path(path_type=Path))
 @click.option(
@@ -80,7 +85,12 @@ def _option(name: str, text: str, **settings: Any) -> Callable[[_Command], _Comm
 @_option(
     "texture-layers", "Layers of T.", type=LayersType(TEXTURE_LAYERS), metavar="LAYER[=WEIGHT],..."
 )
-@_option("vgg", "VGG-19 as safetensors, instead of torchvision's download.", metavar="FILE")
+@_option(
+    "vgg",
+    "VGG-19 as safetensors; none is torchvision's download.",
+    metavar="FILE|none",
+    callback=_or_none,
+)
 @_option(
     "pooling",
     "Inside VGG-19: average, max as it was trained, or their mean.",
@@ -105,13 +115,18 @@ def _option(name: str, text: str, **settings: Any) -> Callable[[_Command], _Comm
     "optimizer", "muon for the hidden layers, or adam for all.", type=click.Choice(["muon", "adam"])
 )
 @_option("steps", "Length of the run and of its cosine decay.")
-@_option("time", "End the run after this time (90m, 2h) if that is sooner.", type=DurationType())
+@_option(
+    "time",
+    "End the run after this time (90m, 2h, or none) if that is sooner.",
+    type=DurationType(),
+)
 @_option("batch", "Crops in a step.")
 @_option("crop", "Side of a crop of the original, in pixels.", type=click.IntRange(min=32))
 @_option(
     "prepare",
     "Learn from centre squares of large images, reduced to 256 pixels, as the paper did.",
-    type=click.Choice(["paper"]),
+    type=click.Choice(["paper", "none"]),
+    callback=_or_none,
 )
 @_option(
     "degradation",
@@ -136,12 +151,17 @@ def _option(name: str, text: str, **settings: Any) -> Callable[[_Command], _Comm
     "init",
     "A shipped name, a run or a file to start from.  [default: scratch for E alone, else e]",
 )
-@_option("val", "Folder to measure during training.")
+@_option("val", "Folder to measure during training.", metavar="DIR|none", callback=_or_none)
 @_option("val-every", "Steps between two measurements.")
 @_option("save-every", "Seconds between two checkpoints.", type=click.IntRange(min=0))
 @_option("keep", "Checkpoints kept, the newest.")
 @_option("workers", "Threads that decode; 0 decodes in the loop.", type=click.IntRange(min=0))
-@_option("compile", "Compile the generator (torch.compile).", is_flag=True)
+@click.option(
+    "--compile/--no-compile",
+    default=_DEFAULTS.compile,
+    show_default=True,
+    help="Compile the generator (torch.compile).",
+)
 @_option("features", "Channels of the hidden layers.")
 @_option("blocks", "Residual blocks.")
 @_option("scale", "Enlargement.", type=click.Choice([2, 4, 8]))

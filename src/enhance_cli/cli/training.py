@@ -34,6 +34,10 @@ def show_training(run: Run, processes: Processes) -> int:
         highlight=False,
         soft_wrap=True,
     )
+    if run.progress == 1:
+        console.print(
+            f"nothing left to do at step {run.step}: raise --steps or --time", highlight=False
+        )
     stopped = _stop_on_signals()
     columns = (TextColumn("{task.description}"), BarColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:

@@ -181,18 +181,20 @@ def _to_number(text: str) -> float | None:
     return number if 0 <= number < math.inf else None
 
 
-class DurationType(click.ParamType[float]):
-    """A time such as 90m, 2h or 45s, in seconds."""
+class DurationType(click.ParamType[float | None]):
+    """A time such as 90m, 2h or 45s, in seconds, or none."""
 
     name = "time"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
+    ) -> float | None:
         """Return seconds."""
+        if value == "none":
+            return None
         match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", str(value))
         if not match or float(match[1]) == 0:
-            self.fail(f"{value!r} is not a time such as 45s, 90m or 2h.", param, ctx)
+            self.fail(f"{value!r} is not a time such as 45s, 90m or 2h, or none.", param, ctx)
         return float(match[1]) * _SECONDS[match[2]]
 
 
