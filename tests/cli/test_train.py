@@ -55,6 +55,38 @@ def test_resume_takes_new_settings(enhance, photographs, tmp_path):
     assert '"step": 6' in (run / "metrics.jsonl").read_text().splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("scale = 3", "scale: 3 is not one of '2', '4', '8'."),
+        ('pooling = "avg"', "pooling: 'avg' is not one of 'average', 'max', 'mixed'."),
+        ("batch = 0", "batch: 0 is not in the range x>=1."),
+        ("time = 0", "time: 0 is not a time such as 45s, 90m or 2h, or none."),
+        ("weight = { X = 1 }", "weight: 'X=1' is not a letter of the losses and a factor: T=0.5."),
+        ("texture_layers = { pool5 = -1 }", "texture_layers: pool5 needs a weight: pool5=1e-6."),
+        ("device = 0", "device: expected string"),
+    ],
+)
+def test_a_record_with_a_wrong_value_is_one_line(fails, tmp_path, line, why):
+    record = tmp_path / "run.toml"
+    record.write_text(f"[options]\ndata = 'photographs'\n{line}\n")
+    found = fails("train", "--config", record, "-o", tmp_path / "run")
+    assert found.startswith(f"{record} is wrong in {why}")
+
+
+def test_letters_in_a_record_are_put_in_order(enhance, photographs, tmp_path, vgg_file):
+    record, run = tmp_path / "run.toml", tmp_path / "run"
+    lines = [f"data = '{photographs}'", 'losses = "TAP"', "weight = { A = 0.5 }"]
+    lines += ["perceptual_layers = { pool2 = 1e-2 }", f"vgg = '{vgg_file}'", "time = 5400.0"]
+    record.write_text("\n".join(["[options]", *lines]))
+    started = ["--init", "scratch", "--steps", 1, *SMALL]
+    result = enhance("train", "--config", record, "-o", run, *started)
+    assert result.exit_code == 0, result.output
+    options = Checkpoint(run).options
+    assert (options.losses, options.weight, options.time) == ("PAT", {"A": 0.5}, 5400)
+    assert options.perceptual_layers == {"pool2": 1e-2}
+
+
 def test_what_a_run_had_can_be_taken_back(enhance, photographs, tmp_path, vgg_file):
     run = tmp_path / "run"
     (tmp_path / "val").mkdir()

@@ -13,6 +13,7 @@ import click
 
 from enhance_cli.atomic import remove_leftovers
 from enhance_cli.cli.options import backend_options, is_given
+from enhance_cli.cli.recorded import recorded_options
 from enhance_cli.cli.training import show_training
 from enhance_cli.cli.types import (
     DurationType,
@@ -188,7 +189,7 @@ def train(
     from enhance_cli.train.checkpoint import Checkpoint
     from enhance_cli.train.loop import Run
     from enhance_cli.train.processes import joined, local_device
-    from enhance_cli.train.record import read_options, write_record
+    from enhance_cli.train.record import write_record
 
     if resume and (output or config):
         raise click.UsageError("--resume RUN takes neither -o nor --config.")
@@ -200,7 +201,7 @@ def train(
     if checkpoint:
         options = replace(checkpoint.options, **given)
     elif config:
-        options = TrainOptions(**(read_options(config) | given))
+        options = TrainOptions(**(recorded_options(ctx, config) | given))
     elif data:
         options = TrainOptions(data=str(data), **values)
     else:

@@ -182,7 +182,7 @@ def _to_number(text: str) -> float | None:
 
 
 class DurationType(click.ParamType[float | None]):
-    """A time such as 90m, 2h or 45s, in seconds, or none."""
+    """A time such as 90m, 2h or 45s, in seconds, or none; a number is one of seconds."""
 
     name = "time"
 
@@ -192,7 +192,8 @@ class DurationType(click.ParamType[float | None]):
         """Return seconds."""
         if value == "none":
             return None
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", str(value))
+        text = f"{value}s" if isinstance(value, int | float) else str(value)
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
         if not match or float(match[1]) == 0:
             self.fail(f"{value!r} is not a time such as 45s, 90m or 2h, or none.", param, ctx)
         return float(match[1]) * _SECONDS[match[2]]
