@@ -103,7 +103,7 @@ class CombinedLoss:
         Both images are (N, 3, H, W) RGB in [0, 1]. The loss is the sum of the terms; gradients
         reach the estimate alone.
         """
-        weights, terms = self.weights, {}
+        weights, terms, original = self.weights, {}, original.detach()
         if weights.pixel:
             terms["E"] = weights.pixel * self._pixel_loss(estimate, original)
         if weights.layers:
