@@ -216,4 +216,4 @@ def name_of_losses(letters: str) -> str:
 
 
 def _scaled(weights: dict[str, float], factor: float) -> dict[str, float]:
-    return {name: factor * weight for name, weight in weights.items() if factor}
+    return {name: factor * weight for name, weight in weights.items() if factor * weight}

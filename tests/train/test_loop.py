@@ -285,9 +285,12 @@ def test_no_features_are_held_after_a_validation(tmp_path, pat_options, photogra
     assert not any(features() is not None for features in held)
 
 
-def test_losses_that_all_weigh_nothing_are_refused(tmp_path, options):
+@pytest.mark.parametrize(
+    "nothing", [{"weight": {"E": 0.0}}, {"losses": "P", "perceptual_layers": {"pool2": 0.0}}]
+)
+def test_losses_that_all_weigh_nothing_are_refused(tmp_path, pat_options, nothing):
     with pytest.raises(EnhanceError, match="every loss has the weight 0"):
-        start(tmp_path / "run", replace(options, weight={"E": 0.0}))
+        start(tmp_path / "run", replace(pat_options, **({"losses": "E"} | nothing)))
 
 
 def test_the_newest_checkpoints_are_kept(tmp_path, options):
