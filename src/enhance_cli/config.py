@@ -24,6 +24,9 @@ IMAGE_SUFFIXES = (".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".w
 MAX_PIXELS = 178_956_970
 """Above it an image counts as a decompression bomb, as for Pillow: 0.5 GB of RGB."""
 
+MAX_FEATURES, MAX_BLOCKS = 1024, 256
+"""Of a generator: weights that ask for more are refused before memory is taken for them."""
+
 LARGEST_SCALE = 16
 SMALLEST_TILE = 16  # input pixels
 FORMATS = ("png", "jpeg", "webp", "tiff", "avif", "bmp")

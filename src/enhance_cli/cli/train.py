@@ -22,7 +22,14 @@ from enhance_cli.cli.types import (
     LayersType,
     LossLettersType,
 )
-from enhance_cli.config import DEGRADATIONS, PERCEPTUAL_LAYERS, TEXTURE_LAYERS, TrainOptions
+from enhance_cli.config import (
+    DEGRADATIONS,
+    MAX_BLOCKS,
+    MAX_FEATURES,
+    PERCEPTUAL_LAYERS,
+    TEXTURE_LAYERS,
+    TrainOptions,
+)
 from enhance_cli.errors import EnhanceError
 
 _DEFAULTS = TrainOptions(data="")
@@ -86,12 +93,7 @@ def _or_none(_: click.Context, __: click.Parameter, value: str | None) -> str | 
 @_option(
     "texture-layers", "Layers of T.", type=LayersType(TEXTURE_LAYERS), metavar="LAYER[=WEIGHT],..."
 )
-@_option(
-    "vgg",
-    "VGG-19 as safetensors; none is torchvision's download.",
-    metavar="FILE|none",
-    callback=_or_none,
-)
+@_option("vgg", "VGG-19 as safetensors; none downloads it.", metavar="FILE|none", callback=_or_none)
 @_option(
     "pooling",
     "Inside VGG-19: average, max as it was trained, or their mean.",
@@ -116,11 +118,7 @@ def _or_none(_: click.Context, __: click.Parameter, value: str | None) -> str | 
     "optimizer", "muon for the hidden layers, or adam for all.", type=click.Choice(["muon", "adam"])
 )
 @_option("steps", "Length of the run and of its cosine decay.")
-@_option(
-    "time",
-    "End the run after this time (90m, 2h, or none) if that is sooner.",
-    type=DurationType(),
-)
+@_option("time", "End it after this time (90m, 2h or none) if that is sooner.", type=DurationType())
 @_option("batch", "Crops in a step.")
 @_option("crop", "Side of a crop of the original, in pixels.", type=click.IntRange(min=32))
 @_option(
@@ -147,7 +145,7 @@ def _or_none(_: click.Context, __: click.Parameter, value: str | None) -> str | 
 )
 @_option("warmup", "Steps of linear warm-up.", type=click.IntRange(min=0))
 @_option("ema", "Decay of the averaged weights.", type=FiniteRange(0, 1, max_open=True))
-@_option("seed", "Seed of weights and crops.", type=click.IntRange(min=0))
+@_option("seed", "Seed of weights and crops.", type=click.IntRange(0, 2**64 - 1))
 @_option(
     "init",
     "A shipped name, a run or a file to start from.  [default: scratch for E alone, else e]",
@@ -163,8 +161,8 @@ def _or_none(_: click.Context, __: click.Parameter, value: str | None) -> str | 
     show_default=True,
     help="Compile the generator (torch.compile).",
 )
-@_option("features", "Channels of the hidden layers.")
-@_option("blocks", "Residual blocks.")
+@_option("features", "Channels of the hidden layers.", type=click.IntRange(1, MAX_FEATURES))
+@_option("blocks", "Residual blocks.", type=click.IntRange(1, MAX_BLOCKS))
 @_option("scale", "Enlargement.", type=click.Choice([2, 4, 8]))
 @backend_options
 @click.pass_context

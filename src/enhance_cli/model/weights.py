@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from enhance_cli.atomic import replacing
-from enhance_cli.config import Dimensions
+from enhance_cli.config import MAX_BLOCKS, MAX_FEATURES, Dimensions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.shipped import shipped_models
@@ -81,7 +81,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def _check_dimensions(path: Path, dimensions: Dimensions) -> None:
     """Refuse absurd sizes before memory is taken for them."""
-    limits = {"features": range(1, 1025), "blocks": range(257), "scale": (2, 4, 8)}
+    features, blocks = range(1, MAX_FEATURES + 1), range(MAX_BLOCKS + 1)
+    limits = {"features": features, "blocks": blocks, "scale": (2, 4, 8)}
     for name, allowed in limits.items():
         value = getattr(dimensions, name)
         if not isinstance(value, int) or value not in allowed:
