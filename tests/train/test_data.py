@@ -1,9 +1,11 @@
 from itertools import islice
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from enhance_cli.config import TrainOptions
+from enhance_cli.errors import EnhanceError
 from enhance_cli.train.data import Crops, batches, detail
 from enhance_cli.train.scan import scan
 from enhance_cli.train.source import find_entries
@@ -35,14 +37,28 @@ def test_threads_yield_the_same_batches_in_order(photographs):
     source.close()
 
 
-def test_a_file_that_breaks_later_is_counted_and_replaced(photographs):
+def test_a_file_that_breaks_later_is_told_once_and_replaced(photographs, caplog):
     files = scan(photographs, 32).files
     broken = photographs / files[0].name
     broken.write_bytes(broken.read_bytes()[:60])
-    crops = make_crops(files)
+    crops, drawn = make_crops(files), []
     for k in range(5):
-        assert crops.batch(k).shape == (3, 3, 32, 32)
-    assert crops.unreadable == {files[0].name}
+        drawn.append(crops.batch(k))
+        assert drawn[-1].shape == (3, 3, 32, 32)
+    ((name, why),) = crops.unreadable.items()
+    assert name == files[0].name
+    assert caplog.messages == [f"left out: {why}"]
+    assert name in why
+    for k in range(5):  # a run that is resumed draws the same, wherever it meets the file
+        assert np.array_equal(make_crops(files).batch(k), drawn[k])
+
+
+def test_where_no_file_can_be_read_any_more_the_reason_is_told(photographs):
+    files = scan(photographs, 32).files
+    for entry in files:
+        (photographs / entry.name).write_bytes(b"")
+    with pytest.raises(EnhanceError, match=r"^no training image can be read any more: .* is empty"):
+        make_crops(files).batch(0)
 
 
 def test_of_several_candidates_the_most_detailed_is_kept(photographs):

@@ -1,10 +1,12 @@
 """Training crops: crop i of batch k is a pure function of (seed, k, i): a run can be continued.
 
-All in NumPy: where threads call PyTorch's parallel operators, they get into the network's way.
+In NumPy and Pillow: where threads call PyTorch's parallel operators, they get into the network's
+way. Only `prepare_as_paper` does, once for each photograph that the cache holds.
 """
 
 from __future__ import annotations
 
+import logging
 import random
 from collections import OrderedDict, deque
 from collections.abc import Generator
@@ -25,6 +27,7 @@ from enhance_cli.train.source import Entry
 
 PREPARED_SIDE = 256  # pixels, of the paper
 SMALLEST_PREPARED = 384  # pixels of the shorter side of what it was made from
+_log = logging.getLogger(__name__)
 _TRIES = 1000  # unreadable files in a row after which the data counts as empty
 
 
@@ -32,6 +35,7 @@ class Crops:
     """Draws batches of random crops; keeps decoded photographs up to `cache` bytes.
 
     `share` is which crops of each batch are drawn: all, or those of one of several processes.
+    `unreadable` says by name why a file is not used; it is not tried again.
     """
 
     def __init__(self, files: list[Entry], share: range, options: TrainOptions) -> None:
@@ -39,7 +43,7 @@ class Crops:
         self.crop, self.candidates, self.seed = options.crop, options.candidates, options.seed
         self.shrink = options.shrink
         self._is_prepared = options.prepare == "paper"
-        self.unreadable: set[str] = set()
+        self.unreadable: dict[str, str] = {}
         self._cache: OrderedDict[str, Levels] = OrderedDict()
         self._free = options.cache
         self._lock = Lock()
@@ -80,14 +84,18 @@ class Crops:
     def _draw_image(self, draw: random.Random) -> Levels:
         for _ in range(_TRIES):
             entry = draw.choice(self.files)
+            if entry.name in self.unreadable:
+                continue
             try:
                 image = self._read(entry)
-            except EnhanceError:
-                self.unreadable.add(entry.name)
+            except EnhanceError as error:
+                self.unreadable[entry.name] = str(error)
+                _log.warning("left out: %s", error)
                 continue
             if min(image.shape[1:]) >= self.crop:
                 return image
-        raise EnhanceError("no training image can be read any more")
+        why = [*self.unreadable.values()] or [f"all are smaller than {self.crop} pixels"]
+        raise EnhanceError(f"no training image can be read any more: {why[-1]}")
 
     def _read(self, entry: Entry) -> Levels:
         name = entry.name

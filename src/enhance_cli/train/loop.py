@@ -190,8 +190,9 @@ class Run:
             is_last = self.progress == 1
             if is_logged or is_last:
                 values = meter.read(self.step, options.batch)
-                values |= {"rate": self._rate(), "unreadable": float(len(crops.unreadable))}
-                self._tell(self._mean(values), on_report)
+                values = self._mean(values | {"rate": self._rate()})
+                (values["unreadable"],) = self.processes.maximum([float(len(crops.unreadable))])
+                self._tell(values, on_report)
                 meter = Meter(self.step)
             if self.validation and (self.step % options.val_every == 0 or is_last):
                 self._validate(self.validation, on_report)
