@@ -16,7 +16,7 @@ class Discriminator(nn.Module):
     He initialisation for its slope: with PyTorch's default it stays at chance for a thousand
     steps. No batch norm. `crop` is a multiple of 32 pixels.
 
-    Source: EnhanceNet (arXiv 1612.07919), section 4.2.3 and table 5.
+    Source: EnhanceNet (arXiv 1612.07919), table 5.
     """
 
     def __init__(self, crop: int = 128) -> None:

@@ -22,7 +22,7 @@ class Adversary:
     Its performance, the share of a class that it judges right, is remembered from the batch
     before. It learns in the next step only if either share is below `threshold`.
 
-    Source: EnhanceNet (arXiv 1612.07919), section 4.2.3. The threshold is not given there.
+    Source: EnhanceNet (arXiv 1612.07919). The threshold is not given there.
     """
 
     def __init__(self, options: TrainOptions, processes: Processes) -> None:

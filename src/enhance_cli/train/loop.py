@@ -48,8 +48,8 @@ class Run:
     """A training run in a folder: what learns, from what, and how far it has come.
 
     Resumed equals uninterrupted: with the number of steps given, a run that is stopped at any
-    step and resumed ends with the same weights, bit for bit on a CPU. (With `time`, the learning
-    rate follows the clock.)
+    step and resumed ends with the same weights, bit for bit in one process on a CPU. (Several sum
+    gradients in another order at first; with `time`, the learning rate follows the clock.)
     """
 
     def __init__(
