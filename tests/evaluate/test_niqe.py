@@ -33,3 +33,10 @@ def test_blur_and_noise_are_less_natural(sample):
 
 def test_a_flat_image_has_no_niqe():
     assert math.isnan(niqe(torch.full((1, 3, 200, 200), 0.5)))
+
+
+def test_flat_blocks_count_in_the_mean_with_the_shapes_that_they_have(sample):
+    # BasicSR's formulas in float32, as it computes them: there flat blocks are flat to the bit.
+    image = unit(sample)
+    image[:, :, :200] = 1
+    assert niqe(image) == pytest.approx(7.454984, rel=1e-4)

@@ -27,18 +27,20 @@ def niqe(image: Tensor) -> float:
     """Return the NIQE of the luma of RGB in [0, 1], (1, 3, H, W); lower is more natural.
 
     The features of all whole blocks of 96×96 are compared with those of pristine photographs.
-    An image with fewer than two blocks that are not flat has none: nan.
+    A flat block has shapes, the first of those tried, but no widths: as in the authors' code, the
+    shapes count in the mean, and the covariance leaves the block out. An image with fewer than two
+    blocks that are not flat has none: nan.
     """
     luma = luma_studio(image.double()).round()
     height, width = (side // BLOCK * BLOCK for side in luma.shape[2:])
     luma = luma[:, :, :height, :width]
     features = torch.cat([_features(luma, BLOCK), _features(_halve(luma), BLOCK // 2)], dim=1)
-    features = features[features.isfinite().all(dim=1)]
-    if len(features) < 2:
+    known = features[features.isfinite().all(dim=1)]
+    if len(known) < 2:
         return math.nan
     mean, covariance = (value.to(image.device) for value in _pristine())
-    distance = mean - features.mean(dim=0)
-    pooled = torch.linalg.pinv((covariance + features.T.cov()) / 2)
+    distance = mean - features.nanmean(dim=0)
+    pooled = torch.linalg.pinv((covariance + known.T.cov()) / 2)
     return math.sqrt((distance @ pooled @ distance).item())
 
 
@@ -53,6 +55,7 @@ def _features(luma: Tensor, block: int) -> Tensor:
     mean = _blur(luma)
     deviation = (_blur(luma * luma) - mean**2).abs().sqrt()
     normal = ((luma - mean) / (deviation + 1))[0, 0]  # equation 1
+    normal = normal.where(normal.abs() > 1e-9, 0)  # rounding errors, which would pass for texture
     blocks = normal.unfold(0, block, block).unfold(1, block, block).flatten(0, 1)
     alpha, left, right = _fit(blocks)
     columns = [alpha, (left + right) / 2]
