@@ -42,7 +42,8 @@ def test_missing_partners_are_named_on_both_sides(tmp_path):
     with pytest.raises(EnhanceError) as caught:
         find_pairs(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path / 'LR'} has no partner: b.png, c.png; {tmp_path / 'HR'} has no partner: d.png"
+        f"{tmp_path / 'LR'} has no partner, or several: b.png, c.png; "
+        f"{tmp_path / 'HR'} has no partner, or several: d.png"
     )
 
 
@@ -67,6 +68,23 @@ def test_images_of_one_name_in_two_folders_keep_apart(tmp_path):
 def test_two_possible_partners_are_none(tmp_path):
     originals = touch(tmp_path / "o", "a.png")
     touch(tmp_path / "r", "a.jpg", "a.png")
+    assert find_partners(originals, tmp_path / "o", tmp_path / "r") == {}
+
+
+def test_a_file_is_that_of_the_longest_name_that_fits(tmp_path):
+    originals = touch(tmp_path / "o", "a.png", "a_b.png", "img.png", "img_2.png")
+    touch(tmp_path / "r", "a_SwinIR.png", "a_b_SwinIR.png", "img_2_SwinIR.png")
+    found = find_partners(originals, tmp_path / "o", tmp_path / "r")
+    assert {original.name: result.name for original, result in found.items()} == {
+        "a.png": "a_SwinIR.png",
+        "a_b.png": "a_b_SwinIR.png",
+        "img_2.png": "img_2_SwinIR.png",  # and img.png has none
+    }
+
+
+def test_a_file_of_two_originals_is_that_of_neither(tmp_path):
+    originals = touch(tmp_path / "o", "a.jpg", "a.png")
+    touch(tmp_path / "r", "a.png")
     assert find_partners(originals, tmp_path / "o", tmp_path / "r") == {}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from enhance_cli.images.photo import Levels
 
 SMALLEST_SIDE = 32  # pixels of an original: the SSIM window must fit after cropping
 
-_SUFFIX = r"(x\d+|[-_.].*)"  # what programs add to the names of their results
+_SUFFIX = re.compile(r"x\d+|[-_.][^/]*")  # what programs add to the names of their results
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,13 @@ def match_pairs(data: Path) -> tuple[list[Pair], list[Skipped]]:
     low = find_partners(originals, root, data / "LR")
     pairs = [Pair(_name(path, root), path, low[path]) for path in originals if path in low]
     unmatched = [
-        Skipped(_name(path, root), f"{data / 'LR'} has no partner")
+        Skipped(_name(path, root), f"{data / 'LR'} has no partner, or several")
         for path in originals
         if path not in low
     ]
     used = set(low.values())
     unmatched += [
-        Skipped(_name(path, data / "LR"), f"{root} has no partner")
+        Skipped(_name(path, data / "LR"), f"{root} has no partner, or several")
         for path in find_images(data / "LR")
         if path not in used
     ]
@@ -97,24 +97,34 @@ def match_pairs(data: Path) -> tuple[list[Pair], list[Skipped]]:
 def find_partners(originals: list[Path], root: Path, folder: Path) -> dict[Path, Path]:
     """Match originals below `root` with the files of a folder, by name without extension.
 
-    `a.png` goes with `a.jpg`, or else with `ax4.png`, `a_anything.png` or `a-anything.png`, if
-    there is exactly one and it is not another original's own. Raises EnhanceError for an empty
-    folder.
+    `a.png` goes with `a.jpg`, or else with `ax4.png`, `a_anything.png` or `a-anything.png`. A file
+    is that of one original, the one with the longest name that fits. An original with several
+    files has no partner, nor have originals of one name. Raises EnhanceError for an empty folder.
     """
-    files: dict[str, list[Path]] = defaultdict(list)
-    for file in find_images(folder):
-        files[_key(file, folder)].append(file)
-    keys = {_key(original, root) for original in originals}
-    partners = {}
+    named: dict[str, list[Path]] = defaultdict(list)
     for original in originals:
-        key = _key(original, root)
-        close = re.compile(re.escape(key) + _SUFFIX)
-        found = files.get(key) or [
-            file for other in files.keys() - keys if close.fullmatch(other) for file in files[other]
-        ]
-        if len(found) == 1:
-            partners[original] = found[0]
+        named[_key(original, root)].append(original)
+    exact: dict[str, list[Path]] = defaultdict(list)
+    close: dict[str, list[Path]] = defaultdict(list)
+    for file in find_images(folder):
+        key = _key(file, folder)
+        if key in named:
+            exact[key].append(file)
+        elif owner := _longest_start(key, named):
+            close[owner].append(file)
+    partners = {}
+    for key, same in named.items():
+        found = exact[key] or close[key]
+        if len(same) == len(found) == 1:
+            partners[same[0]] = found[0]
     return partners
+
+
+def _longest_start(name: str, keys: Container[str]) -> str | None:
+    """Return the longest key that a name begins with, if what follows is what programs add."""
+    ends = range(len(name) - 1, 0, -1)
+    fitting = (name[:end] for end in ends if _SUFFIX.fullmatch(name, end))
+    return next((start for start in fitting if start in keys), None)
 
 
 Decoded = tuple[Levels, Levels | None]
