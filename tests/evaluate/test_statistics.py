@@ -45,6 +45,13 @@ def test_noise_shows_no_difference():
     assert judge(difference, higher_is_better=True) == "no difference shown"
 
 
+@pytest.mark.parametrize("count", [5, 14])
+def test_methods_that_do_not_differ_are_seldom_judged_to(count):
+    differences = torch.randn(400, count, generator=torch.Generator().manual_seed(0)).double()
+    verdicts = [judge(summarise(one.tolist()), higher_is_better=True) for one in differences]
+    assert 1 - verdicts.count("no difference shown") / len(verdicts) < 0.08
+
+
 def test_few_images_tell_nothing():
     assert judge(summarise_difference([2.0], [1.0]), higher_is_better=True) == (
         "too few images to tell"
