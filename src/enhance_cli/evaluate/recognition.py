@@ -132,7 +132,7 @@ def find_labelled(data: Path, labels: Path | None, categories: Sequence[str]) ->
     torchvision's name of it, or, where there are 1,000 folders of other names, by its place in
     their order, as with ImageNet's own. A file of labels has lines of a file name, with its
     folders where several have it, and a class. Raises EnhanceError for a name that is no class,
-    and for an image without a label or with two.
+    for an image without a label or with two, and for a label of two images.
     """
     images = find_images(data)
     if labels:
@@ -148,24 +148,32 @@ def find_labelled(data: Path, labels: Path | None, categories: Sequence[str]) ->
 def _labelled_by(
     labels: Path, images: Sequence[Path], data: Path, categories: Sequence[str]
 ) -> dict[Path, int]:
-    by_path = _read_labels(labels, categories)
-    by_name: dict[str, set[int]] = defaultdict(set)
-    for name, label in by_path.items():
-        by_name[name.rpartition("/")[2]].add(label)
+    classes = _read_labels(labels, categories)
+    by_file: dict[str, list[str]] = defaultdict(list)
+    for name in classes:
+        by_file[name.rpartition("/")[2]].append(name)
     found: dict[Path, int] = {}
+    taken: dict[str, Path] = {}
     missing = []
     for path in images:
-        exact = by_path.get(path.relative_to(data).as_posix())
-        classes = by_name[path.name] if exact is None else {exact}
-        if len(classes) > 1:
-            raise EnhanceError(f"{labels} has several classes for {path.name}, none for {path}")
-        if classes:
-            [found[path]] = classes
-        else:
-            missing.append(path.name)
+        own = path.relative_to(data).as_posix()
+        names = [own] if own in classes else [n for n in by_file[path.name] if _share_end(n, own)]
+        if len({classes[name] for name in names}) > 1:
+            raise EnhanceError(f"{labels} has several classes for {path}: {', '.join(names)}")
+        for name in names:
+            found[path] = classes[name]
+            if taken.setdefault(name, path) != path:
+                raise EnhanceError(f"{labels}: {name} may be {taken[name]} or {path}; add folders")
+        if not names:
+            missing.append(own)
     if missing:
         raise EnhanceError(f"{labels} has no label of {len(missing)} images: {missing[0]}, ...")
     return found
+
+
+def _share_end(one: str, other: str) -> bool:
+    """Whether two paths may be of one file, a shorter one without its first folders."""
+    return f"/{one}".endswith(f"/{other}") or f"/{other}".endswith(f"/{one}")
 
 
 def _read_labels(file: Path, categories: Sequence[str]) -> dict[str, int]:
