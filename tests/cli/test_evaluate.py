@@ -94,6 +94,23 @@ def test_images_that_do_not_fit_are_refused_or_left_out_as_asked(enhance, fails,
     assert scores["skipped"] == [{"image": "small.png", "why": line}]
 
 
+def test_an_image_for_which_memory_does_not_suffice_is_refused_or_left_out(
+    enhance, fails, folder, monkeypatch
+):
+    def psnr(estimate, _):
+        if estimate.shape[2] > 64:
+            raise MemoryError
+        return 30.0
+
+    monkeypatch.setattr("enhance_cli.evaluate.suite.psnr_y", psnr)
+    Image.new("RGB", (128, 128)).save(folder / "large.png")
+    arguments = ("evaluate", folder, "--model", "nearest")
+    assert fails(*arguments) == "not enough memory for psnr_y of large.png"
+    result = enhance(*arguments, "--skip-bad", "--json")
+    assert [image["image"] for image in json.loads(result.stdout)["images"]] == ["a.png", "b.png"]
+    assert "note: large.png was left out: not enough memory for psnr_y" in result.stderr
+
+
 def test_a_set_of_which_nothing_fits_is_an_error(fails, tmp_path):
     Image.new("RGB", (16, 16)).save(tmp_path / "small.png")
     line = fails("evaluate", tmp_path, "--model", "nearest", "--skip-bad")

@@ -20,6 +20,7 @@ from enhance_cli.evaluate.suite import Metric
 from enhance_cli.images.files import Photo, from_pillow, to_pillow
 from enhance_cli.images.resize import reduce_levels
 from enhance_cli.model.device import Backend
+from enhance_cli.upscale.memory import memory_for
 
 
 @dataclass(frozen=True)
@@ -129,17 +130,21 @@ def measure(
     border: int,
     device: torch.device,
 ) -> Score:
-    """Return the metrics of estimates, (3, H, W) uint8, without the border, on the device."""
+    """Return the metrics of estimates, (3, H, W) uint8, without the border, on the device.
+
+    Raises EnhanceError if memory does not suffice for one.
+    """
     original = _prepare(example.original, border, device)
     side = min(original.shape[2:])
     values = {}
     for name, estimate in estimates.items():
         assert estimate.shape == example.original.shape, name
         prepared = _prepare(estimate, border, device)
-        values[name] = {
-            key: metric.compute(prepared, original) if side >= metric.smallest else math.nan
-            for key, metric in metrics.items()
-        }
+        values[name] = dict.fromkeys(metrics, math.nan)
+        for key, metric in metrics.items():
+            if side >= metric.smallest:
+                with memory_for(f"{key} of {example.pair.name}"):
+                    values[name][key] = metric.compute(prepared, original)
     return Score(example.pair.name, values)
 
 

@@ -9,7 +9,7 @@ from enhance_cli.config import EvaluateOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate import pairs as folders
 from enhance_cli.evaluate.methods import Enlarge, from_folder, load_methods
-from enhance_cli.evaluate.pairs import Pair
+from enhance_cli.evaluate.pairs import Pair, Skipped
 from enhance_cli.evaluate.protocol import PROTOCOLS, OnImage, enlarge_each, measure, metric_device
 from enhance_cli.evaluate.results import Results
 from enhance_cli.evaluate.suite import load_metrics
@@ -36,8 +36,14 @@ def measure_similarity(options: EvaluateOptions, on_image: OnImage) -> Results:
     scores = []
     on_skip = skipped.append if options.skip_bad else None
     for example, estimates in enlarge_each(pairs, methods, protocol, scale, on_skip):
-        scores.append(measure(example, estimates, metrics, protocol.border(scale), device))
-        on_image(len(scores), len(pairs), example, estimates)
+        try:
+            scores.append(measure(example, estimates, metrics, protocol.border(scale), device))
+        except EnhanceError as error:
+            if on_skip is None:
+                raise
+            on_skip(Skipped(example.pair.name, str(error)))
+        else:
+            on_image(len(scores), len(pairs), example, estimates)
     if not scores:
         raise EnhanceError(f"nothing in {data} can be measured: {folders.name_all(skipped)}")
     return Results(
