@@ -34,8 +34,8 @@ def test_identical_images_have_no_distance(vgg_file):
 def test_features_of_an_image_are_computed_once(vgg_state):
     network, asked = Features(["conv2.1"], vgg_state), []
     features = Remembered(lambda image: asked.append(image) or network(image))
-    original, *estimates = torch.rand(3, 1, 3, 64, 64).unbind()
+    original, *estimates = torch.rand(4, 1, 3, 64, 64).unbind()
     for estimate in estimates:
         for distance in (gram_distance, feature_distance):
             distance(features, "conv2.1")(estimate, original)
-    assert len(asked) == 3
+    assert len(asked) == 4

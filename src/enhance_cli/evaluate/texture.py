@@ -14,7 +14,7 @@ Distance = Callable[[Tensor, Tensor], float]
 
 
 class Remembered:
-    """Features that remember the last two images: several distances ask for the same ones."""
+    """Features that remember the two images last asked for: several distances want the same."""
 
     def __init__(self, describe: Describe) -> None:
         self._describe = describe
@@ -22,12 +22,11 @@ class Remembered:
 
     def __call__(self, image: Tensor) -> Mapping[str, Tensor]:
         """Return the features of an image, which is not changed as long as it is remembered."""
-        for known, found in self._last:
-            if known is image:
-                return found
-        found = self._describe(image)
-        self._last = [*self._last[-1:], (image, found)]
-        return found
+        known = [one for one in self._last if one[0] is image]
+        others = [one for one in self._last if one[0] is not image]
+        [last] = known or [(image, self._describe(image))]
+        self._last = [*others[-1:], last]
+        return last[1]
 
 
 def gram_distance(features: Describe, layer: str) -> Distance:
