@@ -46,6 +46,9 @@ METRICS = (
     "psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "ms_ssim", "lpips", "dists", "niqe",
     *TEXTURE_METRICS,
 )  # fmt: skip
+METRIC_NETWORKS = ("alexnet", "vgg16", "vgg19")
+"""What lpips, dists, and the distances look through, by torchvision's names."""
+
 PROTOCOLS = ("standard", "rgb", "lanczos")
 DEGRADATIONS = ("bicubic", "lanczos", "photo")
 

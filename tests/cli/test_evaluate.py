@@ -144,7 +144,9 @@ def test_a_missing_folder_is_one_line(fails, model, tmp_path):
     )
 
 
-@pytest.mark.parametrize("option", [("--metric", "beauty"), ("--network", "alexnet")])
+@pytest.mark.parametrize(
+    "option", [("--metric", "beauty"), ("--network", "alexnet"), ("--network", "vgg11=a.pth")]
+)
 def test_a_wrong_option_is_exit_2(enhance, option):
     assert enhance("evaluate", *option).exit_code == 2
 

@@ -84,6 +84,17 @@ def test_the_weights_of_another_network_are_refused(tmp_path):
         load_lpips(CPU, {"alexnet": tmp_path / "net.pth"})
 
 
+@pytest.mark.parametrize("found", [torch.zeros(3), [1], {1: 2}, b"a text\n", b"\x80\x02.", b""])
+def test_a_file_of_something_else_is_refused(tmp_path, found):
+    file = tmp_path / "net.pth"
+    if isinstance(found, bytes):
+        file.write_bytes(found)
+    else:
+        torch.save(found, file)
+    with pytest.raises(EnhanceError, match=r"net\.pth is not a file of weights"):
+        load_lpips(CPU, {"alexnet": file})
+
+
 def test_nothing_in_a_file_is_executed(tmp_path):
     torch.save({"payload": print}, tmp_path / "net.pth")
     with (

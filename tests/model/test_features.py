@@ -81,6 +81,13 @@ def test_a_layer_that_the_file_does_not_hold_is_named(vgg_file):
     )
 
 
+def test_torchvisions_own_file_is_read_too(vgg_state, tmp_path):
+    torch.save(vgg_state, tmp_path / "vgg19-dcbb9e9d.pth")
+    image = torch.rand(1, 3, 8, 8)
+    found = load_features(["pool2"], tmp_path / "vgg19-dcbb9e9d.pth")(image)["pool2"]
+    assert torch.equal(found, Features(["pool2"], vgg_state)(image)["pool2"])
+
+
 def test_without_file_and_network_both_ways_out_are_named(monkeypatch):
     models = pytest.importorskip("torchvision.models")
 

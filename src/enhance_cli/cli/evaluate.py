@@ -13,7 +13,7 @@ from enhance_cli.atomic import check_folder, check_replaceable, replacing
 from enhance_cli.cli.options import backend_options, is_given
 from enhance_cli.cli.scores import score_table
 from enhance_cli.cli.types import NetworkFileType
-from enhance_cli.config import METRICS, PROTOCOLS, EvaluateOptions
+from enhance_cli.config import METRIC_NETWORKS, METRICS, PROTOCOLS, EvaluateOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,6 +110,7 @@ def evaluate(
 
     options = EvaluateOptions(**values)
     _check_recognition(ctx, options)
+    _check_networks(options)
     measure = measure_recognition if options.recognition else measure_similarity
     for written in filter(None, (csv, report)):
         check_folder(written.absolute().parent)
@@ -167,3 +168,10 @@ def _check_recognition(ctx: click.Context, options: EvaluateOptions) -> None:
     for name, option in (("metrics", "metric"), ("protocol", "protocol"), ("images", "images")):
         if is_given(ctx, name):
             raise click.UsageError(f"--recognition does not go with --{option}.")
+
+
+def _check_networks(options: EvaluateOptions) -> None:
+    known = (options.classifier,) if options.recognition else METRIC_NETWORKS
+    for name, _ in options.networks:
+        if name not in known:
+            raise click.UsageError(f"--network {name}: expected one of {', '.join(known)}.")

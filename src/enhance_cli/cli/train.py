@@ -93,7 +93,12 @@ def _or_none(_: click.Context, __: click.Parameter, value: str | None) -> str | 
 @_option(
     "texture-layers", "Layers of T.", type=LayersType(TEXTURE_LAYERS), metavar="LAYER[=WEIGHT],..."
 )
-@_option("vgg", "VGG-19 as safetensors; none downloads it.", metavar="FILE|none", callback=_or_none)
+@_option(
+    "vgg",
+    "VGG-19, safetensors or .pth; none is torchvision's download.",
+    metavar="FILE|none",
+    callback=_or_none,
+)
 @_option(
     "pooling",
     "Inside VGG-19: average, max as it was trained, or their mean.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -13,7 +12,7 @@ from urllib.parse import urlparse
 import torch
 
 from enhance_cli.errors import EnhanceError
-from enhance_cli.model.weights import read_tensors
+from enhance_cli.model.weights import read_state
 
 Networks = Mapping[str, Path]
 """The files that stand in for downloads, by torchvision's name of the network."""
@@ -34,8 +33,8 @@ def pretrained(name: str, networks: Networks) -> Iterator[None]:
     """Let the network be built inside with its ImageNet weights, from its file if there is one.
 
     torchvision looks for a download in torch.hub's folder before it asks the network, so a folder
-    that holds the file is put in its place. The file may be torchvision's own or safetensors of
-    the same names; nothing in it is executed. Raises EnhanceError if the file does not hold the
+    that holds the file is put in its place. The file may be torchvision's own .pth or safetensors
+    of the same names; nothing in it is executed. Raises EnhanceError if the file does not hold the
     network, or without a file if the download fails.
     """
     url, file = imagenet_weights(name).url, networks.get(name)
@@ -45,7 +44,7 @@ def pretrained(name: str, networks: Networks) -> Iterator[None]:
             yield
         else:
             with TemporaryDirectory() as folder, _hub_folder(Path(folder)) as checkpoints:
-                torch.save(_read_state(file), checkpoints / published)
+                torch.save(read_state(file), checkpoints / published)
                 yield
     except (OSError, RuntimeError) as error:
         if file is not None:
@@ -67,15 +66,3 @@ def _hub_folder(folder: Path) -> Iterator[Path]:
         yield checkpoints
     finally:
         torch.hub.set_dir(before)
-
-
-def _read_state(file: Path) -> dict[str, Any]:
-    if file.suffix == ".safetensors":
-        return dict(read_tensors(file)[0])
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise EnhanceError(f"no such file: {file}") from error
-    except (pickle.UnpicklingError, EOFError) as error:
-        raise EnhanceError(f"{file} is not a file of weights") from error
-    return dict(state)

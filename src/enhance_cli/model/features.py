@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from enhance_cli.config import VGG_LAYERS
 from enhance_cli.errors import EnhanceError
-from enhance_cli.model.weights import read_tensors
+from enhance_cli.model.weights import read_state
 
 _WIDTHS = (64, 128, 256, 512, 512)  # channels of the convolutions of each block
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -88,7 +88,7 @@ class Features(nn.Module):
 def load_features(
     layers: Iterable[str], file: Path | None = None, pooling: str = "average"
 ) -> Features:
-    """Return the features, with the weights in a safetensors file or torchvision's.
+    """Return the features, with the weights in a file, safetensors or .pth, or torchvision's.
 
     A file may stop after the deepest layer that is asked for. Torchvision downloads on first use,
     shows its progress and checks the hash. Raises EnhanceError if neither is to be had.
@@ -97,7 +97,7 @@ def load_features(
     if file is None:
         return Features(layers, _download(), pooling)
     try:
-        return Features(layers, read_tensors(file)[0], pooling)
+        return Features(layers, read_state(file), pooling)
     except KeyError as error:
         missing = error.args[0]
         deeper = VGG_LAYERS[VGG_LAYERS.index(missing) :]
@@ -111,7 +111,9 @@ def _convolution(
     state: Mapping[str, Tensor], name: str, index: int, channels: int, width: int
 ) -> nn.Conv2d:
     weight, bias = (state.get(f"features.{index}.{kind}") for kind in ("weight", "bias"))
-    if weight is None or bias is None or weight.shape != (width, channels, 3, 3):
+    if weight is None or bias is None:
+        raise KeyError(name)
+    if (weight.shape, bias.shape) != ((width, channels, 3, 3), (width,)):
         raise KeyError(name)
     layer = nn.Conv2d(channels, width, 3, padding=1)
     layer.load_state_dict({"weight": weight, "bias": bias})
@@ -129,7 +131,7 @@ def _download() -> Mapping[str, Tensor]:
     except (OSError, RuntimeError) as error:  # no network or disk; a wrong hash
         raise EnhanceError(
             f"cannot download VGG-19 from {weights.url} ({error}): connect this machine to the "
-            "network, or give it as safetensors with torchvision's names, by --vgg FILE or, to "
-            "evaluate, --network vgg19=FILE"
+            "network, or give it, as torchvision's .pth or safetensors of the same names, by --vgg "
+            "FILE or, to evaluate, --network vgg19=FILE"
         ) from error
     return state

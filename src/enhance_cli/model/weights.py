@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import pickle
+import struct
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -16,6 +19,20 @@ from enhance_cli.config import MAX_BLOCKS, MAX_FEATURES, Dimensions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.shipped import shipped_models
+
+_UNPICKLING_ERRORS = (
+    pickle.UnpicklingError,
+    struct.error,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OverflowError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What torch.load raises on files that are not what it expects."""
 
 
 def describe_shipped() -> dict[str, dict[str, Any]]:
@@ -77,6 +94,26 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise EnhanceError(f"{path} is damaged or not a safetensors file ({error})") from error
     except OSError as error:
         raise EnhanceError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a file of another project: .pth or .pt as PyTorch's, else safetensors.
+
+    Nothing in it is executed. Raises EnhanceError if it holds anything but named tensors.
+    """
+    if path.suffix not in (".pth", ".pt"):
+        return read_tensors(path)[0]
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise EnhanceError(f"cannot read {path}: {error.strerror or error}") from error
+    except _UNPICKLING_ERRORS as error:
+        raise EnhanceError(f"{path} is not a file of weights") from error
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
+        raise EnhanceError(f"{path} is not a file of weights: expected tensors by name")
+    return dict(state)
 
 
 def _check_dimensions(path: Path, dimensions: Dimensions) -> None:
