@@ -111,6 +111,20 @@ def test_an_image_for_which_memory_does_not_suffice_is_refused_or_left_out(
     assert "note: large.png was left out: not enough memory for psnr_y" in result.stderr
 
 
+def test_missing_results_are_all_named_before_a_network_is_loaded(enhance, fails, folder):
+    peer = folder.parent / "peer"
+    peer.mkdir()
+    (peer / "c.png").write_bytes((folder / "a.png").read_bytes())
+    line = f"{peer} has no result, or several: a.png, b.png"
+    assert fails("evaluate", folder, "--model", "no such network", "--images", peer) == line
+    (folder / "a.png").rename(folder / "c.png")
+    result = enhance(
+        "evaluate", folder, "--model", "nearest", "--images", peer, "--skip-bad", "--json"
+    )
+    assert [image["image"] for image in json.loads(result.stdout)["images"]] == ["c.png"]
+    assert f"note: b.png was left out: {peer} has no result, or several" in result.stderr
+
+
 def test_a_set_of_which_nothing_fits_is_an_error(fails, tmp_path):
     Image.new("RGB", (16, 16)).save(tmp_path / "small.png")
     line = fails("evaluate", tmp_path, "--model", "nearest", "--skip-bad")

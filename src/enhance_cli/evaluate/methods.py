@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from enhance_cli.config import Dimensions, UpscaleOptions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.evaluate.pairs import Example, Pair, find_partners, is_grey
+from enhance_cli.evaluate.pairs import Example, is_grey
 from enhance_cli.images.files import Photo, from_pillow, read_pixels, to_pillow
 from enhance_cli.images.resize import resize_levels
 from enhance_cli.upscale.exported import open_tiler
@@ -75,27 +75,24 @@ def from_engine(engine: Tiler) -> Enlarge:
     return lambda example: torch.from_numpy(engine.enlarge(example.low_res.numpy()))
 
 
-def from_folder(folder: Path, pairs: Sequence[Pair], root: Path) -> Enlarge:
-    """Return, as a method, the results that some program wrote into a folder.
+def from_results(results: Mapping[Path, Path]) -> Enlarge:
+    """Return, as a method, what some program made of each original: files, by the originals.
 
-    They are matched with the originals below `root` by name, as `find_partners` says. The method
-    raises EnhanceError for a result that is missing, of another size, or without the colour.
+    The method raises EnhanceError for a result of another size or without the colour.
     """
-    results = find_partners([pair.high_res for pair in pairs], root, folder)
 
     def read_result(example: Example) -> Tensor:
         original = example.pair.high_res
-        if original not in results:
-            raise EnhanceError(f"{folder} has no result for {original.name}, or several")
-        pixels = read_pixels(results[original])
+        result = results[original]
+        pixels = read_pixels(result)
         _, height, width = example.original.shape
         if pixels.shape != example.original.shape:
             raise EnhanceError(
-                f"{results[original]} is {pixels.shape[2]}×{pixels.shape[1]}, expected "
+                f"{result} is {pixels.shape[2]}×{pixels.shape[1]}, expected "
                 f"{width}×{height} as {original}, cropped to whole low-resolution pixels"
             )
         if is_grey(pixels) and not is_grey(example.original):
-            raise EnhanceError(f"{results[original]} is grey, {original} is in colour")
+            raise EnhanceError(f"{result} is grey, {original} is in colour")
         return pixels
 
     return read_result

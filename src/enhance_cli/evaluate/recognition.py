@@ -40,10 +40,11 @@ def measure_recognition(options: EvaluateOptions, on_image: OnImage) -> Results:
     the data's labels are unclear.
     """
     assert options.data is not None
+    categories = imagenet_weights(options.classifier).meta["categories"]
+    labelled = find_labelled(options.data, options.labels, categories)
     backend = pick_backend(options.device, options.precision)
     methods, scale = load_methods(options.models, options.device, options.precision)
     classifier = Classifier(options.classifier, dict(options.networks), metric_device(backend))
-    labelled = find_labelled(options.data, options.labels, classifier.categories)
     scores: list[Score] = []
     skipped: list[Skipped] = []
     on_skip = skipped.append if options.skip_bad else None
@@ -95,7 +96,6 @@ class Classifier:
         from torchvision.models import get_model  # type: ignore[import-untyped]  # no stubs
 
         weights = imagenet_weights(name)
-        self.categories: list[str] = weights.meta["categories"]
         with pretrained(name, networks):
             network: nn.Module = get_model(name, weights=weights)
         self.network, self.device = network.to(device).eval(), device

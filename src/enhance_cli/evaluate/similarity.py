@@ -8,7 +8,7 @@ from pathlib import Path
 from enhance_cli.config import EvaluateOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate import pairs as folders
-from enhance_cli.evaluate.methods import Enlarge, from_folder, load_methods
+from enhance_cli.evaluate.methods import from_results, load_methods
 from enhance_cli.evaluate.pairs import Pair, Skipped
 from enhance_cli.evaluate.protocol import PROTOCOLS, OnImage, enlarge_each, measure, metric_device
 from enhance_cli.evaluate.results import Results
@@ -22,17 +22,15 @@ def measure_similarity(options: EvaluateOptions, on_image: OnImage) -> Results:
     Calls `on_image` after each. Raises EnhanceError if something is not there, or does not fit
     and is not to be skipped.
     """
-    backend, protocol = pick_backend(options.device, options.precision), PROTOCOLS[options.protocol]
+    protocol, data = PROTOCOLS[options.protocol], options.data or folders.bundled_photographs()
+    pairs, others, skipped = _match(data, options)
+    backend = pick_backend(options.device, options.precision)
     device = metric_device(backend)
+    methods, scale = load_methods(options.models, options.device, options.precision)
+    methods |= {name: from_results(results) for name, results in others.items()}
     metrics, refused = load_metrics(
         options.metrics, protocol.colour, device, dict(options.networks)
     )
-    data = options.data or folders.bundled_photographs()
-    methods, scale = load_methods(options.models, options.device, options.precision)
-    pairs, skipped = folders.match_pairs(data)
-    if skipped and not options.skip_bad:
-        raise EnhanceError(folders.name_all(skipped))
-    methods |= _results_of_others(options.images, methods, pairs, folders.originals_folder(data))
     scores = []
     on_skip = skipped.append if options.skip_bad else None
     for example, estimates in enlarge_each(pairs, methods, protocol, scale, on_skip):
@@ -57,12 +55,34 @@ def measure_similarity(options: EvaluateOptions, on_image: OnImage) -> Results:
     )
 
 
-def _results_of_others(
-    images: tuple[Path, ...], methods: dict[str, Enlarge], pairs: list[Pair], root: Path
-) -> dict[str, Enlarge]:
-    """Return the folders as methods, by name, or by whole path where the name is taken."""
-    others: dict[str, Enlarge] = {}
-    for folder in map(Path, map(os.path.realpath, images)):
-        is_taken = folder.name in {"original", *methods, *others}
-        others[str(folder) if is_taken else folder.name] = from_folder(folder, pairs, root)
+def _match(
+    data: Path, options: EvaluateOptions
+) -> tuple[list[Pair], dict[str, dict[Path, Path]], list[Skipped]]:
+    """Return the pairs that are whole, the results of other programs by name, and the rest.
+
+    Before a network is loaded: what is missing costs no time. Raises EnhanceError for it, unless
+    it is to be skipped.
+    """
+    pairs, skipped = folders.match_pairs(data)
+    originals, root = [pair.high_res for pair in pairs], folders.originals_folder(data)
+    others = {}
+    for name, folder in _names(options).items():
+        others[name] = results = folders.find_partners(originals, root, folder)
+        skipped += [
+            Skipped(pair.name, f"{folder} has no result, or several")
+            for pair in pairs
+            if pair.high_res not in results
+        ]
+        pairs = [pair for pair in pairs if pair.high_res in results]
+    if skipped and not options.skip_bad:
+        raise EnhanceError(folders.name_all(skipped))
+    return pairs, others, skipped
+
+
+def _names(options: EvaluateOptions) -> dict[str, Path]:
+    """Return the folders of results by name, or by whole path where the name is taken."""
+    others: dict[str, Path] = {}
+    for folder in map(Path, map(os.path.realpath, options.images)):
+        is_taken = folder.name in {"original", "bicubic", *options.models, *others}
+        others[str(folder) if is_taken else folder.name] = folder
     return others
