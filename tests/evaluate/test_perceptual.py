@@ -72,8 +72,16 @@ def test_without_torchmetrics_one_line_says_what_to_do(monkeypatch):
 
 
 @pytest.mark.usefixtures("offline")
-def test_all_takes_what_can_run_and_says_what_cannot():
+def test_all_takes_what_can_run_and_says_what_cannot(monkeypatch):
+    asked = []
+
+    def refuse(url, *_, **__):
+        asked.append(url)
+        raise URLError("no network")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
     metrics, refused = load_metrics(["all"], "y", CPU, {})
+    assert len(asked) == len(set(asked)) == 3  # AlexNet, VGG-16, VGG-19: each once
     assert list(metrics) == ["psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "ms_ssim", "niqe"]
     assert list(refused) == ["lpips", "dists", *TEXTURE_METRICS]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -43,7 +42,10 @@ _SIMILARITY, _DISTANCE = Unit(), Unit(higher_is_better=False)
 
 
 def load_metric(name: str, device: torch.device, networks: Networks) -> Metric:
-    """Make a metric ready, on the device. Raises EnhanceError if what it needs is not there."""
+    """Make a metric ready, on the device; those of textures are made together, by `load_metrics`.
+
+    Raises EnhanceError if what it needs is not there.
+    """
     match name:
         case "psnr_y":
             return Metric(compute=psnr_y, unit=_DECIBELS, smallest=1)
@@ -64,8 +66,6 @@ def load_metric(name: str, device: torch.device, networks: Networks) -> Metric:
         case "niqe":
             unit = Unit(digits=3, higher_is_better=False)
             return Metric(compute=lambda estimate, _: niqe(estimate), unit=unit, smallest=BLOCK)
-        case _ if name in TEXTURE_METRICS:
-            return _load_distances([name], device, networks)[name]
     raise AssertionError(name)
 
 
@@ -100,15 +100,20 @@ def load_metrics(
     """
     asked = tuple(f"{name}_{colour}" if name in ("psnr", "ssim") else name for name in names)
     wanted = METRICS if "all" in asked else dict.fromkeys(asked)
+    textures = [name for name in wanted if name in TEXTURE_METRICS]
     metrics, refused = {}, {}
-    distances: dict[str, Metric] = {}
-    with suppress(EnhanceError):  # if one cannot be had, each is loaded by itself and says so
-        distances = _load_distances(TEXTURE_METRICS.keys() & wanted, device, networks)
     for name in wanted:
         try:
-            metrics[name] = distances.get(name) or load_metric(name, device, networks)
+            if name not in textures:
+                metrics[name] = load_metric(name, device, networks)
         except EnhanceError as error:
             if name in asked:
                 raise
             refused[name] = str(error)
-    return metrics, refused
+    try:
+        metrics |= _load_distances(textures, device, networks)
+    except EnhanceError as error:  # one network's: a download that fails is not tried again
+        if set(textures) & set(asked):
+            raise
+        refused |= dict.fromkeys(textures, str(error))
+    return {name: metrics[name] for name in wanted if name in metrics}, refused
