@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from enhance_cli.config import EvaluateOptions
+from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.card import card_of, read_card, update_card
 from enhance_cli.evaluate.protocol import Score
 from enhance_cli.evaluate.results import Results
@@ -44,6 +45,26 @@ def test_writing_twice_changes_nothing(tmp_path):
     before = card.read_text()
     update_card(card, results("Set5", 31.0), "e")
     assert card.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("damage", "line"),
+    [
+        (("<!-- end of scores -->\n", ""), r"card\.md has lost the line '<!-- end of scores -->'"),
+        (
+            (" 1 | standard | psnr_y | 28.00 | 31.00 |", ""),
+            r"card\.md: '\| Set5 \|' has not the 6 c",
+        ),
+    ],
+)
+def test_a_damaged_table_is_refused_and_nothing_is_lost(tmp_path, damage, line):
+    card = tmp_path / "card.md"
+    update_card(card, results("Set5", 31.0), "e")
+    damaged = card.read_text().replace(*damage) + "By hand.\n"
+    card.write_text(damaged)
+    with pytest.raises(EnhanceError, match=line):
+        update_card(card, results("Set14", 28.0), "e")
+    assert card.read_text() == damaged
 
 
 def table_of_the_readme():

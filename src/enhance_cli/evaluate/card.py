@@ -24,11 +24,13 @@ def update_card(card: Path, results: Results, method: str) -> None:
     """Write a method's means into a card, beside bicubic's.
 
     A row of the same data, protocol and metric is replaced, others stay as they are, and so does
-    all that is written by hand. A card that does not exist is begun. Raises EnhanceError.
+    all that is written by hand. A card that does not exist is begun. Raises EnhanceError, also for
+    one whose table is damaged.
     """
     text = _read(card) or f"# {card.stem}\n"
     new = [_row(results, method, metric, unit) for metric, unit in results.metrics.items()]
-    rows = {(data, *names): row for row in [*_rows_in(text), *new] for data, _, *names in [row[:4]]}
+    all_rows = [*_rows_in(text, card), *new]
+    rows = {(data, *names): row for row in all_rows for data, _, *names in [row[:4]]}
     table = [_HEAD, ("---",) * len(_HEAD), *rows.values()]
     block = "\n".join([_BEGIN, "", *("| " + " | ".join(row) + " |" for row in table), "", _END])
     before, begun, rest = text.partition(_BEGIN)
@@ -41,10 +43,13 @@ def update_card(card: Path, results: Results, method: str) -> None:
 
 
 def read_card(card: Path) -> dict[tuple[str, str, str], tuple[str, str]]:
-    """Return what a card says, by data, protocol and metric: bicubic's score and the network's."""
+    """Return what a card says, by data, protocol and metric: bicubic's score and the network's.
+
+    Raises EnhanceError.
+    """
     return {
         (data, protocol, metric): (bicubic, score)
-        for data, _, protocol, metric, bicubic, score in _rows_in(_read(card) or "")
+        for data, _, protocol, metric, bicubic, score in _rows_in(_read(card) or "", card)
     }
 
 
@@ -55,10 +60,17 @@ def _row(results: Results, method: str, metric: str, unit: Unit) -> Row:
     return (results.data.replace("|", "/"), count, results.protocol, metric, *cells)
 
 
-def _rows_in(text: str) -> list[Row]:
-    block = text.partition(_BEGIN)[2].partition(_END)[0]
+def _rows_in(text: str, card: Path) -> list[Row]:
+    _, begun, rest = text.partition(_BEGIN)
+    block, ended, _ = rest.partition(_END)
+    if begun and not ended:
+        raise EnhanceError(f"{card} has lost the line {_END!r}: write it below the table again")
     lines = [line for line in block.splitlines() if line.startswith("|")][2:]
-    return [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines]
+    rows = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines]
+    for line, row in zip(lines, rows, strict=True):
+        if len(row) != len(_HEAD):
+            raise EnhanceError(f"{card}: {line!r} has not the {len(_HEAD)} cells of its table")
+    return rows
 
 
 def _read(card: Path) -> str | None:
