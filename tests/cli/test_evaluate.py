@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 
 import pytest
 from PIL import Image
@@ -25,7 +26,7 @@ def test_the_bare_command_measures_the_bundled_photographs(enhance, model):
     assert scores["protocol"]["name"] == "standard"
 
 
-def test_the_table_has_a_row_an_image_and_method_the_mean_and_the_protocol(enhance, model, folder):
+def test_the_table_has_a_row_an_image_and_metric_the_mean_and_the_protocol(enhance, model, folder):
     result = enhance("evaluate", folder, "--model", model, "--metric", "psnr", "--metric", "ssim")
     assert result.exit_code == 0, result.output
     for word in (
@@ -188,6 +189,23 @@ def test_results_named_as_a_method_do_not_take_its_place(enhance, folder, monkey
     mean = json.loads(result.stdout)["mean"]
     assert list(mean) == ["bicubic", "lanczos", str(peer.resolve())]
     assert mean["lanczos"]["psnr_y"]["mean"] != mean[str(peer.resolve())]["psnr_y"]["mean"] == "inf"
+
+
+def test_what_goes_to_a_file_is_not_cut_to_a_terminals_width(enhance, folder):
+    name = "x" * 120 + ".png"
+    (folder / "a.png").rename(folder / name)
+    table = enhance("evaluate", folder, "--model", "nearest", "--metric", "ssim_rgb").stdout
+    assert name in table
+    assert len(re.findall(r"ssim_rgb +[01]\.\d{4} +[01]\.\d{4} *$", table, re.MULTILINE)) == 3
+
+
+def test_long_names_are_folded_in_a_narrow_terminal(enhance, folder, monkeypatch):
+    name = "".join(f"{number:03}_" for number in range(40)) + ".png"
+    (folder / "a.png").rename(folder / name)
+    monkeypatch.setattr("enhance_cli.cli.evaluate._UNLIMITED", 80)
+    table = enhance("evaluate", folder, "--model", "nearest").stdout
+    starts = (line.split()[0] for line in table.splitlines() if line.strip())
+    assert name in "".join(starts)
 
 
 def test_names_are_shown_as_they_are(enhance, folder):

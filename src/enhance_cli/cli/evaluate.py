@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from enhance_cli.evaluate.results import Results
 
 _DEFAULTS = EvaluateOptions()
+_UNLIMITED = 10_000  # characters: a file or another program has no width
 
 
 @click.command()
@@ -152,7 +154,8 @@ def _show(results: Results, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(results.as_json()))
         return
-    Console().print(score_table(results))
+    width = None if sys.stdout.isatty() else _UNLIMITED
+    Console(width=width).print(score_table(results))
     for line in [*results.verdicts(), results.description]:
         click.echo(line)
 

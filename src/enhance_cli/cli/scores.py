@@ -19,32 +19,40 @@ _MOST_IMAGES = 100  # that a terminal shows one by one
 
 
 def score_table(results: Results) -> Table:
-    """Return a row for each image and method, and then the means with their 95 % intervals.
+    """Return a row for each image and metric, and then the means with their 95 % intervals.
 
-    Of a large set only the means: its values are for --csv and --report.
+    The methods stand side by side. Of a large set only the means: its values are for --csv and
+    --report.
     """
-    table = Table("image", "method", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name, unit in results.metrics.items():
-        table.add_column(f"{name}\n{unit.symbol}", justify="right", overflow="fold")
-    for score in results.scores if len(results.scores) <= _MOST_IMAGES else []:
-        for method, values in score.values.items():
-            cells = [_number(values[name], unit) for name, unit in results.metrics.items()]
-            image = score.name if method == results.methods[0] else ""
-            table.add_row(Text(image), Text(method), *cells)
-    table.add_section()
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("image", overflow="fold")
+    table.add_column("metric", no_wrap=True)
     for method in results.methods:
-        cells = [
-            _mean(results.summary(method, name), unit) for name, unit in results.metrics.items()
-        ]
-        table.add_row("mean" if method == results.methods[0] else "", Text(method), *cells)
+        table.add_column(Text(method), justify="right", overflow="fold")
+    for score in results.scores if len(results.scores) <= _MOST_IMAGES else []:
+        image = score.name
+        for name, unit in results.metrics.items():
+            numbers = (_number(values[name], unit) for values in score.values.values())
+            table.add_row(Text(image), _title(name, unit), *numbers)
+            image = ""
+    table.add_section()
+    first = "mean"
+    for name, unit in results.metrics.items():
+        summaries = [results.summary(method, name) for method in results.methods]
+        numbers = (_number(summary.mean, unit) for summary in summaries)
+        table.add_row(first, _title(name, unit), *numbers)
+        if any(summary.interval for summary in summaries):
+            table.add_row("", "95 %", *(_interval(summary, unit) for summary in summaries))
+        first = ""
     return table
 
 
-def _mean(summary: Summary, unit: Unit) -> str:
-    text = _number(summary.mean, unit)
-    if summary.interval:
-        text += "\n" + "–\n".join(_number(end, unit) for end in summary.interval)
-    return text
+def _title(name: str, unit: Unit) -> str:
+    return f"{name}, {unit.symbol}" if unit.symbol else name
+
+
+def _interval(summary: Summary, unit: Unit) -> str:
+    return " – ".join(_number(end, unit) for end in summary.interval or ())
 
 
 def _number(value: float, unit: Unit) -> str:
