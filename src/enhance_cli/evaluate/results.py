@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from math import isfinite, isnan
 from typing import Any
 
 from enhance_cli.evaluate.pairs import Skipped
@@ -58,10 +60,16 @@ class Results:
 
     def summary(self, method: str, metric: str) -> Summary:
         """Return the mean over the images, with its interval."""
-        return summarise(self.values(method, metric))
+        return self._summaries[method, metric]
 
+    @cached_property
+    def _summaries(self) -> dict[tuple[str, str], Summary]:
+        keys = product(self.methods, self.metrics)
+        return {(method, metric): summarise(self.values(method, metric)) for method, metric in keys}
+
+    @cached_property
     def differences(self) -> list[Difference]:
-        """Compare the first method after bicubic with each other one, by each metric."""
+        """The first method after bicubic, compared with each other one by each metric."""
         if len(self.methods) < 2:
             return []
         baseline, first, *rest = self.methods
@@ -76,7 +84,7 @@ class Results:
 
     def verdicts(self) -> list[str]:
         """Say how the methods differ, a line for each difference."""
-        return [one.describe(self.metrics[one.metric]) for one in self.differences()]
+        return [one.describe(self.metrics[one.metric]) for one in self.differences]
 
     def notes(self) -> list[str]:
         """Say what is not in the numbers: nothing is left out silently."""
@@ -84,7 +92,7 @@ class Results:
         notes += [f"{name} was not measured: {why}" for name, why in self.refused.items()]
         for name in self.metrics:
             for method in self.methods:
-                count = sum(map(math.isnan, self.values(method, name)))
+                count = sum(map(isnan, self.values(method, name)))
                 if count:
                     images = f"{count} of {len(self.scores)} images"
                     notes.append(f"{name} cannot measure {images} of {method}")
@@ -125,7 +133,7 @@ class Results:
                     "verdict": one.verdict,
                     **_as_json(one.summary),
                 }
-                for one in self.differences()
+                for one in self.differences
             ],
             "skipped": [{"image": one.name, "why": one.why} for one in self.skipped],
             "not_measured": dict(self.refused),
@@ -155,6 +163,6 @@ def _as_json(summary: Summary) -> dict[str, Any]:
 
 def storable(value: float) -> float | str | None:
     """Return a value as JSON can hold it."""
-    if math.isnan(value):
+    if isnan(value):
         return None
-    return value if math.isfinite(value) else str(value)
+    return value if isfinite(value) else str(value)
