@@ -136,6 +136,8 @@ def test_a_metric_that_cannot_measure_an_image_says_so(enhance, folder):
     result = enhance("evaluate", folder, "--model", "nearest", "--metric", "niqe", "--json")
     assert "note: niqe cannot measure 2 of 2 images" in result.stderr
     assert json.loads(result.stdout)["mean"]["bicubic"]["niqe"]["mean"] is None
+    shown = enhance("evaluate", folder, "--model", "nearest", "--metric", "niqe").stdout
+    assert "nearest − bicubic: niqe –, 0 images: too few images to tell" in shown
 
 
 def test_a_report_is_one_file(enhance, folder, tmp_path):
@@ -156,6 +158,12 @@ def test_a_file_that_cannot_be_written_is_refused_before_work_starts(fails, tmp_
 def test_a_missing_folder_is_one_line(fails, model, tmp_path):
     assert (
         fails("evaluate", tmp_path / "no", "--model", model) == f"no such folder: {tmp_path / 'no'}"
+    )
+
+
+def test_a_photograph_is_no_set(fails, folder):
+    assert fails("evaluate", folder / "a.png") == (
+        f"{folder / 'a.png'} is a file: expected a folder of originals, or one with HR/ and LR/"
     )
 
 

@@ -15,6 +15,7 @@ from enhance_cli.cli.options import backend_options, is_given
 from enhance_cli.cli.scores import score_table
 from enhance_cli.cli.types import NetworkFileType
 from enhance_cli.config import METRIC_NETWORKS, METRICS, PROTOCOLS, EvaluateOptions
+from enhance_cli.errors import EnhanceError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -113,6 +114,10 @@ def evaluate(
     options = EvaluateOptions(**values)
     _check_recognition(ctx, options)
     _check_networks(options)
+    if options.data is not None and options.data.is_file():
+        raise EnhanceError(
+            f"{options.data} is a file: expected a folder of originals, or one with HR/ and LR/"
+        )
     measure = measure_recognition if options.recognition else measure_similarity
     for written in filter(None, (csv, report)):
         check_folder(written.absolute().parent)

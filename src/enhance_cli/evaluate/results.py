@@ -30,7 +30,7 @@ class Difference:
     def describe(self, unit: Unit) -> str:
         """Say all this in one line."""
         ends = (self.summary.mean, *(self.summary.interval or ()))
-        mean, *interval = (format(end, f"+.{unit.digits}f") for end in ends)
+        mean, *interval = ("–" if isnan(end) else f"{end:+.{unit.digits}f}" for end in ends)
         line = f"{self.method} − {self.other}: {self.metric} {mean} {unit.symbol}".rstrip()
         if interval:
             line += f" [{', '.join(interval)}]"
