@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_BAND = 64  # rows of the result that are computed at once
+_BAND = 32  # rows of the result that are computed at once: more multiply more zeros
 
 
 def resize(image: Tensor, height: int, width: int, kernel: str = "bicubic") -> Tensor:
