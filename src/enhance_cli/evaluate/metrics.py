@@ -1,12 +1,14 @@
 """What the field measures of a single pair; each metric is a pure function.
 
 The two images are RGB in [0, 1], (1, 3, H, W), already cropped to what counts. Computed in
-their own type: float32 is within 1e-5 of float64, and twice as fast.
+their own type: float32 is within 1e-5 of float64, and twice as fast. `luma` may remember what
+`luma_studio` gave.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +16,7 @@ from torch import Tensor
 
 from enhance_cli.images.colour import luma_studio
 
+Luma = Callable[[Tensor], Tensor]
 _K1, _K2, _PEAK = 0.01, 0.03, 255.0
 _MIDDLE = 128.0  # levels
 _BAND = 1 << 18  # pixels that are compared at once
@@ -22,9 +25,9 @@ _WINDOW = [value / sum(_GAUSS) for value in _GAUSS]
 _SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # weights of MS-SSIM, finest first
 
 
-def psnr_y(estimate: Tensor, original: Tensor) -> float:
+def psnr_y(estimate: Tensor, original: Tensor, luma: Luma = luma_studio) -> float:
     """Return the PSNR in dB of the luma (BT.601 studio range); identical images give inf."""
-    return _psnr(luma_studio(estimate), luma_studio(original))
+    return _psnr(luma(estimate), luma(original))
 
 
 def psnr_rgb(estimate: Tensor, original: Tensor) -> float:
@@ -32,13 +35,13 @@ def psnr_rgb(estimate: Tensor, original: Tensor) -> float:
     return _psnr(estimate * _PEAK, original * _PEAK)
 
 
-def ssim_y(estimate: Tensor, original: Tensor) -> float:
+def ssim_y(estimate: Tensor, original: Tensor, luma: Luma = luma_studio) -> float:
     """Return the SSIM of the luma (BT.601 studio range).
 
     11×11 Gaussian window of σ 1.5, only where it fits wholly inside, dynamic range 255, as the
     authors' MATLAB code. Source: Wang et al. 2004, doi:10.1109/TIP.2003.819861.
     """
-    return _ssim(luma_studio(estimate), luma_studio(original))
+    return _ssim(luma(estimate), luma(original))
 
 
 def ssim_rgb(estimate: Tensor, original: Tensor) -> float:
@@ -46,13 +49,13 @@ def ssim_rgb(estimate: Tensor, original: Tensor) -> float:
     return _ssim(estimate * _PEAK, original * _PEAK)
 
 
-def ms_ssim(estimate: Tensor, original: Tensor) -> float:
+def ms_ssim(estimate: Tensor, original: Tensor, luma: Luma = luma_studio) -> float:
     """Return the multi-scale SSIM of the luma: structure at five scales, and SSIM at the coarsest.
 
     Both sides need 161 pixels. As the authors' MATLAB code: means of 2×2 pixels between scales,
     a last odd one by itself. Source: Wang et al. 2003, doi:10.1109/ACSSC.2003.1292216.
     """
-    x, y = luma_studio(estimate), luma_studio(original)
+    x, y = luma(estimate), luma(original)
     product: float = 1.0
     for weight in _SCALES[:-1]:
         structure, _ = _compare(x, y)

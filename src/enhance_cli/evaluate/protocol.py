@@ -152,7 +152,7 @@ def _prepare(pixels: Tensor, border: int, device: torch.device) -> Tensor:
     """Turn (3, H, W) uint8 into what metrics take."""
     _, height, width = pixels.shape
     inner = pixels[:, border : height - border, border : width - border]
-    return inner.to(device).float().div(255)[None]
+    return inner.to(device).float().div_(255)[None]
 
 
 def metric_device(backend: Backend) -> torch.device:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,10 +12,11 @@ from torch import Tensor
 from enhance_cli.config import METRICS, TEXTURE_METRICS
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate import perceptual
-from enhance_cli.evaluate.metrics import ms_ssim, psnr_rgb, psnr_y, ssim_rgb, ssim_y
+from enhance_cli.evaluate.metrics import Luma, ms_ssim, psnr_rgb, psnr_y, ssim_rgb, ssim_y
 from enhance_cli.evaluate.networks import Networks
 from enhance_cli.evaluate.niqe import BLOCK, niqe
 from enhance_cli.evaluate.texture import Describe, Remembered, feature_distance, gram_distance
+from enhance_cli.images.colour import luma_studio
 from enhance_cli.model.features import load_features
 
 
@@ -41,22 +43,24 @@ _DECIBELS = Unit(symbol="dB", digits=2)
 _SIMILARITY, _DISTANCE = Unit(), Unit(higher_is_better=False)
 
 
-def load_metric(name: str, device: torch.device, networks: Networks) -> Metric:
+def load_metric(
+    name: str, device: torch.device, networks: Networks, luma: Luma = luma_studio
+) -> Metric:
     """Make a metric ready, on the device; those of textures are made together, by `load_metrics`.
 
     Raises EnhanceError if what it needs is not there.
     """
     match name:
         case "psnr_y":
-            return Metric(compute=psnr_y, unit=_DECIBELS, smallest=1)
+            return Metric(compute=partial(psnr_y, luma=luma), unit=_DECIBELS, smallest=1)
         case "psnr_rgb":
             return Metric(compute=psnr_rgb, unit=_DECIBELS, smallest=1)
         case "ssim_y":
-            return Metric(compute=ssim_y, unit=_SIMILARITY)
+            return Metric(compute=partial(ssim_y, luma=luma), unit=_SIMILARITY)
         case "ssim_rgb":
             return Metric(compute=ssim_rgb, unit=_SIMILARITY)
         case "ms_ssim":
-            return Metric(compute=ms_ssim, unit=_SIMILARITY, smallest=161)
+            return Metric(compute=partial(ms_ssim, luma=luma), unit=_SIMILARITY, smallest=161)
         case "lpips":
             lpips = perceptual.load_lpips(device, networks)
             return Metric(compute=lpips, unit=_DISTANCE, smallest=64)
@@ -101,11 +105,11 @@ def load_metrics(
     asked = tuple(f"{name}_{colour}" if name in ("psnr", "ssim") else name for name in names)
     wanted = METRICS if "all" in asked else dict.fromkeys(asked)
     textures = [name for name in wanted if name in TEXTURE_METRICS]
-    metrics, refused = {}, {}
+    metrics, refused, luma = {}, {}, Remembered(luma_studio)
     for name in wanted:
         try:
             if name not in textures:
-                metrics[name] = load_metric(name, device, networks)
+                metrics[name] = load_metric(name, device, networks, luma)
         except EnhanceError as error:
             if name in asked:
                 raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar
 
 from torch import Tensor
 
@@ -11,17 +12,18 @@ from enhance_cli.model.losses import perceptual_loss, texture_loss
 Describe = Callable[[Tensor], Mapping[str, Tensor]]
 """Returns the features of an image by layer, as `Features` does."""
 Distance = Callable[[Tensor, Tensor], float]
+_T = TypeVar("_T")
 
 
-class Remembered:
-    """Features that remember the two images last asked for: several distances want the same."""
+class Remembered(Generic[_T]):
+    """A function of an image that remembers the two last asked for: several metrics want them."""
 
-    def __init__(self, describe: Describe) -> None:
+    def __init__(self, describe: Callable[[Tensor], _T]) -> None:
         self._describe = describe
-        self._last: list[tuple[Tensor, Mapping[str, Tensor]]] = []
+        self._last: list[tuple[Tensor, _T]] = []
 
-    def __call__(self, image: Tensor) -> Mapping[str, Tensor]:
-        """Return the features of an image, which is not changed as long as it is remembered."""
+    def __call__(self, image: Tensor) -> _T:
+        """Return what the function does; an image that is remembered is not changed meanwhile."""
         known = [one for one in self._last if one[0] is image]
         others = [one for one in self._last if one[0] is not image]
         [last] = known or [(image, self._describe(image))]
