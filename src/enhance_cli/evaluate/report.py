@@ -18,7 +18,7 @@ from enhance_cli.evaluate.pairs import Example
 from enhance_cli.evaluate.results import Results
 from enhance_cli.images.files import Photo, to_pillow
 
-PICTURES = 13_000_000  # bytes of all crops: in base64 17 MB, so that the report stays under 20
+PICTURES = 13_000_000  # bytes of all crops: in base64 17 MB, which leaves 2 for values below 20
 MOST_IMAGES = 100  # that are shown; the table has all
 LARGEST = 512  # pixels a side of a crop
 _TYPICAL = 2  # bytes a pixel of a photograph in lossless WebP
