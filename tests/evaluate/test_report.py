@@ -30,12 +30,15 @@ def write(tmp_path):
     gallery, scores = Gallery(), []
     for index, name in enumerate(NAMES):
         gallery.add(*example(tmp_path, name), index, len(NAMES))
-        values = {"psnr_y": 20.5 + index, "ssim_y": 0.5 - index / 10}
-        scores.append(Score(name, {"bicubic": values, "e": dict.fromkeys(values, float("inf"))}))
+        values = {"psnr_y": 20.5 + index, "ssim_y": 0.5 - index / 10, "niqe": 4.0}
+        others = {"psnr_y": float("inf"), "ssim_y": float("inf"), "niqe": float("nan")}
+        scores.append(Score(name, {"bicubic": values, "e": others}))
     results = Results(
         data="set", protocol="standard", description="protocol standard: all of it",
-        metrics={"psnr_y": Unit(symbol="dB"), "ssim_y": Unit()}, scores=scores, skipped=[],
-        refused={"lpips": "no network"},
+        metrics={
+            "psnr_y": Unit(symbol="dB"), "ssim_y": Unit(), "niqe": Unit(higher_is_better=False),
+        },
+        scores=scores, skipped=[], refused={"lpips": "no network"},
     )  # fmt: skip
     write_report(tmp_path / "report.html", results, gallery)
     return tmp_path / "report.html"
@@ -131,6 +134,21 @@ def test_zoom_and_position_of_the_crops_are_linked(page):
     assert len(set(after)) == 1
     assert after != before
     assert "scale(2)" in after[0]
+
+
+def test_the_wheel_zooms_with_ctrl_and_else_scrolls_the_page(page):
+    taken = []
+    for ctrl in ("false", "true"):
+        event = f'new WheelEvent("wheel", {{deltaY: -1, ctrlKey: {ctrl}, cancelable: true}})'
+        before = look(page, "document.getElementById('zoom').value")
+        taken.append(not look(page, f"document.getElementById('crops').dispatchEvent({event})"))
+        assert (look(page, "document.getElementById('zoom').value") != before) == (ctrl == "true")
+    assert taken == [False, True]
+
+
+def test_a_mean_that_is_unknown_leaves_the_best_of_the_others_marked(page):
+    best = "[...document.querySelectorAll('#means td.best')].map(cell => cell.cellIndex)"
+    assert look(page, best) == [3, 1, 2]  # niqe of bicubic; psnr_y and ssim_y of e
 
 
 def test_the_table_sorts_by_a_column_both_ways(page):
