@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -227,6 +228,28 @@ def test_two_inputs_for_one_output_are_refused(upscale_fails, tmp_path, photo):
     assert upscale_fails(photo, other, "-o", tmp_path / "out") == (
         f"{other} and {photo} would both be written to {tmp_path / 'out' / 'photo.png'}"
     )
+
+
+@pytest.mark.parametrize("platform", ["darwin", "linux"])
+def test_names_that_differ_by_case_alone_are_one_where_the_system_thinks_so(
+    enhance, model, tmp_path, photo, monkeypatch, platform
+):
+    for name in ("one/photo.png", "two/PHOTO.png"):
+        (tmp_path / name).parent.mkdir()
+        shutil.copy(photo, tmp_path / name)
+    output = tmp_path / "out"
+    output.mkdir()
+    monkeypatch.setattr("enhance_cli.upscale.plan.sys.platform", platform)
+    inputs = tmp_path / "one/photo.png", tmp_path / "two/PHOTO.png"
+    result = enhance("upscale", "--model", model, *inputs, "-o", output)
+    assert ("would both be written to" in result.stderr) == (platform == "darwin")
+    assert len(list(output.glob("*.png"))) == (0 if platform == "darwin" else 2)
+
+
+def test_a_named_pipe_is_refused(upscale_fails, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    line = upscale_fails(tmp_path / "pipe", "-o", tmp_path / "out.png")
+    assert line == f"{tmp_path / 'pipe'} is not a regular file: pipe it in, and give -"
 
 
 def test_an_unknown_extension_is_refused(upscale_fails, tmp_path, photo):

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
 
 from enhance_cli.atomic import check_folder, check_replaceable
 from enhance_cli.config import UpscaleOptions
@@ -101,20 +102,23 @@ def _job_to(output: Path, source: Path, options: UpscaleOptions) -> Job:
 
 def _check_targets(jobs: list[Job]) -> None:
     sources = {_real(job.source) for job in jobs}
-    taken: dict[Path, Path] = {}
+    taken: dict[str, Path] = {}
     for job in jobs:
         if job.source != STANDARD_STREAM and not os.path.exists(job.source):
             raise EnhanceError(f"no such file: {job.source}")
+        if job.source != STANDARD_STREAM and not os.path.isfile(job.source):
+            raise EnhanceError(f"{job.source} is not a regular file: pipe it in, and give -")
         if job.target != STANDARD_STREAM and _real(job.target) in sources:
             raise EnhanceError(
                 f"{job.target} is both input and output; choose another output or a --suffix"
             )
         check_replaceable(job.target)
-        if job.target in taken:
+        name = _as_the_system_sees(job.target)
+        if name in taken:
             raise EnhanceError(
-                f"{job.source} and {taken[job.target]} would both be written to {job.target}"
+                f"{job.source} and {taken[name]} would both be written to {job.target}"
             )
-        taken[job.target] = job.source
+        taken[name] = job.source
 
 
 def _check_lossless(jobs: list[Job]) -> None:
@@ -123,6 +127,13 @@ def _check_lossless(jobs: list[Job]) -> None:
             raise EnhanceError(
                 f"{job.target}: {job.format.name} has no --lossless; use .webp, .png or .tiff"
             )
+
+
+def _as_the_system_sees(path: Path) -> str:
+    """Return a name in the spelling that is the same for all that stand for one file."""
+    if sys.platform not in ("darwin", "win32"):
+        return str(path)
+    return normalize("NFC", str(path)).casefold()
 
 
 def _real(path: Path) -> Path:
