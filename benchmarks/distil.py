@@ -111,6 +111,7 @@ def train(folder: str, start: str, out: str, minutes: str, seed: str) -> None:
         progress = (time.monotonic() - began) / (60 * float(minutes))
         if step % 100 == 0:
             sys.stdout.write(f"{step}: {of_target:.5f} {of_original:.5f}\n")
+            sys.stdout.flush()
     stage = {"start": Path(start).name, "steps": step, "seed": int(seed), "revived": revived}
     save_generator(average, Path(out), provenance | {"distilled": stage})
 
