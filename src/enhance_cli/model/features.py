@@ -111,9 +111,8 @@ def _convolution(
     state: Mapping[str, Tensor], name: str, index: int, channels: int, width: int
 ) -> nn.Conv2d:
     weight, bias = (state.get(f"features.{index}.{kind}") for kind in ("weight", "bias"))
-    if weight is None or bias is None:
-        raise KeyError(name)
-    if (weight.shape, bias.shape) != ((width, channels, 3, 3), (width,)):
+    shapes = (width, channels, 3, 3), (width,)
+    if weight is None or bias is None or (weight.shape, bias.shape) != shapes:
         raise KeyError(name)
     layer = nn.Conv2d(channels, width, 3, padding=1)
     layer.load_state_dict({"weight": weight, "bias": bias})
