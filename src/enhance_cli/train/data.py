@@ -25,8 +25,8 @@ from enhance_cli.images.photo import Levels
 from enhance_cli.images.resize import resize
 from enhance_cli.train.source import Entry
 
-PREPARED_SIDE = 256  # pixels, of the paper
-SMALLEST_PREPARED = 384  # pixels of the shorter side of what it was made from
+_PREPARED_SIDE = 256  # pixels, of the paper
+_SMALLEST_PREPARED = 384  # pixels of the shorter side of what it was made from
 _log = logging.getLogger(__name__)
 _TRIES = 1000  # unreadable files in a row after which the data counts as empty
 
@@ -117,6 +117,17 @@ class Crops:
         return image
 
 
+def smallest_side(options: TrainOptions) -> int:
+    """Return how many pixels a side of a training image must have. Raises EnhanceError."""
+    if options.crop % options.scale:
+        raise EnhanceError(f"a crop of {options.crop} is no multiple of the scale {options.scale}")
+    if options.prepare is None:
+        return options.crop
+    if options.crop > _PREPARED_SIDE:
+        raise EnhanceError(f"images are prepared to {_PREPARED_SIDE}²: the crop cannot be larger")
+    return _SMALLEST_PREPARED
+
+
 def prepare_as_paper(image: Levels) -> Levels:
     """Return the centre square of (3, H, W) uint8, reduced to (3, 256, 256) by Lanczos.
 
@@ -126,7 +137,7 @@ def prepare_as_paper(image: Levels) -> Levels:
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     square = torch.from_numpy(image[:, top : top + side, left : left + side])[None].float()
-    reduced = resize(square, PREPARED_SIDE, PREPARED_SIDE, "lanczos")[0]
+    reduced = resize(square, _PREPARED_SIDE, _PREPARED_SIDE, "lanczos")[0]
     return reduced.round().clamp(0, 255).byte().numpy()
 
 

@@ -19,7 +19,7 @@ from enhance_cli.model.device import Backend
 from enhance_cli.model.weights import save_generator
 from enhance_cli.train.adversary import NotFiniteError
 from enhance_cli.train.checkpoint import Checkpoint, has_checkpoint, save_checkpoint
-from enhance_cli.train.data import PREPARED_SIDE, SMALLEST_PREPARED, Crops, batches
+from enhance_cli.train.data import Crops, batches, smallest_side
 from enhance_cli.train.learner import Learner
 from enhance_cli.train.log import Log, Meter
 from enhance_cli.train.processes import Processes
@@ -65,7 +65,7 @@ class Run:
         self.folder, self.options, self.backend = folder, options, backend
         self.processes = processes or Processes(device=backend.device)
         self._share = self.processes.share(options.batch)
-        self.scan = scan(Path(options.data), _smallest_side(options))
+        self.scan = scan(Path(options.data), smallest_side(options))
         learned = replace(options, init="scratch") if is_resumed else options
         with memory_for("the networks"):
             self.learner = Learner(learned, backend, self.processes)
@@ -244,14 +244,3 @@ class Run:
                 self._save_weights("best.safetensors")
             self._tell(values, on_report)
             self._log.show(self.step, lambda: validation.show(self.learner.average))
-
-
-def _smallest_side(options: TrainOptions) -> int:
-    """Return how many pixels a side of a training image must have. Raises EnhanceError."""
-    if options.crop % options.scale:
-        raise EnhanceError(f"a crop of {options.crop} is no multiple of the scale {options.scale}")
-    if options.prepare is None:
-        return options.crop
-    if options.crop > PREPARED_SIDE:
-        raise EnhanceError(f"images are prepared to {PREPARED_SIDE}²: the crop cannot be larger")
-    return SMALLEST_PREPARED
