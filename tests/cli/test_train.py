@@ -118,7 +118,8 @@ def test_resuming_removes_what_a_killed_process_left(enhance, photographs, tmp_p
     enhance("train", photographs, "-o", run, "--steps", 2, *SMALL)
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    part = run / f".checkpoint-00000002.safetensor.{atomic._HOST}.{ended.pid}.part"
+    name = f".checkpoint-00000002.safetensor.{atomic._HOST}.{ended.pid}.0a1b2c3d.part"
+    part = run / name
     part.touch()
     assert enhance("train", "--resume", run, "--steps", 3).exit_code == 0
     assert not part.exists()

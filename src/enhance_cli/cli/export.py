@@ -47,7 +47,7 @@ _DEFAULTS = ExportOptions()
 )
 @click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
 def export(output: Path, **values: Any) -> None:
-    """Write a network for other runtimes, proved the same.
+    """Write a network for other runtimes, checked against PyTorch.
 
     Any number of images of any size go in. The file is compared with PyTorch before it appears.
     """
