@@ -162,7 +162,7 @@ class Batch:
                 encode_bands(file, pages, job.format, encoding)
             else:
                 pixels = sum(map(math.prod, sizes))
-                check_memory(_COPIES * 3 * pixels, f"{len(frames)} frames of {job.target}")
+                check_memory(_COPIES * 3 * pixels, f"writing {job.target}")
                 results = [
                     self._flatten(enlarge_photo(engine, frame, size, report))
                     for frame, size in zip(frames, sizes, strict=True)
