@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from enhance_cli.images.files import find_images, read_photo, to_pillow
 from enhance_cli.images.resize import reduce_levels
-from enhance_cli.model.device import pick_backend
+from enhance_cli.model.device import cpu_multiplies_bf16
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.losses import pixel_loss
 from enhance_cli.model.shipped import find_weights
@@ -47,7 +47,6 @@ Example = dict[str, np.ndarray]
 @torch.inference_mode()
 def targets(data: str, teacher: str, folder: str, seed: str) -> None:
     """Write a file for each photograph, reduced by a random scale."""
-    backend = pick_backend()
     network = load_generator(find_weights(teacher))[0].to(memory_format=torch.channels_last)
     draw = random.Random(seed)  # noqa: S311  not for secrets
     Path(folder).mkdir()
@@ -59,11 +58,16 @@ def targets(data: str, teacher: str, folder: str, seed: str) -> None:
             photo = photo.resize((width, height), Image.Resampling.BICUBIC)
         original = torch.from_numpy(np.array(photo)[:height, :width]).permute(2, 0, 1)[None]
         low_res = reduce_levels(original.float(), 4)
-        with torch.autocast("cpu", backend.dtype, enabled=backend.dtype == torch.bfloat16):
+        with mixed_precision():
             target = mean_of_eight(network, low_res / 255).mul(255).round().clamp(0, 255)
         images = {"original": original, "low_res": low_res, "target": target}
         arrays = {name: image[0].permute(1, 2, 0).byte().numpy() for name, image in images.items()}
         np.savez(Path(folder) / f"{path.parent.name}-{path.stem}.npz", **arrays)
+
+
+def mixed_precision() -> torch.autocast:
+    """Compute in bf16 where the processor multiplies it."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=cpu_multiplies_bf16())
 
 
 def mean_of_eight(network: Generator, low_res: Tensor) -> Tensor:
@@ -81,7 +85,6 @@ def train(folder: str, start: str, out: str, minutes: str, seed: str) -> None:
     """Train for so many minutes, with the rate decaying by the clock; write the average."""
     examples = [dict(np.load(path)) for path in sorted(Path(folder).rglob("*.npz"))]
     examples = [one for one in examples if min(one["original"].shape[:2]) >= CROP]
-    backend = pick_backend()
     network, provenance = load_generator(find_weights(start))
     network.train().requires_grad_(True).to(memory_format=torch.channels_last)
     revived = revive(
@@ -92,7 +95,7 @@ def train(folder: str, start: str, out: str, minutes: str, seed: str) -> None:
     began, step, progress = time.monotonic(), 0, 0.0
     while progress < 1:
         original, low_res, target = draw_batch(examples, f"{seed}/{step}")
-        with torch.autocast("cpu", backend.dtype, enabled=backend.dtype == torch.bfloat16):
+        with mixed_precision():
             estimate = network(low_res.contiguous(memory_format=torch.channels_last))
         of_target, of_original = (
             pixel_loss(estimate.float(), image, "l1", LUMA) for image in (target, original)

@@ -188,6 +188,15 @@ def test_a_grey_profile_is_left_out_where_the_background_has_colour(upscale, tmp
     assert exiftool(tmp_path / "out.png", "ICC_Profile") == b""
 
 
+def test_an_avif_with_alpha_has_colours_and_no_profile_for_grey(upscale, tmp_path, exiftool):
+    header = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    profile = header[:16] + b"GRAY" + header[20:]
+    Image.new("LA", (9, 7), (90, 128)).save(tmp_path / "in.png", icc_profile=profile)
+    result = upscale(tmp_path / "in.png", "-o", tmp_path / "out.avif")
+    assert "the profile is for grey, and the result has colours: left out" in result.stderr
+    assert exiftool(tmp_path / "out.avif", "ICC_Profile") == b""
+
+
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "GIF"])
 @pytest.mark.parametrize("suffix", ["png", "webp", "tiff"])
 def test_transparency_is_enlarged_without_fringes(upscale, tmp_path, magick, mode, suffix):

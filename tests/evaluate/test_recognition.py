@@ -125,25 +125,30 @@ def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
         find_labelled(tmp_path, tmp_path / "val.txt", NAMES)
 
 
-def test_a_label_of_another_folders_file_is_not_taken(tmp_path):
-    touch(tmp_path, "cat/a.png")
-    (tmp_path / "val.txt").write_text("dog/a.png 207\n")
-    with pytest.raises(EnhanceError, match=r"no label of 1 images: cat/a\.png"):
-        find_labelled(tmp_path, tmp_path / "val.txt", NAMES)
-
-
-def test_a_label_that_two_images_would_take_is_refused(tmp_path):
-    touch(tmp_path, "cat/a.png", "dog/a.png")
-    (tmp_path / "val.txt").write_text("a.png 207\n")
-    with pytest.raises(EnhanceError, match=r"a\.png may be .*cat/a\.png or .*dog/a\.png; add fold"):
-        find_labelled(tmp_path, tmp_path / "val.txt", NAMES)
-
-
-def test_an_image_with_labels_of_two_classes_is_refused(tmp_path):
-    touch(tmp_path, "images/a.png")
-    (tmp_path / "val.txt").write_text("cat/a.png 281\ndog/a.png 207\n")
-    with pytest.raises(EnhanceError, match=r"several classes for .*a\.png: cat/a\.png, dog/a"):
-        find_labelled(tmp_path / "images", tmp_path / "val.txt", NAMES)
+@pytest.mark.parametrize(
+    ("files", "labels", "below", "line"),
+    [
+        (["cat/a.png"], "dog/a.png 207\n", "", r"no label of 1 images: cat/a\.png"),
+        (
+            ["cat/a.png", "dog/a.png"],
+            "a.png 207\n",
+            "",
+            r"a\.png may be .*cat/a\.png or .*dog/a\.png; add fold",
+        ),
+        (
+            ["images/a.png"],
+            "cat/a.png 281\ndog/a.png 207\n",
+            "images",
+            r"several classes for .*a\.png: cat/a\.png, dog/a",
+        ),
+    ],
+    ids=["of another folder's file", "that two images would take", "of two classes"],
+)
+def test_a_label_that_is_not_one_images_is_refused(tmp_path, files, labels, below, line):
+    touch(tmp_path, *files)
+    (tmp_path / "val.txt").write_text(labels)
+    with pytest.raises(EnhanceError, match=line):
+        find_labelled(tmp_path / below, tmp_path / "val.txt", NAMES)
 
 
 @pytest.mark.parametrize("line", ["a.png", "a.png holiday"])

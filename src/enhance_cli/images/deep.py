@@ -29,9 +29,9 @@ def bits_a_channel(image: Image.Image) -> int:
         return 32
     tiff_bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, ())
     raw_modes = [str(tile.args) for tile in getattr(image, "tile", [])]
-    if image.format == "PNG" and any(";16" in mode for mode in raw_modes):
-        return 16
-    return 16 if image.mode.startswith("I;") or max(tiff_bits, default=8) > 8 else 8
+    is_deep_png = image.format == "PNG" and any(";16" in mode for mode in raw_modes)
+    is_deep = image.mode.startswith("I;") or max(tiff_bits, default=8) > 8
+    return 16 if is_deep or is_deep_png else 8
 
 
 def avif_bits(data: bytes) -> int:

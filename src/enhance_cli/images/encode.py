@@ -43,7 +43,7 @@ def encode(frames: Sequence[Photo], kind: Format, encoding: Encoding) -> bytes:
 
     The metadata are those of the first frame. Raises EnhanceError if the format cannot hold it.
     """
-    if kind.is_written_in_bands and (len(frames) == 1 or kind.has_pages):
+    if kind.writes_in_bands(len(frames)):
         buffer = io.BytesIO()
         encode_bands(buffer, [(frame.size, [frame]) for frame in frames], kind, encoding)
         return buffer.getvalue()
@@ -111,7 +111,7 @@ def _fitting_profile(photo: Photo, kind: Format) -> bytes | None:
     """Return the profile, unless it is one for grey and the file has colours."""
     if photo.icc_profile is None or photo.icc_profile[16:20] != b"GRAY":
         return photo.icc_profile
-    stays_grey = kind.has_grey and (photo.alpha is None or kind.name != "AVIF")
+    stays_grey = kind.has_grey and (photo.alpha is None or kind.has_grey_alpha)
     if photo.is_grey and stays_grey:
         return photo.icc_profile
     _log.warning("the profile is for grey, and the result has colours: left out")

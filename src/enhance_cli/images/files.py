@@ -64,7 +64,7 @@ def find_images(folder: Path) -> list[Path]:
     if not os.path.isdir(folder):
         raise EnhanceError(f"no such folder: {folder}")
     found, seen = [], set()
-    for root, below, names in os.walk(folder, onerror=_tell_of_folder, followlinks=True):
+    for root, below, names in os.walk(folder, onerror=_refuse_folder, followlinks=True):
         real = os.path.realpath(root)
         if real in seen:
             below.clear()
@@ -79,7 +79,7 @@ def find_images(folder: Path) -> list[Path]:
     return found
 
 
-def _tell_of_folder(error: OSError) -> None:
+def _refuse_folder(error: OSError) -> None:
     raise EnhanceError(f"cannot read {error.filename}: {error.strerror}") from error
 
 

@@ -20,6 +20,7 @@ class Format:
     suffixes: tuple[str, ...]  # the first is what results get
     has_alpha: bool = True
     has_grey: bool = True
+    has_grey_alpha: bool = True  # grey stays grey beside alpha
     has_16_bits: bool = False
     has_frames: bool = True
     has_lossless: bool = True  # can be asked for it, or knows nothing else
@@ -27,9 +28,13 @@ class Format:
     has_dpi: bool = True  # a place for it beside EXIF
     has_iptc: bool = False
     is_written_in_bands: bool = False  # while what follows is being computed
-    has_pages: bool = False  # its frames are pages, each of its own size
+    has_pages: bool = False  # its frames are pages, each written as one picture is
     longest: int | None = None  # pixels on a side
     metadata_limit: int | None = None  # bytes of each of EXIF, XMP and IPTC
+
+    def writes_in_bands(self, frames: int) -> bool:
+        """Whether so many frames are written while what follows is being computed."""
+        return self.is_written_in_bands and (frames == 1 or self.has_pages)
 
 
 FORMATS = (
@@ -54,7 +59,14 @@ FORMATS = (
         is_written_in_bands=True,
         has_pages=True,
     ),
-    Format(name="AVIF", suffixes=(".avif",), has_lossless=False, has_dpi=False, longest=65_536),
+    Format(
+        name="AVIF",
+        suffixes=(".avif",),
+        has_grey_alpha=False,
+        has_lossless=False,
+        has_dpi=False,
+        longest=65_536,
+    ),
     Format(name="BMP", suffixes=(".bmp",), has_alpha=False, has_frames=False, has_metadata=False),
 )
 

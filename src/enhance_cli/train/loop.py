@@ -110,8 +110,12 @@ class Run:
         if not self.processes.is_first:
             return
         learner = self.learner
-        counters: dict[str, Any] = {"step": self.step, "elapsed": self.elapsed, "best": self.best}
-        counters["updates"] = learner.updates
+        counters: dict[str, Any] = {
+            "step": self.step,
+            "updates": learner.updates,
+            "elapsed": self.elapsed,
+            "best": self.best,
+        }
         if learner.features:
             counters["feature_means"] = learner.features.means
         if learner.adversary:

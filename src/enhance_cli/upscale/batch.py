@@ -153,7 +153,7 @@ class Batch:
 
         with self._writing(job, made) as file, memory_for(f"writing {job.target}"):
             encoding = Encoding(quality=self.options.quality, lossless=self.options.lossless)
-            if job.format.is_written_in_bands and (len(frames) == 1 or job.format.has_pages):
+            if job.format.writes_in_bands(len(frames)):
                 pages = []
                 for frame, size in zip(frames, sizes, strict=True):
                     bands = enlarge_in_bands(engine, frame, size, report)

@@ -104,10 +104,10 @@ def _check_targets(jobs: list[Job]) -> None:
     sources = {_real(job.source) for job in jobs}
     taken: dict[str, Path] = {}
     for job in jobs:
-        if job.source != STANDARD_STREAM and not os.path.exists(job.source):
-            raise EnhanceError(f"no such file: {job.source}")
         if job.source != STANDARD_STREAM and not os.path.isfile(job.source):
-            raise EnhanceError(f"{job.source} is not a regular file: pipe it in, and give -")
+            if os.path.exists(job.source):
+                raise EnhanceError(f"{job.source} is not a regular file: pipe it in, and give -")
+            raise EnhanceError(f"no such file: {job.source}")
         if job.target != STANDARD_STREAM and _real(job.target) in sources:
             raise EnhanceError(
                 f"{job.target} is both input and output; choose another output or a --suffix"
