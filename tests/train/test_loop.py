@@ -196,6 +196,17 @@ def test_a_discriminator_that_breaks_is_named(tmp_path, pat_options):
         run.train(print, never)
 
 
+def test_a_discriminator_s_gradient_that_is_not_finite_changes_no_weight(tmp_path, pat_options):
+    run = start(tmp_path / "run", pat_options)
+    discriminator = run.learner.adversary.discriminator
+    before = {name: value.clone() for name, value in discriminator.state_dict().items()}
+    discriminator.logit.register_full_backward_hook(lambda _, found, __: (math.nan * found[0],))
+    with pytest.raises(EnhanceError, match="of the discriminator or its gradient is not finite"):
+        run.train(print, never)
+    for name, value in discriminator.state_dict().items():
+        assert torch.equal(before[name], value), name
+
+
 def test_a_stopped_run_goes_on_with_other_weights_of_the_losses(tmp_path, pat_options):
     run = start(tmp_path / "run", pat_options)
     run.train(print, stop_at(run, 3))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
@@ -52,31 +54,40 @@ class Adversary:
         """Judge a batch, learn from it if the rule or `always` says so, and say how it went.
 
         `estimate` is detached; both are (N, 3, crop, crop) RGB in [0, 1]. `rate` is the
-        generator's.
+        generator's. Raises NotFiniteError, with the discriminator as it was, for a loss or a
+        gradient that is not finite.
         """
         is_learning = always or self.must_learn()
         self.discriminator.requires_grad_(is_learning)
         judge = self._learning if is_learning else self.discriminator
         logits = judge(torch.cat([estimate, original])).chunk(2)
         loss = discriminator_loss(*logits)
-        if not loss.isfinite():
+        norm = self._backward(loss) if is_learning else loss.new_zeros(())
+        right = (logits[0] < 0).float().mean(), (logits[1] > 0).float().mean()
+        # Read together: each reading waits for the device.
+        loss_now, norm_now, *right_now = torch.stack([loss, norm, *right]).tolist()
+        if not math.isfinite(loss_now + norm_now):
             raise NotFiniteError("of the discriminator")
         if is_learning:
-            self._descend(loss, rate)
+            self._descend(rate)
         self.discriminator.requires_grad_(False)
-        right = (logits[0] < 0).float().mean().item(), (logits[1] > 0).float().mean().item()
-        on_estimates, on_originals = self._processes.mean([*right])
+        on_estimates, on_originals = self._processes.mean(right_now)
         self.performance = {"estimate": on_estimates, "original": on_originals}
         return {
-            "discriminator/loss": loss.item(),
+            "discriminator/loss": loss_now,
             "discriminator/right_on_estimates": on_estimates,
             "discriminator/right_on_originals": on_originals,
             "discriminator/share_of_steps": float(is_learning),
         }
 
-    def _descend(self, loss: Tensor, rate: float) -> None:
+    def _backward(self, loss: Tensor) -> Tensor:
+        """Return the norm of the gradient."""
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+        weights = self.discriminator.parameters()
+        return nn.utils.get_total_norm(w.grad for w in weights if w.grad is not None)
+
+    def _descend(self, rate: float) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * self.rate
         self.optimizer.step()
