@@ -79,7 +79,7 @@ def test_letters_in_a_record_are_put_in_order(enhance, photographs, tmp_path, vg
     lines = [f"data = '{photographs}'", 'losses = "TAP"', "weight = { A = 0.5 }"]
     lines += ["perceptual_layers = { pool2 = 1e-2 }", f"vgg = '{vgg_file}'", "time = 5400.0"]
     record.write_text("\n".join(["[options]", *lines]))
-    started = ["--init", "scratch", "--steps", 1, *SMALL]
+    started = ["--init", "scratch", "--d-warmup", 0, "--steps", 1, *SMALL]
     result = enhance("train", "--config", record, "-o", run, *started)
     assert result.exit_code == 0, result.output
     options = Checkpoint(run).options
@@ -199,6 +199,23 @@ def test_resuming_what_is_no_run_is_one_line(fails, tmp_path):
 )
 def test_a_wrong_call_is_exit_2(enhance, photographs, tmp_path, wrong):
     assert enhance("train", photographs, "-o", tmp_path / "run", *wrong).exit_code == 2
+
+
+def test_steps_of_which_none_is_the_generator_s_are_exit_2(enhance, photographs, tmp_path):
+    run = ["train", photographs, "--losses", "EA", "-o", tmp_path / "run", "--steps", 400]
+    result = enhance(*run)
+    assert result.exit_code == 2
+    assert "--d-warmup 400 leaves none of --steps 400 to the generator." in result.stderr
+
+
+def test_a_run_that_ends_before_the_generator_learns_says_so(enhance, photographs, tmp_path):
+    run = ["train", photographs, "--losses", "EA", "--init", "scratch", "-o", tmp_path / "run"]
+    result = enhance(*run, "--steps", 10**6, "--d-warmup", 10**5, "--time", "0.1s", *SMALL)
+    assert result.exit_code == 0, result.output
+    assert result.stderr.endswith(
+        "the generator has not learned: its weights are those it started from; the discriminator "
+        "learns alone until step 100000\n"
+    )
 
 
 @pytest.mark.parametrize("letters", ["XYZ", "", "PP", "PATX"])

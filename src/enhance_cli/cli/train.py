@@ -30,7 +30,6 @@ from enhance_cli.config import (
     TEXTURE_LAYERS,
     TrainOptions,
 )
-from enhance_cli.errors import EnhanceError
 
 _DEFAULTS = TrainOptions(data="")
 _Command = Callable[..., None]
@@ -109,7 +108,11 @@ def _or_none(_: click.Context, __: click.Parameter, value: str | None) -> str | 
     "The discriminator rests while it judges this share of both classes right.",
     type=FiniteRange(0, 1),
 )
-@_option("d-warmup", "Steps in which it learns alone, at first.", type=click.IntRange(min=0))
+@_option(
+    "d-warmup",
+    "Steps in which it learns alone, counted from the run's first, also with --resume.",
+    type=click.IntRange(min=0),
+)
 @_option(
     "d-rate",
     "Its learning rate, as a multiple of the generator's.",
@@ -189,7 +192,7 @@ def train(
     from torch import float16, float32
 
     from enhance_cli.model.device import pick_backend
-    from enhance_cli.train.checkpoint import Checkpoint
+    from enhance_cli.train.checkpoint import Checkpoint, create_run
     from enhance_cli.train.loop import Run
     from enhance_cli.train.processes import joined, local_device
     from enhance_cli.train.record import write_record
@@ -220,7 +223,7 @@ def train(
             run.restore(checkpoint)
             checkpoint = None  # which would hold the file that a later one replaces
         elif processes.is_first:
-            _create(folder)
+            create_run(folder)
         if processes.is_first:
             remove_leftovers([folder])
             write_record(folder, options, shlex.join(sys.argv), run.step, run.scan, backend)
@@ -234,17 +237,8 @@ def _check(options: TrainOptions) -> None:
     strange = [letter for letter in options.weight if letter not in options.losses]
     if strange:
         raise click.UsageError(f"--weight {strange[0]}: the losses are {options.losses}.")
-
-
-def _create(folder: Path) -> None:
-    from enhance_cli.train.checkpoint import has_checkpoint
-
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError as error:
-        advice = "go on with it by --resume"
-        if not has_checkpoint(folder):
-            advice = "it has no checkpoint: remove it if no run is at work there"
-        raise EnhanceError(f"{folder} exists; {advice}, or choose another") from error
-    except OSError as error:
-        raise EnhanceError(f"cannot create {folder}: {error.strerror or error}") from error
+    if options.loss_weights.adversarial and options.d_warmup >= options.steps:
+        raise click.UsageError(
+            f"--d-warmup {options.d_warmup} leaves none of --steps {options.steps} "
+            "to the generator."
+        )

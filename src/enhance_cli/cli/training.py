@@ -55,6 +55,14 @@ def show_training(run: Run, processes: Processes) -> int:
             run.train(on_report, lambda: bool(stopped))
     if processes.is_first:
         click.echo(run.folder / "generator.safetensors")
+    if run.learner.updates == 0:
+        alone = f"; the discriminator learns alone until step {run.options.d_warmup}"
+        console.print(
+            "the generator has not learned: its weights are those it started from"
+            + (alone if run.learner.adversary else ""),
+            highlight=False,
+            soft_wrap=True,
+        )
     if stopped and run.progress < 1:
         console.print(
             f"stopped at step {run.step}; go on with --resume {run.folder}",
