@@ -47,6 +47,15 @@ def test_a_run_writes_weights_that_upscale_takes(enhance, photographs, tmp_path)
     assert done.exit_code == 0, done.output
 
 
+def test_before_a_first_loss_no_discriminator_is_spoken_of(enhance, photographs, tmp_path):
+    (tmp_path / "val").mkdir()
+    shutil.copy(photographs / "a.png", tmp_path / "val")
+    measured = ["--val", tmp_path / "val", "--val-every", 2]
+    result = enhance("train", photographs, "-o", tmp_path / "run", "--steps", 4, *measured, *SMALL)
+    assert "step 2 " in result.stderr
+    assert "discriminator" not in result.stderr
+
+
 def test_resume_takes_new_settings(enhance, photographs, tmp_path):
     run = tmp_path / "run"
     enhance("train", photographs, "-o", run, "--steps", 4, *SMALL)

@@ -93,8 +93,11 @@ def _line(report: Report, seen: dict[str, float]) -> str:
         f"step {report.step}",
         f"{seen.get('images_per_second', 0):.0f} images/s",
         left,
-        f"loss {seen['loss']:.5f}" if "loss" in seen else "the discriminator learns alone",
     ]
+    if "loss" in seen:
+        parts.append(f"loss {seen['loss']:.5f}")
+    elif "discriminator/loss" in seen:
+        parts.append("the discriminator learns alone")
     if "validation/psnr_y" in seen:
         parts.append(f"validation {seen['validation/psnr_y']:.3f} dB")
     return " · ".join(part for part in parts if part)
