@@ -4,6 +4,7 @@ import json
 import math
 import os
 import shutil
+import statistics
 import sys
 import weakref
 from dataclasses import replace
@@ -79,10 +80,10 @@ def test_what_decides_the_next_step_is_resumed(tmp_path, pat_options):
     run = start(tmp_path / "run", pat_options)
     run.train(print, stop_at(run, 3))
     performance = {"estimate": 0.9, "original": 1.0}
-    run.best, run.elapsed, run.learner.adversary.performance = 40.0, 123.0, performance
+    run.best.score, run.elapsed, run.learner.adversary.performance = -0.5, 123.0, performance
     run.save()
     again = resume(tmp_path / "run")
-    assert (again.step, again.best, again.elapsed) == (3, 40.0, 123.0)
+    assert (again.step, again.best.score, again.elapsed) == (3, -0.5, 123.0)
     assert again.learner.adversary.performance == performance
     assert again.learner.features.means == run.learner.features.means
 
@@ -236,11 +237,38 @@ def test_the_generator_s_warm_up_goes_on_whatever_becomes_of_the_discriminator_s
 def test_on_other_photographs_a_resumed_run_has_no_best_yet(tmp_path, options, photographs):
     options = replace(options, val=str(photographs / "deeper"))
     run = start(tmp_path / "run", options)
-    run.best = 40.0
+    run.best.score = 40.0
     run.save()
-    assert go_on(tmp_path / "run", options).best == 40
+    same = str(photographs / "deeper" / ".." / "deeper") + os.sep
+    assert go_on(tmp_path / "run", replace(options, val=same)).best.score == 40
     others = shutil.copytree(photographs / "deeper", tmp_path / "others")
-    assert go_on(tmp_path / "run", replace(options, val=str(others))).best == -math.inf
+    assert go_on(tmp_path / "run", replace(options, val=str(others))).best.score == -math.inf
+
+
+def test_best_weights_that_are_newer_than_the_checkpoint_are_to_be_beaten(
+    tmp_path, options, photographs
+):
+    options = replace(options, val=str(photographs / "deeper"))
+    run = start(tmp_path / "run", options)
+    run.best.score = 20.0
+    run.save()
+    run.best.score = 40.0
+    run._save_weights("best.safetensors")
+    assert go_on(tmp_path / "run", options).best.score == 40
+
+
+def test_a_score_by_another_rule_tells_nothing(tmp_path, pat_options, photographs):
+    options = replace(pat_options, val=str(photographs / "deeper"))
+    run = start(tmp_path / "run", options)
+    run.best.score = -0.5
+    run.save()
+    run._save_weights("best.safetensors")
+    assert go_on(tmp_path / "run", options).best.score == -0.5
+    assert go_on(tmp_path / "run", replace(options, pooling="max")).best.score == -math.inf
+    counters = {"best": 28.0}  # an older checkpoint's: its psnr_y
+    again = Run(tmp_path / "other", options, CPU)
+    again.best.recall(tmp_path / "other", counters, options)
+    assert again.best.score == -math.inf
 
 
 def test_another_vgg_is_measured_anew(tmp_path, pat_options):
@@ -318,7 +346,39 @@ def test_the_best_weights_by_validation_are_kept(tmp_path, options, photographs)
     lines = [json.loads(x) for x in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     best = max((x["validation/psnr_y"], -x["step"]) for x in lines if "validation/psnr_y" in x)
     provenance = load_generator(tmp_path / "run" / "best.safetensors")[1]
-    assert (provenance["best_validation_psnr_y"], provenance["steps"]) == (best[0], -best[1])
+    assert (provenance["best_validation"]["score"], provenance["steps"]) == (best[0], -best[1])
+
+
+def test_with_features_the_nearest_weights_by_their_distances_are_kept(
+    tmp_path, pat_options, photographs
+):
+    run = start(
+        tmp_path / "run", replace(pat_options, val=str(photographs / "deeper"), val_every=1)
+    )
+    run.train(print, never)
+    lines = [json.loads(x) for x in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    names = ("features_pool2", "gram_conv1.1", "gram_conv2.1", "gram_conv3.1")
+    found = {
+        x["step"]: statistics.geometric_mean(x[f"validation/{name}"] for name in names)
+        for x in lines
+        if "validation/psnr_y" in x and x["step"] > pat_options.d_warmup
+    }
+    nearest = min(found, key=lambda step: found[step])
+    provenance = load_generator(tmp_path / "run" / "best.safetensors")[1]
+    best = provenance["best_validation"]
+    assert provenance["steps"] == nearest
+    assert best["score"] == pytest.approx(-found[nearest])
+    assert best["by"] == f"minus the geometric mean of {', '.join(names)} with average pooling"
+
+
+def test_weights_that_have_not_learned_are_never_the_best(tmp_path, pat_options, photographs):
+    run = start(
+        tmp_path / "run", replace(pat_options, val=str(photographs / "deeper"), val_every=1)
+    )
+    run.train(print, stop_at(run, pat_options.d_warmup))
+    assert not (tmp_path / "run" / "best.safetensors").exists()
+    run.train(print, stop_at(run, pat_options.d_warmup + 1))
+    assert (tmp_path / "run" / "best.safetensors").exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

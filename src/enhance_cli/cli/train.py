@@ -186,7 +186,7 @@ def train(
     """Train a network on a folder of photographs.
 
     DATA is the folder, or a ZIP or TAR archive of one. RUN receives generator.safetensors (the
-    averaged weights), best.safetensors (those with the highest validation PSNR), checkpoints,
+    averaged weights), best.safetensors (the best of them by validation), checkpoints,
     metrics.jsonl and run.toml. Ctrl-C ends a run with a checkpoint.
     """
     from torch import float16, float32

@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 if TYPE_CHECKING:
-    from enhance_cli.train.loop import Report, Run
+    from enhance_cli.train.log import Report
+    from enhance_cli.train.loop import Run
     from enhance_cli.train.processes import Processes
 
 

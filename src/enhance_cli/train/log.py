@@ -1,4 +1,4 @@
-"""What a run writes down as it learns: JSON lines, and TensorBoard where it is installed."""
+"""What a run tells as it learns: JSON lines, and TensorBoard where it is installed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,16 @@ from enhance_cli.atomic import replacing
 from enhance_cli.errors import EnhanceError
 
 NAME = "metrics.jsonl"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the run is doing, for whoever watches."""
+
+    step: int
+    progress: float  # 0 to 1
+    seconds_left: float
+    values: dict[str, float]
 
 
 class Log:

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.model.device import Backend
 from enhance_cli.model.weights import save_generator
 from enhance_cli.train.adversary import NotFiniteError
+from enhance_cli.train.best import BEST_FILE, Best
 from enhance_cli.train.checkpoint import Checkpoint, has_checkpoint, save_checkpoint
 from enhance_cli.train.data import Crops, batches, smallest_side
 from enhance_cli.train.learner import Learner
-from enhance_cli.train.log import Log, Meter
+from enhance_cli.train.log import Log, Meter, Report
 from enhance_cli.train.processes import Processes
 from enhance_cli.train.record import commit_of_source
 from enhance_cli.train.scan import scan
@@ -32,16 +33,6 @@ _LOG_EVERY = 50  # steps
 _CALIBRATED_ON = 64  # crops, for the mean activation of VGG-19's layers
 _FIXED = ("features", "blocks", "scale", "losses", "optimizer", "crop")
 """Options that decide what a checkpoint holds, and what it means."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """What the run is doing, for whoever watches."""
-
-    step: int
-    progress: float  # 0 to 1
-    seconds_left: float
-    values: dict[str, float]
 
 
 class Run:
@@ -74,7 +65,8 @@ class Run:
             self.validation = Validation(Path(options.val), backend, self.learner.distances)
         if self.validation and self.processes.is_first:
             self.validation.check(options.scale)
-        self.step, self.elapsed, self.best = 0, 0.0, -math.inf
+        self.step, self.elapsed = 0, 0.0
+        self.best = Best(self.learner.distances(), options)
         self._is_calibrated = False
         self._commit = commit_of_source()
         self._log: Log | None = None
@@ -95,8 +87,7 @@ class Run:
         alone = before.d_warmup if self.learner.adversary else 0
         counted = max(0, self.step - alone)  # where an older checkpoint does not say
         self.learner.updates = counters.get("updates", counted)
-        if self.options.val == before.val:  # of other photographs it tells nothing
-            self.best = float(counters["best"])
+        self.best.recall(self.folder, counters, before)
         features, means = self.learner.features, counters.get("feature_means", {})
         is_same_vgg = (self.options.vgg, self.options.pooling) == (before.vgg, before.pooling)
         if features and is_same_vgg and means.keys() >= set(features.layers):
@@ -114,7 +105,8 @@ class Run:
             "step": self.step,
             "updates": learner.updates,
             "elapsed": self.elapsed,
-            "best": self.best,
+            "best": self.best.score,
+            "best_by": self.best.by,
         }
         if learner.features:
             counters["feature_means"] = learner.features.means
@@ -142,7 +134,7 @@ class Run:
             "seed": options.seed,
             "init": Path(options.start).name,
             "commit": self._commit,
-            "best_validation_psnr_y": self.best if math.isfinite(self.best) else None,
+            "best_validation": self.best.describe(),
         }
 
     @property
@@ -243,8 +235,9 @@ class Run:
             return
         with memory_for(f"the validation on {self.options.val}"):
             values = validation.measure(self.learner.average)
-            if values["validation/psnr_y"] > self.best:
-                self.best = values["validation/psnr_y"]
-                self._save_weights("best.safetensors")
+            score = self.best.rank(values)
+            if self.learner.updates and score > self.best.score:
+                self.best.score = score
+                self._save_weights(BEST_FILE)
             self._tell(values, on_report)
             self._log.show(self.step, lambda: validation.show(self.learner.average))
