@@ -425,6 +425,23 @@ def test_a_time_ends_the_schedule(tmp_path, options):
     assert run.elapsed >= 0.5
 
 
+def test_a_time_counts_validation_also_when_resumed(tmp_path, options, photographs, monkeypatch):
+    seconds = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: seconds[0])
+    options = replace(options, time=50.0, val=str(photographs / "deeper"), val_every=5)
+    run = start(tmp_path / "run", options)
+    measure = run.validation.measure
+
+    def measure_slowly(generator):
+        seconds[0] += 60
+        return measure(generator)
+
+    monkeypatch.setattr(run.validation, "measure", measure_slowly)
+    run.train(print, never)
+    assert (run.step, run.elapsed) == (5, 60)
+    assert resume(tmp_path / "run").elapsed == 60
+
+
 def test_init_starts_from_given_weights(tmp_path, options):
     start(tmp_path / "first", options).train(print, never)
     file = tmp_path / "first" / "generator.safetensors"

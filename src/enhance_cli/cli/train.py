@@ -126,7 +126,11 @@ def _or_none(_: click.Context, __: click.Parameter, value: str | None) -> str | 
     "optimizer", "muon for the hidden layers, or adam for all.", type=click.Choice(["muon", "adam"])
 )
 @_option("steps", "Length of the run and of its cosine decay.")
-@_option("time", "End it after this time (90m, 2h or none) if that is sooner.", type=DurationType())
+@_option(
+    "time",
+    "End it after this time (90m, 2h or none), with validation and saving, if that is sooner.",
+    type=DurationType(),
+)
 @_option("batch", "Crops in a step.")
 @_option("crop", "Side of a crop of the original, in pixels.", type=click.IntRange(min=32))
 @_option(

@@ -170,7 +170,7 @@ class Run:
         should_stop: Callable[[], bool],
     ) -> None:
         options = self.options
-        saved = clock = time.perf_counter()
+        saved = self._clock = time.perf_counter()
         meter = Meter(self.step)
         is_stopped = self._agree(should_stop())
         while self.progress < 1 and not is_stopped:
@@ -180,8 +180,6 @@ class Run:
             is_logged = (self.step + 1) % _LOG_EVERY == 0
             meter.add(self._learn(batch, measure=is_logged))
             self.step += 1
-            now = time.perf_counter()
-            self.elapsed, clock = self.elapsed + now - clock, now
             is_stopped = self._agree(should_stop())
             is_last = self.progress == 1
             if is_logged or is_last:
@@ -192,13 +190,16 @@ class Run:
                 meter = Meter(self.step)
             if self.validation and (self.step % options.val_every == 0 or is_last):
                 self._validate(self.validation, on_report)
-                meter, clock = Meter(self.step), time.perf_counter()
+                meter = Meter(self.step)
+                is_stopped = self._agree(should_stop())
             if time.perf_counter() - saved >= options.save_every:
                 self.save()
-                saved = clock = time.perf_counter()
+                saved = time.perf_counter()
 
     def _agree(self, is_stopped: bool) -> bool:
-        """Take the first process's clock, and stop if any process was told to."""
+        """Take the time by the first process's clock, and stop if any process was told to."""
+        now = time.perf_counter()
+        self.elapsed, self._clock = self.elapsed + now - self._clock, now
         own = self.elapsed if self.processes.is_first else 0.0
         self.elapsed, stopped = self.processes.maximum([own, float(is_stopped)])
         return bool(stopped)
