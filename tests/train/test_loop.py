@@ -3,6 +3,7 @@ import gc
 import json
 import math
 import os
+import re
 import shutil
 import statistics
 import sys
@@ -379,6 +380,33 @@ def test_weights_that_have_not_learned_are_never_the_best(tmp_path, pat_options,
     assert not (tmp_path / "run" / "best.safetensors").exists()
     run.train(print, stop_at(run, pat_options.d_warmup + 1))
     assert (tmp_path / "run" / "best.safetensors").exists()
+
+
+def test_of_checkpoints_the_newest_that_is_not_damaged_is_resumed(tmp_path, options, caplog):
+    run = start(tmp_path / "run", options)
+    for run.step in (1, 2):
+        run.save()
+    older, newest = sorted((tmp_path / "run").glob("checkpoint-*"))
+    whole = newest.read_bytes()
+    newest.write_bytes(whole[: len(whole) // 2])
+    again = resume(tmp_path / "run")
+    assert again.step == 1
+    [line] = caplog.messages
+    assert line.startswith(f"{newest} is damaged")
+    assert line.endswith(f": going on from {older.name}")
+    older.write_bytes(b"")
+    with pytest.raises(EnhanceError, match=f"^{re.escape(str(newest))} is damaged"):
+        Checkpoint(tmp_path / "run")
+
+
+def test_no_damaged_checkpoint_is_kept_instead_of_one_before_it(tmp_path, options):
+    run = start(tmp_path / "run", replace(options, keep=1))
+    damaged = tmp_path / "run" / "checkpoint-00000009.safetensors"
+    damaged.write_bytes(b"")
+    run.step = 3
+    run.save()
+    assert resume(tmp_path / "run").step == 3
+    assert not damaged.exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +19,7 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.model.weights import read_tensors
 
 _NAMES = "checkpoint-*.safetensors"
+_log = logging.getLogger(__name__)
 
 
 def save_checkpoint(
@@ -27,7 +29,7 @@ def save_checkpoint(
     modules: dict[str, nn.Module],
     optimizers: dict[str, torch.optim.Optimizer],
 ) -> None:
-    """Write the state of a run atomically, then delete all but the newest `options.keep`.
+    """Write the state of a run atomically, then delete all but the `options.keep` up to it.
 
     Raises EnhanceError where the disk is full or not writable; those before stay then.
     """
@@ -42,7 +44,9 @@ def save_checkpoint(
     name = _NAMES.replace("*", f"{counters['step']:08d}")
     with replacing(run / name) as file:
         file.write(save(contiguous, metadata))
-    for old in _checkpoints(run)[: -options.keep]:
+    found = _checkpoints(run)
+    kept = [path for path in found if path.name <= name][-options.keep :]
+    for old in set(found) - set(kept):  # later ones are damaged: the run went on from before
         with suppress(OSError):  # one that is open elsewhere goes the next time
             old.unlink()
 
@@ -71,16 +75,29 @@ def _checkpoints(run: Path) -> list[Path]:
 
 
 class Checkpoint:
-    """The newest checkpoint of a run; nothing in it is executed. Raises EnhanceError if damaged.
+    """The newest checkpoint of a run that can be read; nothing in it is executed.
 
-    It holds the file, and the space of it on the disk, as long as it lives.
+    It holds the file, and the space of it on the disk, as long as it lives. A newer one that is
+    damaged is named in a warning. Raises EnhanceError if none can be read.
     """
 
     def __init__(self, run: Path) -> None:
         found = _checkpoints(run)
         if not found:
             raise EnhanceError(f"nothing to resume: there is no {_NAMES} in {run}")
-        path = found[-1]
+        damaged: list[str] = []
+        for path in reversed(found):
+            try:
+                self._read(path)
+            except EnhanceError as error:
+                damaged.append(str(error))
+                continue
+            if damaged:
+                _log.warning("%s: going on from %s", damaged[0], path.name)
+            return
+        raise EnhanceError(damaged[0])
+
+    def _read(self, path: Path) -> None:
         self._tensors, metadata = read_tensors(path)
         try:
             self.options = TrainOptions(**json.loads(metadata["options"]))
