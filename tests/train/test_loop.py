@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.device import pick_backend
@@ -207,6 +208,27 @@ def test_a_discriminator_s_gradient_that_is_not_finite_changes_no_weight(tmp_pat
         run.train(print, never)
     for name, value in discriminator.state_dict().items():
         assert torch.equal(before[name], value), name
+
+
+class CountReads(TorchDispatchMode):
+    """Counts how often a single number is read from a tensor, which waits for its device."""
+
+    count = 0
+
+    def __torch_dispatch__(self, operator, _, arguments=(), named=None):
+        self.count += operator is torch.ops.aten._local_scalar_dense.default
+        return operator(*arguments, **(named or {}))
+
+
+def test_a_step_reads_one_number_and_holds_no_graph(tmp_path, pat_options):
+    learner = start(tmp_path / "run", pat_options).learner
+    batch = torch.randint(0, 256, (2, 3, 32, 32)).byte()
+    with CountReads() as reads:
+        values = learner.step(batch, pat_options.d_warmup, 1e-4)
+    assert reads.count == 1
+    tensors = [value for value in values.values() if isinstance(value, torch.Tensor)]
+    assert tensors
+    assert not any(value.requires_grad for value in tensors)
 
 
 def test_a_stopped_run_goes_on_with_other_weights_of_the_losses(tmp_path, pat_options):

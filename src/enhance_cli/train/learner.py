@@ -66,22 +66,22 @@ class Learner:
 
     def step(
         self, batch: Tensor, index: int, rate: float, *, measure: bool = False
-    ) -> dict[str, float]:
+    ) -> dict[str, float | Tensor]:
         """Learn from (N, 3, crop, crop) uint8 in step `index`; return what is worth knowing.
 
-        `batch` is this process's share.
+        `batch` is this process's share. Tensors among the values are still on the device.
         `rate` is Adam's after decay; a warm-up is applied here. With `measure`, each term's share
         of the gradient at the estimate is among the values, which costs another backward pass.
         Raises NotFiniteError, with the generator as it was, for a loss that is not finite.
         """
         low_res, original = self._prepare(batch, index)
-        values: dict[str, float] = {}
+        values: dict[str, float | Tensor] = {}
         is_first = self.adversary is not None and index < self.options.d_warmup
         with torch.set_grad_enabled(not is_first), self._autocast():
             estimate = (self.generator if is_first else self._learning)(low_res)
         if self.adversary:
             with self._autocast():
-                values = self.adversary.step(estimate.detach(), original, rate, always=is_first)
+                values |= self.adversary.step(estimate.detach(), original, rate, always=is_first)
             if is_first:
                 return values
         with self._autocast():
@@ -90,13 +90,13 @@ class Learner:
             norms = gradient_norms(terms, estimate)
             total = sum(norms.values()) or 1.0
             values |= {f"gradient_share/{name}": norm / total for name, norm in norms.items()}
-        values |= {f"loss/{name}": term.item() for name, term in terms.items()}
+        values |= {f"loss/{name}": term.detach() for name, term in terms.items()}
         loss = torch.stack(list(terms.values())).sum()
         norm = self._backward(loss)
-        if not (torch.isfinite(loss) and torch.isfinite(norm)):
+        if not torch.stack([loss, norm]).isfinite().all():
             raise NotFiniteError(self._find_broken_term(low_res, original))
         self._descend(rate)
-        return values | {"loss": loss.item(), "gradient_norm": norm.item()}
+        return values | {"loss": loss.detach(), "gradient_norm": norm}
 
     def calibrate(self, batches: Iterable[Tensor]) -> None:
         """Bring VGG-19's features to a mean of one, measured on (N, 3, crop, crop) uint8."""
@@ -120,7 +120,9 @@ class Learner:
 
     def _prepare(self, batch: Tensor, index: int) -> tuple[Tensor, Tensor]:
         """Return the low-resolution images and their originals, in [0, 1], on the device."""
-        levels = batch.to(self.device).float()
+        is_cuda = self.device.type == "cuda"
+        batch = batch.pin_memory() if is_cuda else batch  # from where a copy keeps nobody waiting
+        levels = batch.to(self.device, non_blocking=is_cuda).float()
         share = self._processes.share(self.options.batch)
         seeds = [f"{self.options.seed}/{index}/{crop}/degradation" for crop in share]
         degraded = degrade(levels, self.generator.scale, self.options.degradation, seeds)
