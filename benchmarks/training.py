@@ -1,41 +1,59 @@
-"""Steps of ENet-E's training against the plain loop: fp32, default layout, ordinary allocator.
+"""Steps of training against the plain loop: fp32, default layout, ordinary allocator.
 
-python benchmarks/training.py [ROUNDS]
+python benchmarks/training.py [ROUNDS [VGG]]
+
+ENet-E's; with a file of VGG-19's weights ENet-PAT's too, with P at pool2 as the shipped one
+learned. There the discriminator always learns, and it and VGG-19 see channels last on either side.
 """
 
 import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from statistics import median
 
 import torch
 import torch.nn.functional as F
 from timing import GLIBC_KEEPS, times
+from torch import Tensor
 
 from enhance_cli.config import TrainOptions
 from enhance_cli.model.device import keep_freed_memory, pick_backend
+from enhance_cli.model.discriminator import Discriminator
+from enhance_cli.model.features import load_features
 from enhance_cli.model.generator import Generator
+from enhance_cli.model.losses import CombinedLoss, discriminator_loss
 from enhance_cli.train.learner import Learner
 from enhance_cli.train.processes import Processes
 
 STEPS = 4  # in one turn
+E = TrainOptions(data="", pixel="l1")
+PAT = replace(
+    E,
+    losses="PAT",
+    perceptual_layers={"pool2": 0.2},
+    d_warmup=0,
+    d_threshold=2.0,  # which no share reaches: it never rests
+)
 
 
-def main(rounds: int = 5) -> None:
-    """Print the median time of a step of either, and their ratio."""
-    options = TrainOptions(data="", pixel="l1")
+def main(rounds: int = 5, vgg: str | None = None) -> None:
+    """Print the median time of a step of either, and their ratio, for each network."""
+    for options in (E, replace(PAT, vgg=vgg)) if vgg else (E,):
+        compare(rounds, options)
+
+
+def compare(rounds: int, options: TrainOptions) -> None:
+    """Print what a network's steps take."""
     crops = torch.randint(0, 256, (options.batch, 3, options.crop, options.crop)).byte()
     backend = pick_backend()
     ours = Learner(options, backend, Processes(device=backend.device))
-    plain = Generator().to(backend.device)
-    adam = torch.optim.Adam(plain.parameters(), lr=options.peak_rate)
+    plain = plain_step(options, backend.device)
 
     def run_plain() -> None:
         keep_freed_memory(GLIBC_KEEPS)
         for _ in range(STEPS):
-            original = crops.to(backend.device).float().div(255)
-            low_res = F.interpolate(original, scale_factor=0.25, mode="bicubic", antialias=True)
-            adam.zero_grad()
-            F.l1_loss(plain(low_res), original).backward()
-            adam.step()
+            plain(crops)
 
     def run_ours() -> None:
         keep_freed_memory()
@@ -48,10 +66,37 @@ def main(rounds: int = 5) -> None:
     step = {name: median(seconds) / STEPS for name, seconds in found.items()}
     rate = options.batch / step["ours"]
     sys.stdout.write(
-        f"{backend}: plain {step['plain']:.2f} s a step, ours {step['ours']:.2f} s, "
-        f"{step['plain'] / step['ours']:.1f} times as fast, {rate:.0f} images/s\n"
+        f"ENet-{options.losses} on {backend}: plain {step['plain']:.2f} s a step, "
+        f"ours {step['ours']:.2f} s, {step['plain'] / step['ours']:.1f} times as fast, "
+        f"{rate:.0f} images/s\n"
     )
 
 
+def plain_step(options: TrainOptions, device: torch.device) -> Callable[[Tensor], None]:
+    """Return a step as it is usually written, of the same networks and terms."""
+    generator, judge, features, weights = Generator().to(device), None, None, options.loss_weights
+    adam = torch.optim.Adam(generator.parameters(), lr=options.peak_rate)
+    if weights.layers:
+        features = load_features(weights.layers, Path(options.vgg)).to(device)
+    if weights.adversarial:
+        judge = Discriminator(options.crop).to(device)
+        judges_adam = torch.optim.Adam(judge.parameters(), lr=options.peak_rate)
+    loss = CombinedLoss(weights, F.l1_loss, features, judge)
+
+    def step(crops: Tensor) -> None:
+        original = crops.to(device).float().div(255)
+        low_res = F.interpolate(original, scale_factor=0.25, mode="bicubic", antialias=True)
+        estimate = generator(low_res)
+        if judge:
+            judges_adam.zero_grad()
+            discriminator_loss(judge(estimate.detach()), judge(original)).backward()
+            judges_adam.step()
+        adam.zero_grad()
+        sum(loss(estimate, original).values()).backward()
+        adam.step()
+
+    return step
+
+
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(*map(int, sys.argv[1:2]), *sys.argv[2:])
