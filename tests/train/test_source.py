@@ -74,6 +74,59 @@ def test_a_zip_with_a_password_counts_as_unreadable(tmp_path, photographs):
         scan(path, 32)
 
 
+def test_a_damaged_entry_of_a_zip_counts_as_unreadable(tmp_path, photographs):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(photographs / "deeper" / "0.png", "0.png")
+        archive.write(photographs / "deeper" / "1.png", "é.png")
+        archive.write(photographs / "deeper" / "2.png", "2.png", zipfile.ZIP_LZMA)
+        start = archive.getinfo("2.png").header_offset + 30 + len("2.png") + 9  # LZMA's own header
+    data = bytearray(path.read_bytes())
+    data[data.index("é".encode())] = 0xFF  # in the local header
+    data[start + 8 :][:40] = data[start + 8 : start + 48] = bytes(range(200, 240))
+    path.write_bytes(data)
+    found = scan(path, 32)
+    assert [entry.name for entry in found.files] == ["0.png"]
+    assert found.unreadable == 2
+
+
+def test_a_zip_with_a_damaged_directory_is_one_line(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("é.png", b"")
+    data = bytearray(path.read_bytes())
+    data[data.rindex("é".encode())] = 0xFF
+    path.write_bytes(data)
+    with pytest.raises(EnhanceError, match=r"cannot read .*a\.zip: 'utf-8'"):
+        find_entries(path)
+
+
+def test_links_in_a_tar_are_followed_and_those_that_lead_nowhere_count_as_unreadable(
+    tmp_path, photographs
+):
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as archive:
+        for name, kind, target in [
+            ("deeper/symbolic.png", tarfile.SYMTYPE, "../again.png"),
+            ("again.png", tarfile.SYMTYPE, "./deeper/0.png"),
+            ("hard.png", tarfile.LNKTYPE, "./deeper/0.png"),
+            ("nowhere.png", tarfile.SYMTYPE, "none.png"),
+            ("circle.png", tarfile.SYMTYPE, "circle.png"),
+        ]:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, target
+            archive.addfile(member)
+        archive.add(photographs / "deeper" / "0.png", "./deeper/0.png")
+    found = scan(path, 32)
+    original = (photographs / "deeper" / "0.png").read_bytes()
+    names = ["./deeper/0.png", "again.png", "deeper/symbolic.png", "hard.png"]
+    assert [entry.name for entry in found.files] == names
+    for entry in found.files:
+        with entry.opened() as file:
+            assert file.read() == original
+    assert found.unreadable == 2
+
+
 @pytest.mark.parametrize(
     ("name", "line"), [("none", "no such folder or archive"), ("a.txt", "neither a folder nor")]
 )

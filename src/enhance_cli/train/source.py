@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import lzma
 import os
+import posixpath
 import tarfile
 import zipfile
 import zlib
@@ -17,8 +19,19 @@ from typing import Any, BinaryIO
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.files import find_images, is_image_name
 
-_ERRORS = (OSError, EOFError, RuntimeError, NotImplementedError, zlib.error, zipfile.BadZipFile)
+_ERRORS = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+    UnicodeDecodeError,
+    lzma.LZMAError,
+    zlib.error,
+    zipfile.BadZipFile,
+)
 """What opening and reading a file raises; RuntimeError where an archive asks for a password."""
+
+_MOST_LINKS = 40  # from one to the next, as on Linux: they may lead in a circle
 
 
 @dataclass(frozen=True)
@@ -98,10 +111,37 @@ def _in_tar(path: Path) -> Iterator[Entry]:
             "without compression, or as ZIP"
         ) from error
     with archive:
+        members = {posixpath.normpath(member.name): member for member in archive}
         for member in archive:
-            if member.isreg() and _is_image(member.name):
-                part = partial(_open_part, path, member.offset_data, member.size)
-                yield Entry(member.name, member.size, time, part)
+            if not _is_image(member.name) or not (member.isreg() or _is_link(member)):
+                continue
+            file = _follow(member, members)
+            if file:
+                part = partial(_open_part, path, file.offset_data, file.size)
+                yield Entry(member.name, file.size, time, part)
+            else:
+                yield Entry(member.name, 0, time, partial(_open_nothing, member.linkname))
+
+
+def _is_link(member: tarfile.TarInfo) -> bool:
+    return member.issym() or member.islnk()
+
+
+def _follow(member: tarfile.TarInfo, members: dict[str, tarfile.TarInfo]) -> tarfile.TarInfo | None:
+    """Return the file that a link leads to in its archive, if it does; a file is its own."""
+    for _ in range(_MOST_LINKS):
+        if not _is_link(member):
+            return member if member.isreg() else None
+        folder = posixpath.dirname(member.name) if member.issym() else ""
+        found = members.get(posixpath.normpath(posixpath.join(folder, member.linkname)))
+        if found is None:
+            return None
+        member = found
+    return None
+
+
+def _open_nothing(target: str) -> BinaryIO:
+    raise EOFError(f"it is a link to {target}, which is no file in the archive")
 
 
 def _is_image(name: str) -> bool:
