@@ -1,3 +1,5 @@
+import errno
+import io
 from itertools import islice
 
 import numpy as np
@@ -6,9 +8,10 @@ from PIL import Image
 
 from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
+from enhance_cli.train import source as source_module
 from enhance_cli.train.data import Crops, batches, detail
 from enhance_cli.train.scan import scan
-from enhance_cli.train.source import find_entries
+from enhance_cli.train.source import Entry, find_entries
 
 
 def make_crops(files, **options):
@@ -51,6 +54,49 @@ def test_a_file_that_breaks_later_is_told_once_and_replaced(photographs, caplog)
     assert name in why
     for k in range(5):  # a run that is resumed draws the same, wherever it meets the file
         assert np.array_equal(make_crops(files).batch(k), drawn[k])
+
+
+def failing(data, errors):
+    """Return an entry that fails with each of the errors in turn and then can be read."""
+
+    def open_file():
+        if errors:
+            raise errors.pop(0)
+        return io.BytesIO(data)
+
+    return Entry("a.png", len(data), 0, open_file)
+
+
+def test_a_file_that_cannot_be_read_for_a_moment_is_not_left_out(photographs, monkeypatch):
+    pauses = []
+    monkeypatch.setattr(source_module.time, "sleep", pauses.append)
+    data = (photographs / "deeper" / "0.png").read_bytes()
+    expected = make_crops([failing(data, [])]).batch(0)
+    errors = [OSError(number, "refused") for number in (errno.EIO, errno.ESTALE, errno.EMFILE)]
+    crops = make_crops([failing(data, errors)])
+    assert np.array_equal(crops.batch(0), expected)
+    assert not crops.unreadable
+    assert pauses == sorted(pauses)
+    assert len(pauses) == 3
+
+
+def test_a_file_that_stays_unreadable_is_left_out_after_some_seconds(monkeypatch):
+    pauses = []
+    monkeypatch.setattr(source_module.time, "sleep", pauses.append)
+    crops = make_crops([failing(b"", [OSError(errno.EIO, "refused")] * 9)])
+    with pytest.raises(EnhanceError, match="refused"):
+        crops.batch(0)
+    assert list(crops.unreadable) == ["a.png"]
+    assert 2 < sum(pauses) < 10
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(errno.ENOENT, "gone"), OSError("damaged")])
+def test_a_file_that_is_gone_or_damaged_is_left_out_at_once(photographs, monkeypatch, error):
+    monkeypatch.setattr(source_module.time, "sleep", None)
+    crops = make_crops([failing(b"", [error]), *scan(photographs, 32).files])
+    for index in range(9):
+        crops.batch(index)
+    assert list(crops.unreadable) == ["a.png"]
 
 
 def test_where_no_file_can_be_read_any_more_the_reason_is_told(photographs):

@@ -23,7 +23,7 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.images.files import decode_levels
 from enhance_cli.images.photo import Levels
 from enhance_cli.images.resize import resize
-from enhance_cli.train.source import Entry
+from enhance_cli.train.source import Entry, read_entry
 
 _PREPARED_SIDE = 256  # pixels, of the paper
 _SMALLEST_PREPARED = 384  # pixels of the shorter side of what it was made from
@@ -103,8 +103,7 @@ class Crops:
             if name in self._cache:
                 self._cache.move_to_end(name)
                 return self._cache[name]
-        with entry.opened() as file:
-            image = decode_levels(file.read(), name)
+        image = decode_levels(read_entry(entry), name)
         if self._is_prepared:
             image = prepare_as_paper(image)
         with self._lock:

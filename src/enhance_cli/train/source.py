@@ -7,6 +7,7 @@ import lzma
 import os
 import posixpath
 import tarfile
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ _ERRORS = (
 )
 """What opening and reading a file raises; RuntimeError where an archive asks for a password."""
 
+_PAUSES = (0.2, 0.8, 3.0)  # seconds before reading again what the system refused
 _MOST_LINKS = 40  # from one to the next, as on Linux: they may lead in a circle
 
 
@@ -54,6 +56,29 @@ class Entry:
                 yield file
         except _ERRORS as error:
             raise EnhanceError(f"cannot read {self.name}: {error}") from error
+
+
+def read_entry(entry: Entry) -> bytes:
+    """Return all of a file; what the system refuses is tried again, for four seconds.
+
+    Raises EnhanceError if that fails, and at once if the file is gone, closed or damaged.
+    """
+    pauses = iter(_PAUSES)
+    while True:
+        try:
+            with entry.opened() as file:
+                return file.read()
+        except EnhanceError as error:
+            pause = next(pauses, None)
+            if pause is None or not _may_pass(error.__cause__):
+                raise
+            time.sleep(pause)
+
+
+def _may_pass(error: BaseException | None) -> bool:
+    """Whether an error is the system's (decompressors' have no number) and may be momentary."""
+    is_of_system = isinstance(error, OSError) and error.errno is not None
+    return is_of_system and not isinstance(error, FileNotFoundError | PermissionError)
 
 
 def find_entries(data: Path) -> list[Entry]:
