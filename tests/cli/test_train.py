@@ -201,6 +201,7 @@ def test_resuming_what_is_no_run_is_one_line(fails, tmp_path):
         ["--weight", "T=1"],
         ["--weight", "E"],
         ["--weight", "E=-1"],
+        ["--weight", "E=0"],
         ["--perceptual-layers", "pool6"],
         ["--texture-layers", "conv4.1"],
         ["--resume", "run"],

@@ -145,6 +145,8 @@ class FactorType(click.ParamType[tuple[str, float]]):
         factor = _to_number(number)
         if letter not in LETTERS or factor is None:
             self.fail(f"{value!r} is not a letter of the losses and a factor: T=0.5.", param, ctx)
+        if factor == 0:
+            self.fail(f"{value!r}: leave {letter} out of --losses instead.", param, ctx)
         return letter, factor
 
 
