@@ -64,6 +64,17 @@ def test_resume_takes_new_settings(enhance, photographs, tmp_path):
     assert '"step": 6' in (run / "metrics.jsonl").read_text().splitlines()[-1]
 
 
+def test_a_factor_given_later_leaves_those_of_other_losses(enhance, photographs, tmp_path):
+    run, again = tmp_path / "run", tmp_path / "again"
+    started = ["--losses", "EA", "--init", "scratch", "--weight", "A=0.06", "--steps", 2, *SMALL]
+    assert enhance("train", photographs, "-o", run, *started).exit_code == 0
+    later = ["--weight", "E=0.5"]
+    assert enhance("train", "--config", run / "run.toml", "-o", again, *later).exit_code == 0
+    assert enhance("train", "--resume", run, "--steps", 3, *later).exit_code == 0
+    for folder in (run, again):
+        assert Checkpoint(folder).options.weight == {"A": 0.06, "E": 0.5}
+
+
 @pytest.mark.parametrize(
     ("line", "why"),
     [

@@ -1,4 +1,4 @@
-"""The options in a run.toml, which anyone may have edited."""
+"""The options of a training run: those given, and those that it or another had before."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
+from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
+
+
+def merge_options(before: dict[str, Any], given: dict[str, Any]) -> TrainOptions:
+    """Put those given in place of those before, factors of losses one by one."""
+    weight = before.get("weight", {}) | given.get("weight", {})
+    return TrainOptions(**(before | given | {"weight": weight}))
 
 
 def recorded_options(ctx: click.Context, config: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import click
 
 from enhance_cli.atomic import remove_leftovers
 from enhance_cli.cli.options import backend_options, is_given
-from enhance_cli.cli.recorded import recorded_options
+from enhance_cli.cli.recorded import merge_options, recorded_options
 from enhance_cli.cli.training import show_training
 from enhance_cli.cli.types import (
     DurationType,
@@ -201,21 +201,19 @@ def train(
     from enhance_cli.train.processes import joined, local_device
     from enhance_cli.train.record import write_record
 
-    if resume and (output or config):
-        raise click.UsageError("--resume RUN takes neither -o nor --config.")
     values["weight"] = dict(values["weight"])
     given = {name: value for name, value in values.items() if is_given(ctx, name)}
     if data:
         given["data"] = str(data)
-    checkpoint = Checkpoint(resume) if resume else None
-    if checkpoint:
-        options = replace(checkpoint.options, **given)
-    elif config:
-        options = TrainOptions(**(recorded_options(ctx, config) | given))
-    elif data:
-        options = TrainOptions(data=str(data), **values)
-    else:
+    if resume and (output or config):
+        raise click.UsageError("--resume RUN takes neither -o nor --config.")
+    if not (resume or config or data):
         raise click.UsageError("Missing argument 'DATA'.")
+    checkpoint = Checkpoint(resume) if resume else None
+    before = vars(checkpoint.options) if checkpoint else {}
+    if config:
+        before = recorded_options(ctx, config)
+    options = merge_options(before, given)
     _check(options)
     folder = resume or output or Path("runs") / options.losses.lower()
     backend = pick_backend(local_device(options.device), options.precision)
