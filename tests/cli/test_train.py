@@ -111,11 +111,11 @@ def test_what_a_run_had_can_be_taken_back(enhance, photographs, tmp_path, vgg_fi
     run = tmp_path / "run"
     (tmp_path / "val").mkdir()
     shutil.copy(photographs / "a.png", tmp_path / "val")
-    given = ["--time", "9h", "--val", tmp_path / "val", "--vgg", vgg_file]
+    given = ["--time", "9h", "--val", tmp_path / "val"]
     assert enhance("train", photographs, "-o", run, "--steps", 2, *given, *SMALL).exit_code == 0
     record = run / "run.toml"
-    text = record.read_text().replace("compile = false", 'compile = true\nprepare = "paper"')
-    record.write_text(text)
+    lines = f'compile = true\nprepare = "paper"\nvgg = "{vgg_file}"'
+    record.write_text(record.read_text().replace("compile = false", lines))
     taken_back = ["--time", "none", "--val", "none", "--vgg", "none", "--prepare", "none"]
     again = ["train", "--config", record, "-o", tmp_path / "again", *taken_back, "--no-compile"]
     result = enhance(*again)
@@ -237,6 +237,26 @@ def test_a_run_that_ends_before_the_generator_learns_says_so(enhance, photograph
         "the generator has not learned: its weights are those it started from; the discriminator "
         "learns alone until step 100000\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("losses", "option", "value"),
+    [
+        ("E", "--vgg", "vgg.pth"),
+        ("EA", "--pooling", "average"),
+        ("EAT", "--perceptual-layers", "pool2"),
+        ("PA", "--texture-layers", "conv1.1"),
+        ("P", "--d-threshold", "0.9"),
+        ("P", "--d-warmup", "1"),
+        ("P", "--d-rate", "2"),
+        ("PAT", "--pixel", "l1"),
+        ("PAT", "--luma", "0.5"),
+    ],
+)
+def test_an_option_that_no_loss_reads_is_exit_2(enhance, photographs, losses, option, value):
+    result = enhance("train", photographs, "--losses", losses, option, value)
+    assert result.exit_code == 2
+    assert f"{option}: the losses are {losses}." in result.stderr
 
 
 @pytest.mark.parametrize("letters", ["XYZ", "", "PP", "PATX"])

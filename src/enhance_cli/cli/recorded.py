@@ -10,11 +10,42 @@ import click
 from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
 
+_LETTERS_OF = {
+    "perceptual_layers": "P",
+    "texture_layers": "T",
+    "vgg": "PT",
+    "pooling": "PT",
+    "d_threshold": "A",
+    "d_warmup": "A",
+    "d_rate": "A",
+    "pixel": "E",
+    "luma": "E",
+}
+"""The losses that read an option, where not all do."""
+
 
 def merge_options(before: dict[str, Any], given: dict[str, Any]) -> TrainOptions:
     """Put those given in place of those before, factors of losses one by one."""
     weight = before.get("weight", {}) | given.get("weight", {})
     return TrainOptions(**(before | given | {"weight": weight}))
+
+
+def check_options(options: TrainOptions, given: dict[str, Any]) -> None:
+    """Refuse, as wrong usage, what training cannot do or would ignore; "none" asks for nothing."""
+    if options.precision == "fp16":
+        raise click.UsageError("Training computes in fp32 or bf16; fp16 would need a scaled loss.")
+    asked = {f"--weight {letter}": letter for letter in given.get("weight", ())}
+    for name, letters in _LETTERS_OF.items():
+        if given.get(name) is not None:
+            asked[f"--{name.replace('_', '-')}"] = letters
+    for option, letters in asked.items():
+        if not set(letters) & set(options.losses):
+            raise click.UsageError(f"{option}: the losses are {options.losses}.")
+    if options.loss_weights.adversarial and options.d_warmup >= options.steps:
+        raise click.UsageError(
+            f"--d-warmup {options.d_warmup} leaves none of --steps {options.steps} "
+            "to the generator."
+        )
 
 
 def recorded_options(ctx: click.Context, config: Path) -> dict[str, Any]:

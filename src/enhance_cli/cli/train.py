@@ -13,7 +13,7 @@ import click
 
 from enhance_cli.atomic import remove_leftovers
 from enhance_cli.cli.options import backend_options, is_given
-from enhance_cli.cli.recorded import merge_options, recorded_options
+from enhance_cli.cli.recorded import check_options, merge_options, recorded_options
 from enhance_cli.cli.training import show_training
 from enhance_cli.cli.types import (
     DurationType,
@@ -214,7 +214,7 @@ def train(
     if config:
         before = recorded_options(ctx, config)
     options = merge_options(before, given)
-    _check(options)
+    check_options(options, given)
     folder = resume or output or Path("runs") / options.losses.lower()
     backend = pick_backend(local_device(options.device), options.precision)
     if backend.dtype == float16:  # "auto", where bf16 is missing
@@ -231,16 +231,3 @@ def train(
             write_record(folder, options, shlex.join(sys.argv), run.step, run.scan, backend)
         status = show_training(run, processes)
     ctx.exit(status)
-
-
-def _check(options: TrainOptions) -> None:
-    if options.precision == "fp16":
-        raise click.UsageError("Training computes in fp32 or bf16; fp16 would need a scaled loss.")
-    strange = [letter for letter in options.weight if letter not in options.losses]
-    if strange:
-        raise click.UsageError(f"--weight {strange[0]}: the losses are {options.losses}.")
-    if options.loss_weights.adversarial and options.d_warmup >= options.steps:
-        raise click.UsageError(
-            f"--d-warmup {options.d_warmup} leaves none of --steps {options.steps} "
-            "to the generator."
-        )
