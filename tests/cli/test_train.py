@@ -259,6 +259,12 @@ def test_an_option_that_no_loss_reads_is_exit_2(enhance, photographs, losses, op
     assert f"{option}: the losses are {losses}." in result.stderr
 
 
+def test_a_run_that_goes_on_takes_no_other_start(enhance, tmp_path):
+    result = enhance("train", "--resume", tmp_path, "--init", "pat")
+    assert result.exit_code == 2
+    assert "--resume RUN takes none of -o, --config and --init." in result.stderr
+
+
 @pytest.mark.parametrize("letters", ["XYZ", "", "PP", "PATX"])
 def test_letters_that_are_no_losses_are_exit_2_with_those_there_are(enhance, photographs, letters):
     result = enhance("train", photographs, "--losses", letters)

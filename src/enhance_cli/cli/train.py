@@ -205,8 +205,8 @@ def train(
     given = {name: value for name, value in values.items() if is_given(ctx, name)}
     if data:
         given["data"] = str(data)
-    if resume and (output or config):
-        raise click.UsageError("--resume RUN takes neither -o nor --config.")
+    if resume and (output or config or "init" in given):
+        raise click.UsageError("--resume RUN takes none of -o, --config and --init.")
     if not (resume or config or data):
         raise click.UsageError("Missing argument 'DATA'.")
     checkpoint = Checkpoint(resume) if resume else None
