@@ -156,6 +156,11 @@ def _or_none(_: click.Context, __: click.Parameter, value: str | None) -> str | 
     type=FiniteRange(min=0, min_open=True),
 )
 @_option("warmup", "Steps of linear warm-up.", type=click.IntRange(min=0))
+@_option(
+    "clip",
+    "Norm that a gradient is reduced to where it is larger.",
+    type=FiniteRange(min=0, min_open=True),
+)
 @_option("ema", "Decay of the averaged weights.", type=FiniteRange(0, 1, max_open=True))
 @_option("seed", "Seed of weights and crops.", type=click.IntRange(0, 2**64 - 1))
 @_option(
@@ -167,6 +172,11 @@ def _or_none(_: click.Context, __: click.Parameter, value: str | None) -> str | 
 @_option("save-every", "Seconds between two checkpoints.", type=click.IntRange(min=0))
 @_option("keep", "Checkpoints kept, the newest.")
 @_option("workers", "Threads that decode; 0 decodes in the loop.", type=click.IntRange(min=0))
+@_option(
+    "cache",
+    "Bytes of decoded photographs that each process keeps in memory.",
+    type=click.IntRange(min=0),
+)
 @click.option(
     "--compile/--no-compile",
     default=_DEFAULTS.compile,
