@@ -209,7 +209,7 @@ def train(
     from enhance_cli.train.checkpoint import Checkpoint, create_run
     from enhance_cli.train.loop import Run
     from enhance_cli.train.processes import joined, local_device
-    from enhance_cli.train.record import write_record
+    from enhance_cli.train.record import create_run, write_record
 
     values["weight"] = dict(values["weight"])
     given = {name: value for name, value in values.items() if is_given(ctx, name)}

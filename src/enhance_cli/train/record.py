@@ -17,6 +17,7 @@ from enhance_cli.atomic import replacing
 from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.device import Backend
+from enhance_cli.train.checkpoint import has_checkpoint
 from enhance_cli.train.scan import Scan
 
 if sys.version_info >= (3, 11):
@@ -26,6 +27,19 @@ else:
 
 NAME = "run.toml"
 _START = "[[start]]"
+
+
+def create_run(folder: Path) -> None:
+    """Make the folder of a new run. Raises EnhanceError if it exists or cannot be made."""
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError as error:
+        advice = "go on with it by --resume"
+        if not has_checkpoint(folder):
+            advice = "it has no checkpoint: remove it if no run is at work there"
+        raise EnhanceError(f"{folder} exists; {advice}, or choose another") from error
+    except OSError as error:
+        raise EnhanceError(f"cannot create {folder}: {error.strerror or error}") from error
 
 
 def write_record(
