@@ -153,9 +153,20 @@ def test_a_run_is_replayed_by_its_record(enhance, photographs, tmp_path):
     enhance("train", photographs, "-o", first, "--steps", 4, "--seed", 7, *SMALL)
     result = enhance("train", "--config", first / "run.toml", "-o", second)
     assert result.exit_code == 0, result.output
+    assert "replayed" not in result.stderr
     one, other = (load_generator(run / "generator.safetensors")[0] for run in (first, second))
     for a, b in zip(one.parameters(), other.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_replay_says_which_steps_had_other_options(enhance, photographs, tmp_path):
+    run = tmp_path / "run"
+    enhance("train", photographs, "-o", run, "--steps", 2, *SMALL)
+    enhance("train", "--resume", run, "--steps", 3, "--lr", 1e-5)
+    result = enhance("train", "--config", run / "run.toml", "-o", tmp_path / "again")
+    assert result.exit_code == 0, result.output
+    line = "only the last options are replayed; others were steps, lr before step 2\n"
+    assert f"{run / 'run.toml'}: {line}" in result.stderr
 
 
 def test_killed_at_any_moment_a_run_goes_on_to_the_same_weights(enhance, photographs, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.device import pick_backend
-from enhance_cli.train.record import fingerprint, read_options, write_record
+from enhance_cli.train.record import fingerprint, read_record, remarks, write_record
 from enhance_cli.train.scan import scan
 
 CPU = pick_backend("cpu", "fp32")
@@ -28,7 +28,7 @@ def write(tmp_path, photographs):
 
 def test_options_read_equal_those_written(write, pat_options):
     odd = replace(pat_options, data='ä "quoted" \\ 𝄞', weight={"A": 1e-5}, time=90.0, lr=3e-6)
-    assert TrainOptions(**read_options(write(odd))) == odd
+    assert TrainOptions(**read_record(write(odd)).options) == odd
 
 
 def test_every_start_is_kept(write, options):
@@ -46,12 +46,31 @@ def test_the_fingerprint_changes_with_the_data(photographs):
     assert fingerprint(scan(photographs, 32)) != before
 
 
-@pytest.mark.parametrize("text", ["", "nothing", "[options]\nno_option = 1"])
+def test_a_start_holds_the_options_that_it_changed(write, options):
+    write(replace(options, time=90.0))
+    write(replace(options, weight={"E": 0.5}), step=7)
+    path = write(replace(options, weight={"E": 0.5}), step=9)
+    changed = [start["changed"] for start in read_record(path).starts]
+    assert changed == [{}, {"weight": {"E": 0.5}, "time": "none"}, {}]
+
+
+def test_other_photographs_than_recorded_are_told(write, options, photographs):
+    path = write(options)
+    assert remarks(path, scan(photographs, 32), is_replay=True) == []
+    (photographs / "deeper" / "0.png").rename(photographs / "deeper" / "9.png")
+    told = [f"{path} records other photographs: 3 there, 3 now"]
+    assert remarks(path, scan(photographs, 32), is_replay=True) == told
+    assert remarks(path, scan(photographs, 32), is_replay=False) == told
+
+
+@pytest.mark.parametrize(
+    "text", ["", "nothing", "[options]\nno_option = 1", "start = [1]\n[options]\ndata = ''"]
+)
 def test_what_is_no_record_is_one_line(tmp_path, text):
     path = tmp_path / "run.toml"
     path.write_text(text)
     with pytest.raises(EnhanceError, match=r"run.toml is not the run.toml of enhance train"):
-        read_options(path)
+        read_record(path)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
@@ -61,4 +80,4 @@ def test_names_that_are_no_text_are_recorded(write, options, photographs, tmp_pa
     os.rename(folder / "small.png", os.fsencode(folder) + b"/caf\xe9.png")
     assert fingerprint(scan(folder, 16))
     path = write(replace(options, data=str(folder)), command="enhance train caf\udce9")
-    assert read_options(path)["data"] == str(tmp_path / "caf?")
+    assert read_record(path).options["data"] == str(tmp_path / "caf?")

@@ -50,9 +50,9 @@ def check_options(options: TrainOptions, given: dict[str, Any]) -> None:
 
 def recorded_options(ctx: click.Context, config: Path) -> dict[str, Any]:
     """Return the options in a run.toml, checked as those that are given. Raises EnhanceError."""
-    from enhance_cli.train.record import read_options
+    from enhance_cli.train.record import read_record
 
-    options = read_options(config)
+    options = read_record(config).options
     for parameter in ctx.command.params:
         name = parameter.name
         if name not in options:

@@ -209,7 +209,7 @@ def train(
     from enhance_cli.train.checkpoint import Checkpoint, create_run
     from enhance_cli.train.loop import Run
     from enhance_cli.train.processes import joined, local_device
-    from enhance_cli.train.record import create_run, write_record
+    from enhance_cli.train.record import NAME, create_run, remarks, write_record
 
     values["weight"] = dict(values["weight"])
     given = {name: value for name, value in values.items() if is_given(ctx, name)}
@@ -238,6 +238,8 @@ def train(
             create_run(folder)
         if processes.is_first:
             remove_leftovers([folder])
+            for remark in remarks(config or folder / NAME, run.scan, is_replay=config is not None):
+                click.echo(remark, err=True)
             write_record(folder, options, shlex.join(sys.argv), run.step, run.scan, backend)
         status = show_training(run, processes)
     ctx.exit(status)

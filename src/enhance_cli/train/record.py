@@ -7,7 +7,7 @@ import json
 import platform
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,17 +45,25 @@ def create_run(folder: Path) -> None:
 def write_record(
     run: Path, options: TrainOptions, command: str, step: int, found: Scan, backend: Backend
 ) -> None:
-    """Write the options of a run, and add this start to those before.
+    """Write the options of a run, and add this start, with what it changed, to those before.
 
     `enhance train --config run.toml` replays it. In names that are no text, what is none becomes
     a question mark. Raises EnhanceError.
     """
     path = run / NAME
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
-    _, mark, starts = before.partition(_START)
+    before, text = options, ""
+    if path.exists():
+        before = TrainOptions(**read_record(path).options)
+        text = path.read_text(encoding="utf-8")
+    _, mark, starts = text.partition(_START)
     start = {
         "command": command,
         "step": step,
+        "changed": {
+            name: "none" if value is None else value
+            for name, value in asdict(options).items()
+            if value != getattr(before, name)
+        },
         "commit": commit_of_source() or "unknown",
         "images": len(found.files),
         "data_sha256": fingerprint(found),
@@ -71,16 +79,48 @@ def write_record(
         file.write(text.encode(errors="replace"))
 
 
-def read_options(path: Path) -> dict[str, Any]:
-    """Return the options in a run.toml, by their names in TrainOptions. Raises EnhanceError."""
+@dataclass(frozen=True)
+class Record:
+    """What a run.toml holds: the last options, by their names in TrainOptions, and each start."""
+
+    options: dict[str, Any]
+    starts: list[dict[str, Any]]
+
+
+def read_record(path: Path) -> Record:
+    """Return what a run.toml holds. Raises EnhanceError."""
     try:
-        options: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))["options"]
-        TrainOptions(**options)
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = table.get("start", [])
+        starts = [{**start, "changed": {**start.get("changed", {})}} for start in found]
+        TrainOptions(**table["options"])
     except OSError as error:
         raise EnhanceError(f"cannot read {path}: {error.strerror or error}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise EnhanceError(f"{path} is not the run.toml of enhance train: {error}") from error
-    return options
+    return Record(table["options"], starts)
+
+
+def remarks(path: Path, found: Scan, *, is_replay: bool) -> list[str]:
+    """Say where a run that goes on or `is_replay` is not what its run.toml records.
+
+    Raises EnhanceError.
+    """
+    starts = read_record(path).starts if path.exists() else []
+    said = []
+    changes = [
+        f"{', '.join(start['changed'])} before step {start.get('step')}"
+        for start in starts
+        if start["changed"]
+    ]
+    if is_replay and changes:
+        others = "; ".join(changes)
+        said.append(f"{path}: only the last options are replayed; others were {others}")
+    now = fingerprint(found)
+    if starts and starts[-1].get("data_sha256", now) != now:
+        counts = f"{starts[-1].get('images')} there, {len(found.files)} now"
+        said.append(f"{path} records other photographs: {counts}")
+    return said
 
 
 def fingerprint(found: Scan) -> str:
