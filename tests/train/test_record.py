@@ -1,3 +1,4 @@
+import hashlib
 import os
 import sys
 from dataclasses import replace
@@ -5,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from enhance_cli import __version__
 from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.device import pick_backend
+from enhance_cli.model.shipped import shipped_models
 from enhance_cli.train.record import fingerprint, read_record, remarks, write_record
 from enhance_cli.train.scan import scan
 
@@ -20,7 +23,7 @@ def write(tmp_path, photographs):
     found = scan(photographs, 32)
 
     def write(options, command="enhance train", step=0):
-        write_record(tmp_path / "run", options, command, step, found, CPU)
+        write_record(tmp_path / "run", options, command, step, found, CPU, processes=2)
         return tmp_path / "run" / "run.toml"
 
     return write
@@ -52,6 +55,15 @@ def test_a_start_holds_the_options_that_it_changed(write, options):
     path = write(replace(options, weight={"E": 0.5}), step=9)
     changed = [start["changed"] for start in read_record(path).starts]
     assert changed == [{}, {"weight": {"E": 0.5}, "time": "none"}, {}]
+
+
+def test_a_start_names_what_it_ran_on_and_hashes_the_weights_it_read(write, options, vgg_file):
+    weights = shipped_models()["e"]
+    (start,) = read_record(write(replace(options, losses="P", vgg=str(vgg_file)))).starts
+    assert start["init_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert start["vgg_sha256"] == hashlib.sha256(vgg_file.read_bytes()).hexdigest()
+    assert (start["enhance"], start["processes"]) == (__version__, 2)
+    assert start["device"]
 
 
 def test_other_photographs_than_recorded_are_told(write, options, photographs):

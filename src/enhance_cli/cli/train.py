@@ -240,6 +240,7 @@ def train(
             remove_leftovers([folder])
             for remark in remarks(config or folder / NAME, run.scan, is_replay=config is not None):
                 click.echo(remark, err=True)
-            write_record(folder, options, shlex.join(sys.argv), run.step, run.scan, backend)
+            command = shlex.join(sys.argv)
+            write_record(folder, options, command, run.step, run.scan, backend, processes.count)
         status = show_training(run, processes)
     ctx.exit(status)

@@ -5,18 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+import enhance_cli
 from enhance_cli.atomic import replacing
 from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.device import Backend
+from enhance_cli.model.shipped import find_weights
 from enhance_cli.train.checkpoint import has_checkpoint
 from enhance_cli.train.scan import Scan
 
@@ -43,7 +47,13 @@ def create_run(folder: Path) -> None:
 
 
 def write_record(
-    run: Path, options: TrainOptions, command: str, step: int, found: Scan, backend: Backend
+    run: Path,
+    options: TrainOptions,
+    command: str,
+    step: int,
+    found: Scan,
+    backend: Backend,
+    processes: int,
 ) -> None:
     """Write the options of a run, and add this start, with what it changed, to those before.
 
@@ -64,10 +74,14 @@ def write_record(
             for name, value in asdict(options).items()
             if value != getattr(before, name)
         },
+        "enhance": enhance_cli.__version__,
         "commit": commit_of_source() or "unknown",
         "images": len(found.files),
         "data_sha256": fingerprint(found),
+        **_hashes(options, step),
         "backend": str(backend),
+        "device": _name_of(backend.device),
+        "processes": processes,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "python": platform.python_version(),
@@ -77,6 +91,27 @@ def write_record(
     text = f"[options]\n{_lines(given)}\n{mark}{starts}{_START}\n{_lines(start)}\n"
     with replacing(path) as file:
         file.write(text.encode(errors="replace"))
+
+
+def _hashes(options: TrainOptions, step: int) -> dict[str, str]:
+    """Return hashes of the weights that a run reads; of those it began from at its beginning."""
+    files = {}
+    if step == 0 and options.start != "scratch":
+        files["init_sha256"] = find_weights(options.start)
+    if options.vgg and options.loss_weights.layers:
+        files["vgg_sha256"] = Path(options.vgg)
+    return {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
+
+
+def _name_of(device: torch.device) -> str:
+    """Return the model of a GPU, else that of the processor, as far as the system tells it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    with suppress(OSError):  # Linux's, where Python's own answer is empty
+        found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        if found:
+            return found[1]
+    return platform.processor() or platform.machine()
 
 
 @dataclass(frozen=True)
