@@ -56,6 +56,18 @@ def test_before_a_first_loss_no_discriminator_is_spoken_of(enhance, photographs,
     assert "discriminator" not in result.stderr
 
 
+def test_of_unreadable_files_the_first_are_shown_and_all_are_listed(enhance, photographs, tmp_path):
+    for index in range(5):
+        (photographs / f"{index}.png").touch()
+    run = tmp_path / "run"
+    result = enhance("train", photographs, "-o", run, "--steps", 2, *SMALL)
+    reasons = [f"{index}.png is empty: not an image" for index in range(5)]
+    reasons.append("b.png is not an image: no known format")
+    shown = [*reasons[:3], f"3 more, in {run / 'unreadable.txt'}"]
+    assert "".join(f"skipped: {line}\n" for line in shown) in result.stderr
+    assert (run / "unreadable.txt").read_text().splitlines() == reasons
+
+
 def test_resume_takes_new_settings(enhance, photographs, tmp_path):
     run = tmp_path / "run"
     enhance("train", photographs, "-o", run, "--steps", 4, *SMALL)

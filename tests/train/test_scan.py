@@ -11,7 +11,15 @@ from enhance_cli.train.scan import scan
 
 def test_unreadable_and_too_small_images_are_skipped_and_counted(photographs):
     found = scan(photographs, 32)
-    assert (len(found.files), found.unreadable, found.too_small) == (3, 1, 1)
+    assert (len(found.files), len(found.unreadable), found.too_small) == (3, 1, 1)
+
+
+def test_a_header_that_cannot_be_read_is_told_with_the_reason(photographs):
+    (photographs / "deeper" / "empty.png").touch()
+    assert list(scan(photographs, 32).unreadable.items()) == [
+        ("broken.jpg", "broken.jpg is not an image: no known format"),
+        ("deeper/empty.png", "deeper/empty.png is empty: not an image"),
+    ]
 
 
 def test_a_folder_without_a_usable_image_is_an_error(tmp_path):
@@ -32,7 +40,7 @@ def test_headers_are_read_once_until_a_file_changes(photographs, monkeypatch):
     (photographs / "broken.jpg").unlink()
     after = scan(photographs, 32)
     assert read == ["broken.jpg", "deeper/0.png"]
-    assert (len(after.files), after.unreadable) == (3, 0)
+    assert (len(after.files), after.unreadable) == (3, {})
 
 
 @pytest.mark.parametrize("text", ["", "[", '"x"', '{"a": 1}'])

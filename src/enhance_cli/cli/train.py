@@ -209,7 +209,7 @@ def train(
     from enhance_cli.train.checkpoint import Checkpoint, create_run
     from enhance_cli.train.loop import Run
     from enhance_cli.train.processes import joined, local_device
-    from enhance_cli.train.record import NAME, create_run, remarks, write_record
+    from enhance_cli.train.record import NAME, create_run, remarks, write_record, write_unreadable
 
     values["weight"] = dict(values["weight"])
     given = {name: value for name, value in values.items() if is_given(ctx, name)}
@@ -242,5 +242,6 @@ def train(
                 click.echo(remark, err=True)
             command = shlex.join(sys.argv)
             write_record(folder, options, command, run.step, run.scan, backend, processes.count)
+            write_unreadable(folder, run.scan)
         status = show_training(run, processes)
     ctx.exit(status)

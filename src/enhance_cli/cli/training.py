@@ -19,22 +19,31 @@ if TYPE_CHECKING:
     from enhance_cli.train.loop import Run
     from enhance_cli.train.processes import Processes
 
+_NAMED = 3  # unreadable files on the screen; all are in the run's folder
+
 
 def show_training(run: Run, processes: Processes) -> int:
     """Train with a live line until the end or a signal, and return the exit status.
 
     Of several processes the first speaks.
     """
+    from enhance_cli.train.record import UNREADABLE
+
     console = Console(stderr=True, quiet=not processes.is_first)
     found = run.scan
+    skipped = f"{len(found.unreadable)} unreadable and {found.too_small} too small skipped"
     several = f", batches shared by {processes.count} processes" if processes.count > 1 else ""
     console.print(
-        f"{len(found.files)} images, {found.unreadable} unreadable and {found.too_small} too small "
-        f"skipped; on {run.backend}; batch {run.options.batch}, "
+        f"{len(found.files)} images, {skipped}; on {run.backend}; batch {run.options.batch}, "
         f"rate {run.options.peak_rate:g}{several}",
         highlight=False,
         soft_wrap=True,
     )
+    lines = [f"skipped: {reason}" for reason in found.unreadable.values()]
+    if len(lines) > _NAMED:
+        lines[_NAMED:] = [f"skipped: {len(lines) - _NAMED} more, in {run.folder / UNREADABLE}"]
+    for line in lines:
+        console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
     if run.progress == 1:
         console.print(
             f"nothing left to do at step {run.step}: raise --steps or --time", highlight=False
@@ -52,7 +61,7 @@ def show_training(run: Run, processes: Processes) -> int:
             if "validation/psnr_y" in report.values and not console.is_terminal:
                 console.print(line, highlight=False, soft_wrap=True)
 
-        with _only_errors("enhance_cli.images"):
+        with _only_errors("enhance_cli.images" if processes.is_first else "enhance_cli"):
             run.train(on_report, lambda: bool(stopped))
     if processes.is_first:
         click.echo(run.folder / "generator.safetensors")

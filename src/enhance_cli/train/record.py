@@ -30,6 +30,7 @@ else:
     import tomli as tomllib
 
 NAME = "run.toml"
+UNREADABLE = "unreadable.txt"
 _START = "[[start]]"
 
 
@@ -91,6 +92,13 @@ def write_record(
     text = f"[options]\n{_lines(given)}\n{mark}{starts}{_START}\n{_lines(start)}\n"
     with replacing(path) as file:
         file.write(text.encode(errors="replace"))
+
+
+def write_unreadable(run: Path, found: Scan) -> None:
+    """Write a line for each file whose header could not be read, with the reason."""
+    with replacing(run / UNREADABLE) as file:
+        for reason in found.unreadable.values():
+            file.write(f"{reason}\n".encode(errors="surrogateescape"))
 
 
 def _hashes(options: TrainOptions, step: int) -> dict[str, str]:

@@ -21,10 +21,10 @@ Known = dict[str, list[int]]  # by name: bytes, time of change in ns, shorter si
 
 @dataclass(frozen=True)
 class Scan:
-    """The usable images of a folder or an archive, and how many were left out."""
+    """The usable images of a folder or an archive, and what was left out."""
 
     files: list[Entry]
-    unreadable: int
+    unreadable: dict[str, str]  # by name: the reason
     too_small: int
 
 
@@ -35,27 +35,34 @@ def scan(data: Path, smallest: int) -> Scan:
     cannot be read is tried again. Raises EnhanceError if no image is usable.
     """
     found = find_entries(data)
-    sides = _shorter_sides(data, found)
+    sides, unreadable = _shorter_sides(data, found)
     usable = [entry for entry, side in zip(found, sides, strict=True) if side >= smallest]
-    unreadable = sides.count(0)
-    too_small = len(found) - len(usable) - unreadable
+    too_small = len(found) - len(usable) - len(unreadable)
     if not usable:
         raise EnhanceError(
-            f"no usable image in {data}: {unreadable} unreadable, "
+            f"no usable image in {data}: {len(unreadable)} unreadable, "
             f"{too_small} with a side of less than {smallest} pixels"
         )
     return Scan(usable, unreadable, too_small)
 
 
-def _shorter_sides(data: Path, entries: list[Entry]) -> list[int]:
-    """Return the shorter side of each image in pixels, 0 where it cannot be read."""
+def _shorter_sides(data: Path, entries: list[Entry]) -> tuple[list[int], dict[str, str]]:
+    """Return the shorter side of each image in pixels, 0 where it cannot be read, and why."""
     cache = _cache_of(data)
     known = _load(cache)
+    unreadable: dict[str, str] = {}
 
     def look(entry: Entry) -> tuple[str, list[int]]:
         before, state = known.get(entry.name, []), [entry.bytes, entry.time]
         is_known = before[:2] == state and before[2]  # what could not be read is tried again
-        return entry.name, before if is_known else [*state, _shorter_side(entry)]
+        if is_known:
+            return entry.name, before
+        try:
+            with entry.opened() as file:
+                side = min(read_size(file, entry.name))
+        except EnhanceError as error:
+            side, unreadable[entry.name] = 0, str(error)
+        return entry.name, [*state, side]
 
     with ThreadPoolExecutor(_READERS) as pool:
         now = dict(pool.map(look, entries))
@@ -64,15 +71,7 @@ def _shorter_sides(data: Path, entries: list[Entry]) -> list[int]:
             cache.parent.mkdir(parents=True, exist_ok=True)
             with replacing(cache) as file:
                 file.write(json.dumps(now).encode())
-    return [side for _, _, side in now.values()]
-
-
-def _shorter_side(entry: Entry) -> int:
-    try:
-        with entry.opened() as file:
-            return min(read_size(file, entry.name))
-    except EnhanceError:
-        return 0
+    return [side for _, _, side in now.values()], dict(sorted(unreadable.items()))
 
 
 def _cache_of(data: Path) -> Path:
