@@ -206,7 +206,7 @@ def train(
     from torch import float16, float32
 
     from enhance_cli.model.device import pick_backend
-    from enhance_cli.train.checkpoint import Checkpoint, create_run
+    from enhance_cli.train.checkpoint import Checkpoint
     from enhance_cli.train.loop import Run
     from enhance_cli.train.processes import joined, local_device
     from enhance_cli.train.record import NAME, create_run, remarks, write_record, write_unreadable

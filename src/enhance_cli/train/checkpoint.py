@@ -51,19 +51,6 @@ def save_checkpoint(
             old.unlink()
 
 
-def create_run(folder: Path) -> None:
-    """Make the folder of a new run. Raises EnhanceError, with advice, where there is one."""
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError as error:
-        advice = "go on with it by --resume"
-        if not has_checkpoint(folder):
-            advice = "it has no checkpoint: remove it if no run is at work there"
-        raise EnhanceError(f"{folder} exists; {advice}, or choose another") from error
-    except OSError as error:
-        raise EnhanceError(f"cannot create {folder}: {error.strerror or error}") from error
-
-
 def has_checkpoint(run: Path) -> bool:
     """Whether a run can be resumed."""
     return bool(_checkpoints(run))
