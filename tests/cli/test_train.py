@@ -79,6 +79,7 @@ def test_resume_takes_new_settings(enhance, photographs, tmp_path):
 def test_a_factor_given_later_leaves_those_of_other_losses(enhance, photographs, tmp_path):
     run, again = tmp_path / "run", tmp_path / "again"
     started = ["--losses", "EA", "--init", "scratch", "--weight", "A=0.06", "--steps", 2, *SMALL]
+    started += ["--d-warmup", 0]
     assert enhance("train", photographs, "-o", run, *started).exit_code == 0
     later = ["--weight", "E=0.5"]
     assert enhance("train", "--config", run / "run.toml", "-o", again, *later).exit_code == 0
