@@ -7,7 +7,7 @@ from PIL import Image, TiffImagePlugin
 
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.deep import bits_a_channel
-from enhance_cli.images.files import read_contents, read_photo
+from enhance_cli.images.files import find_images, read_contents, read_photo
 from enhance_cli.images.metadata import ORIENTATION, orientation_of
 
 
@@ -83,3 +83,12 @@ def test_the_place_on_earth_of_a_geotiff_is_left_out_with_a_warning(tmp_path, ca
     assert exif[271] == "Maker"
     assert 33550 not in exif
     assert "georeference" in caplog.text
+
+
+def test_hidden_folders_are_passed_over_unless_named(tmp_path):
+    hidden = tmp_path / ".Trash-1000"
+    for folder in (tmp_path / "cats", hidden, hidden / ".thumbnails"):
+        folder.mkdir()
+        (folder / "a.png").touch()
+    assert find_images(tmp_path) == [tmp_path / "cats" / "a.png"]
+    assert find_images(hidden) == [hidden / "a.png"]

@@ -59,7 +59,8 @@ def is_image_name(path: Path) -> bool:
 def find_images(folder: Path) -> list[Path]:
     """Return the image files below a folder, sorted. Raises EnhanceError if there are none.
 
-    Links to folders are followed, to each folder once: they may lead in a circle.
+    Links to folders are followed, to each folder once: they may lead in a circle. What lies in
+    hidden folders is passed over: thumbnails, checkpoints of notebooks, what was thrown away.
     """
     if not os.path.isdir(folder):
         raise EnhanceError(f"no such folder: {folder}")
@@ -70,7 +71,7 @@ def find_images(folder: Path) -> list[Path]:
             below.clear()
             continue
         seen.add(real)
-        below.sort()
+        below[:] = sorted(name for name in below if not name.startswith("."))
         paths = (Path(root, name) for name in names)
         found += [path for path in paths if is_image_name(path) and os.path.isfile(path)]
     found.sort()
