@@ -65,6 +65,21 @@ def test_images_of_one_name_in_two_folders_keep_apart(tmp_path):
     assert [pair.name for pair in find_pairs(tmp_path)] == ["o/a.png", "p/a.png"]
 
 
+@pytest.mark.parametrize("folder", ["LR", "lr_x4/set", "Set5/LR_bicubic"])
+def test_low_resolution_does_not_pass_for_originals(tmp_path, folder):
+    for path in (tmp_path / "GT", tmp_path / folder):
+        path.mkdir(parents=True)
+        touch(path, "a.png")
+    with pytest.raises(EnhanceError) as caught:
+        find_pairs(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path / folder / 'a.png'} seems to be low resolution: put originals into "
+        f"{tmp_path / 'HR'} and these into {tmp_path / 'LR'}, or name a folder that holds only "
+        "originals"
+    )
+    assert [pair.name for pair in find_pairs(tmp_path / folder)] == ["a.png"]
+
+
 def test_two_possible_partners_are_none(tmp_path):
     originals = touch(tmp_path / "o", "a.png")
     touch(tmp_path / "r", "a.jpg", "a.png")

@@ -72,10 +72,12 @@ def find_pairs(data: Path) -> list[Pair]:
 def match_pairs(data: Path) -> tuple[list[Pair], list[Skipped]]:
     """Return the pairs of a folder, and the files that have no partner.
 
-    Raises EnhanceError if there is no image.
+    Raises EnhanceError if there is no image, or if low resolution would pass for originals.
     """
     root = originals_folder(data)
     originals = find_images(root)
+    if root == data:
+        _refuse_low_res(originals, data)
     if root == data or not os.path.isdir(data / "LR"):
         return [Pair(_name(path, root), path, None) for path in originals], []
     low = find_partners(originals, root, data / "LR")
@@ -92,6 +94,15 @@ def match_pairs(data: Path) -> tuple[list[Pair], list[Skipped]]:
         if path not in used
     ]
     return pairs, unmatched
+
+
+def _refuse_low_res(originals: Iterable[Path], data: Path) -> None:
+    for path in originals:
+        if any(part.upper().startswith("LR") for part in path.relative_to(data).parts[:-1]):
+            raise EnhanceError(
+                f"{path} seems to be low resolution: put originals into {data / 'HR'} and these "
+                f"into {data / 'LR'}, or name a folder that holds only originals"
+            )
 
 
 def find_partners(originals: list[Path], root: Path, folder: Path) -> dict[Path, Path]:
