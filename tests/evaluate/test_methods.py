@@ -58,6 +58,15 @@ def test_models_of_different_scales_are_refused(tmp_path):
         load_methods(names, "cpu", "fp32")
 
 
+def test_a_model_called_original_goes_by_its_path(tmp_path, monkeypatch):
+    (tmp_path / "original").mkdir()
+    small = Generator(Dimensions(features=4, blocks=1))
+    save_generator(small, tmp_path / "original" / "generator.safetensors", {})
+    monkeypatch.chdir(tmp_path)
+    methods, _ = load_methods(["original"], "cpu", "fp32")
+    assert list(methods) == ["bicubic", str((tmp_path / "original").resolve())]
+
+
 def test_results_of_another_program_are_read_by_name(tmp_path, pair):
     result = result_of(tmp_path, pair, Image.new("RGB", (64, 64), (1, 2, 3)))
     assert torch.equal(result, read_pixels(tmp_path / "results" / "a_peer.png"))

@@ -145,12 +145,12 @@ def evaluate(
 
 def _write_cards(results: Results, models: tuple[str, ...]) -> None:
     from enhance_cli.evaluate.card import card_of, update_card
-    from enhance_cli.evaluate.methods import BASELINES
+    from enhance_cli.evaluate.methods import BASELINES, label_of
     from enhance_cli.model.shipped import find_weights
 
     for model in models:
         if model not in BASELINES:
-            update_card(card_of(find_weights(model)), results, model)
+            update_card(card_of(find_weights(model)), results, label_of(model))
 
 
 def _show(results: Results, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -58,11 +59,17 @@ def load_methods(
         else:
             options = UpscaleOptions(model=model, device=device, precision=precision)
             engine = open_tiler(options)
-            methods[model], scales[model] = from_engine(engine), engine.scale
+            name = label_of(model)
+            methods[name], scales[name] = from_engine(engine), engine.scale
     if len(set(scales.values())) > 1:
         listed = ", ".join(f"{model} ×{scale}" for model, scale in scales.items())
         raise EnhanceError(f"models of different scales cannot be compared: {listed}")
     return methods, next(iter(scales.values()), Dimensions().scale)
+
+
+def label_of(model: str) -> str:
+    """Return what a model is called beside the others: its whole path, if it is "original"."""
+    return os.path.realpath(model) if model == "original" else model
 
 
 def from_interpolation(name: str) -> Enlarge:
