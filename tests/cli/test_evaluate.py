@@ -112,6 +112,22 @@ def test_an_image_for_which_memory_does_not_suffice_is_refused_or_left_out(
     assert "note: large.png was left out: not enough memory for psnr_y" in result.stderr
 
 
+@pytest.mark.parametrize(
+    "step", ["protocol.make_example", "methods.resize_levels", "protocol._prepare"]
+)
+def test_memory_that_does_not_suffice_is_one_line_at_every_step(fails, folder, monkeypatch, step):
+    def exhaust(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(f"enhance_cli.evaluate.{step}", exhaust)
+    arguments = ("evaluate", folder, "--model", "nearest")
+    line = "not enough memory for a.png"
+    assert fails(*arguments) == line
+    assert fails(*arguments, "--skip-bad").startswith(
+        f"nothing in {folder} can be measured: {line}"
+    )
+
+
 def test_missing_results_are_all_named_before_a_network_is_loaded(enhance, fails, folder):
     peer = folder.parent / "peer"
     peer.mkdir()

@@ -4,6 +4,7 @@ from PIL import Image
 
 from enhance_cli.config import EvaluateOptions
 from enhance_cli.errors import EnhanceError
+from enhance_cli.evaluate.protocol import reduce_bicubic
 from enhance_cli.evaluate.recognition import Classifier, centre, find_labelled, measure_recognition
 from enhance_cli.images.files import Photo, to_pillow
 
@@ -21,6 +22,15 @@ def network(tmp_path_factory):
     torch.manual_seed(0)
     torch.save(get_model("squeezenet1_1").state_dict(), path)
     return {"squeezenet1_1": path}
+
+
+def recognise(data, network):
+    """What is found on a set, without what does not fit."""
+    options = EvaluateOptions(
+        data=data, models=("nearest",), classifier="squeezenet1_1", skip_bad=True,
+        networks=tuple(network.items()), device="cpu",
+    )  # fmt: skip
+    return measure_recognition(options, lambda *_: None)
 
 
 def touch(folder, *names):
@@ -92,14 +102,29 @@ def test_a_set_gives_the_errors_of_every_method_and_the_originals(tmp_path, netw
     with Image.open(sample) as image:
         image.save(tmp_path / "3" / "a.png")
     (tmp_path / "3" / "broken.png").write_bytes(b"nothing")
-    options = EvaluateOptions(
-        data=tmp_path, models=("nearest",), classifier="squeezenet1_1", skip_bad=True,
-        networks=tuple(network.items()), device="cpu",
-    )  # fmt: skip
-    results = measure_recognition(options, lambda *_: None)
+    results = recognise(tmp_path, network)
     assert results.methods == ["bicubic", "nearest", "original"]
     assert list(results.metrics) == ["top1_error", "top5_error"]
     assert [one.name for one in results.skipped] == ["3/broken.png"]
+
+
+def test_a_photograph_that_does_not_fit_into_memory_is_left_out(
+    tmp_path, network, sample, monkeypatch
+):
+    def reduce(original, scale):
+        if original.any():
+            return reduce_bicubic(original, scale)
+        raise MemoryError
+
+    monkeypatch.setattr("enhance_cli.evaluate.recognition.reduce_bicubic", reduce)
+    (tmp_path / "3").mkdir()
+    with Image.open(sample) as image:
+        image.save(tmp_path / "3" / "a.png")
+    Image.new("RGB", (256, 256)).save(tmp_path / "3" / "large.png")
+    results = recognise(tmp_path, network)
+    assert [(one.name, one.why) for one in results.skipped] == [
+        ("3/large.png", "not enough memory for 3/large.png")
+    ]
 
 
 def test_an_unknown_classifier_is_refused():

@@ -96,13 +96,14 @@ def enlarge_each(
 ) -> Iterator[tuple[Example, dict[str, Tensor]]]:
     """Yield each pair's pixels and the estimate of each method, in order, decoded ahead.
 
-    Raises EnhanceError for the first pair that does not fit; with `on_skip` it is reported
-    there instead, and left out for all methods alike.
+    Raises EnhanceError for the first pair that does not fit, also into memory; with `on_skip` it
+    is reported there instead, and left out for all methods alike.
     """
     for pair, decoding in _decode_ahead(pairs, protocol):
         try:
-            example = make_example(pair, decoding.result(), scale, protocol.reduce)
-            estimates = {name: enlarge(example) for name, enlarge in methods.items()}
+            with memory_for(pair.name):
+                example = make_example(pair, decoding.result(), scale, protocol.reduce)
+                estimates = {name: enlarge(example) for name, enlarge in methods.items()}
         except EnhanceError as error:
             if on_skip is None:
                 raise

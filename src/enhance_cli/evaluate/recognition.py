@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -23,6 +23,7 @@ from enhance_cli.evaluate.results import Results
 from enhance_cli.evaluate.suite import Unit
 from enhance_cli.images.files import Photo, find_images, from_pillow, read_pixels, to_pillow
 from enhance_cli.model.device import pick_backend
+from enhance_cli.upscale.memory import memory_for
 
 SIDE, SHORT_SIDE = 224, 256  # pixels: what is classified is the centre of a reduced photograph
 CLASSES = 1000
@@ -47,13 +48,20 @@ def measure_recognition(options: EvaluateOptions, on_image: OnImage) -> Results:
     classifier = Classifier(options.classifier, dict(options.networks), metric_device(backend))
     scores: list[Score] = []
     skipped: list[Skipped] = []
-    on_skip = skipped.append if options.skip_bad else None
-    for example in _examples(labelled, options.data, scale, on_skip):
-        estimates = {name: enlarge(example) for name, enlarge in methods.items()}
-        estimates["original"] = example.original
-        label = labelled[example.pair.high_res]
-        scores.append(Score(example.pair.name, classifier.judge(estimates, label)))
-        on_image(len(scores), len(labelled), example, estimates)
+    for path, label in labelled.items():
+        name = path.relative_to(options.data).as_posix()
+        try:
+            with memory_for(name):
+                example = _example(path, name, scale)
+                estimates = {method: enlarge(example) for method, enlarge in methods.items()}
+                estimates["original"] = example.original
+                scores.append(Score(name, classifier.judge(estimates, label)))
+        except EnhanceError as error:
+            if not options.skip_bad:
+                raise
+            skipped.append(Skipped(name, str(error)))
+        else:
+            on_image(len(scores), len(labelled), example, estimates)
     if not scores:
         raise EnhanceError(f"nothing in {options.data} can be read: {name_all(skipped)}")
     return Results(
@@ -74,19 +82,9 @@ def _describe(scale: int, classifier: str) -> str:
     )
 
 
-def _examples(
-    paths: Iterable[Path], root: Path, scale: int, on_skip: Callable[[Skipped], None] | None
-) -> Iterator[Example]:
-    for path in paths:
-        name = path.relative_to(root).as_posix()
-        try:
-            original = centre(read_pixels(path))
-        except EnhanceError as error:
-            if on_skip is None:
-                raise
-            on_skip(Skipped(name, str(error)))
-        else:
-            yield Example(Pair(name, path, None), original, reduce_bicubic(original, scale))
+def _example(path: Path, name: str, scale: int) -> Example:
+    original = centre(read_pixels(path))
+    return Example(Pair(name, path, None), original, reduce_bicubic(original, scale))
 
 
 class Classifier:

@@ -14,6 +14,7 @@ from enhance_cli.evaluate.protocol import PROTOCOLS, OnImage, enlarge_each, meas
 from enhance_cli.evaluate.results import Results
 from enhance_cli.evaluate.suite import load_metrics
 from enhance_cli.model.device import pick_backend
+from enhance_cli.upscale.memory import memory_for
 
 
 def measure_similarity(options: EvaluateOptions, on_image: OnImage) -> Results:
@@ -35,7 +36,8 @@ def measure_similarity(options: EvaluateOptions, on_image: OnImage) -> Results:
     on_skip = skipped.append if options.skip_bad else None
     for example, estimates in enlarge_each(pairs, methods, protocol, scale, on_skip):
         try:
-            scores.append(measure(example, estimates, metrics, protocol.border(scale), device))
+            with memory_for(example.pair.name):
+                scores.append(measure(example, estimates, metrics, protocol.border(scale), device))
         except EnhanceError as error:
             if on_skip is None:
                 raise
