@@ -75,7 +75,7 @@ def test_a_folder_that_names_no_class_is_refused(tmp_path):
         find_labelled(tmp_path, None, NAMES)
 
 
-@pytest.mark.parametrize("size", [(300, 500), (500, 301), (64, 64), (256, 256)])
+@pytest.mark.parametrize("size", [(300, 500), (500, 301), (224, 224), (256, 256)])
 def test_the_centre_is_224_pixels_of_a_short_side_of_256(size):
     assert centre(torch.zeros(3, *size, dtype=torch.uint8)).shape == (3, 224, 224)
 
@@ -124,6 +124,18 @@ def test_a_photograph_that_does_not_fit_into_memory_is_left_out(
     results = recognise(tmp_path, network)
     assert [(one.name, one.why) for one in results.skipped] == [
         ("3/large.png", "not enough memory for 3/large.png")
+    ]
+
+
+@pytest.mark.parametrize("size", [(8, 8), (223, 400), (100_000, 1)])
+def test_a_photograph_too_small_to_classify_is_not_enlarged(tmp_path, network, size):
+    (tmp_path / "3").mkdir()
+    Image.new("RGB", (224, 224)).save(tmp_path / "3" / "a.png")
+    Image.new("RGB", size).save(tmp_path / "3" / "b.png")
+    results = recognise(tmp_path, network)
+    assert [one.why for one in results.skipped] == [
+        f"{tmp_path / '3' / 'b.png'} is too small to classify: {size[0]}×{size[1]}, expected 224 "
+        "pixels a side"
     ]
 
 

@@ -83,7 +83,14 @@ def _describe(scale: int, classifier: str) -> str:
 
 
 def _example(path: Path, name: str, scale: int) -> Example:
-    original = centre(read_pixels(path))
+    """Read what is classified. Raises EnhanceError also for what would have to be enlarged."""
+    pixels = read_pixels(path)
+    _, height, width = pixels.shape
+    if min(height, width) < SIDE:
+        raise EnhanceError(
+            f"{path} is too small to classify: {width}×{height}, expected {SIDE} pixels a side"
+        )
+    original = centre(pixels)
     return Example(Pair(name, path, None), original, reduce_bicubic(original, scale))
 
 
