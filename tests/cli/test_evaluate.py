@@ -44,6 +44,16 @@ def test_the_table_has_a_row_an_image_and_metric_the_mean_and_the_protocol(enhan
         assert word in result.stdout
 
 
+def test_device_and_precision_of_each_network_are_told_and_kept(enhance, model, folder, tmp_path):
+    arguments = ("evaluate", folder, "--model", model, "--model", "nearest", "--device", "cpu")
+    arguments += ("--precision", "bf16")
+    report = tmp_path / "report.html"
+    assert f"\n{model} on cpu, bf16\n" in enhance(*arguments, "--report", report).stdout
+    kept = {str(model): "cpu, bf16"}
+    assert json.loads(enhance(*arguments, "--json").stdout)["backends"] == kept
+    assert f'"backends": {json.dumps(kept)}' in report.read_text()
+
+
 def test_methods_stand_side_by_side(enhance, folder):
     peer = folder.parent / "peer"
     peer.mkdir()

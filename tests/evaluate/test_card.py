@@ -20,8 +20,8 @@ SETS = ("Set5", "Set14")
 def results(data, psnr, metric="psnr_y"):
     score = Score("a.png", {"bicubic": {metric: 28.0}, "e": {metric: psnr}})
     return Results(
-        data=data, protocol="standard", description="", metrics={metric: Unit(digits=2)},
-        scores=[score], skipped=[], refused={},
+        data=data, protocol="standard", description="", backends={},
+        metrics={metric: Unit(digits=2)}, scores=[score], skipped=[], refused={},
     )  # fmt: skip
 
 

@@ -44,7 +44,7 @@ def test_the_baselines_differ():
 
 
 def test_bicubic_is_always_measured_and_first():
-    methods, scale = load_methods(["nearest", "lanczos"], "cpu", "fp32")
+    methods, scale, _ = load_methods(["nearest", "lanczos"], "cpu", "fp32")
     assert list(methods) == ["bicubic", "nearest", "lanczos"]
     assert scale == 4
 
@@ -63,7 +63,7 @@ def test_a_model_called_original_goes_by_its_path(tmp_path, monkeypatch):
     small = Generator(Dimensions(features=4, blocks=1))
     save_generator(small, tmp_path / "original" / "generator.safetensors", {})
     monkeypatch.chdir(tmp_path)
-    methods, _ = load_methods(["original"], "cpu", "fp32")
+    methods, *_ = load_methods(["original"], "cpu", "fp32")
     assert list(methods) == ["bicubic", str((tmp_path / "original").resolve())]
 
 

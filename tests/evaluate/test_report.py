@@ -35,6 +35,7 @@ def write(tmp_path):
         scores.append(Score(name, {"bicubic": values, "e": others}))
     results = Results(
         data="set", protocol="standard", description="protocol standard: all of it",
+        backends={"e": "cpu, bf16"},
         metrics={
             "psnr_y": Unit(symbol="dB"), "ssim_y": Unit(), "niqe": Unit(higher_is_better=False),
         },
@@ -175,10 +176,11 @@ def test_light_and_dark_can_be_changed(page):
     assert look(page, colour) != before
 
 
-def test_infinity_and_notes_are_shown(page):
+def test_infinity_notes_and_conditions_are_shown(page):
     text = look(page, "document.body.innerText")
     assert "inf" in text
     assert "lpips was not measured: no network" in text
+    assert "protocol standard: all of it; e on cpu, bf16" in text
 
 
 def test_nothing_went_wrong_in_the_console(page):

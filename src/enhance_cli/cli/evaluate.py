@@ -161,7 +161,7 @@ def _show(results: Results, as_json: bool) -> None:
         return
     width = None if sys.stdout.isatty() else _UNLIMITED
     Console(width=width).print(score_table(results))
-    for line in [*results.verdicts(), results.description]:
+    for line in [*results.verdicts(), *results.conditions()]:
         click.echo(line)
 
 

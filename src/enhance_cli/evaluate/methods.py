@@ -45,14 +45,16 @@ BASELINES = {"bicubic": enlarge_bicubic, "lanczos": enlarge_lanczos, "nearest": 
 
 def load_methods(
     models: Sequence[str], device: str, precision: str
-) -> tuple[dict[str, Enlarge], int]:
-    """Return bicubic and the models, by name, and the scale that they share.
+) -> tuple[dict[str, Enlarge], int, dict[str, str]]:
+    """Return bicubic and the models, by name, the scale that they share, and the backends.
+
+    A backend is where a network computes and in which precision, for networks only.
 
     A model is a shipped name, a file, or one of the baselines. Raises EnhanceError if one is not
     there or enlarges by another factor than the rest.
     """
     methods: dict[str, Enlarge] = {"bicubic": from_interpolation("bicubic")}
-    scales = {}
+    scales, backends = {}, {}
     for model in models:
         if model in BASELINES:
             methods[model] = from_interpolation(model)
@@ -61,10 +63,11 @@ def load_methods(
             engine = open_tiler(options)
             name = label_of(model)
             methods[name], scales[name] = from_engine(engine), engine.scale
+            backends[name] = str(engine)
     if len(set(scales.values())) > 1:
         listed = ", ".join(f"{model} ×{scale}" for model, scale in scales.items())
         raise EnhanceError(f"models of different scales cannot be compared: {listed}")
-    return methods, next(iter(scales.values()), Dimensions().scale)
+    return methods, next(iter(scales.values()), Dimensions().scale), backends
 
 
 def label_of(model: str) -> str:

@@ -44,7 +44,7 @@ def measure_recognition(options: EvaluateOptions, on_image: OnImage) -> Results:
     categories = imagenet_weights(options.classifier).meta["categories"]
     labelled = find_labelled(options.data, options.labels, categories)
     backend = pick_backend(options.device, options.precision)
-    methods, scale = load_methods(options.models, options.device, options.precision)
+    methods, scale, backends = load_methods(options.models, options.device, options.precision)
     classifier = Classifier(options.classifier, dict(options.networks), metric_device(backend))
     scores: list[Score] = []
     skipped: list[Skipped] = []
@@ -68,6 +68,7 @@ def measure_recognition(options: EvaluateOptions, on_image: OnImage) -> Results:
         data=options.data.resolve().name,
         protocol="recognition",
         description=_describe(scale, options.classifier),
+        backends=backends,
         metrics={"top1_error": _ERROR, "top5_error": _ERROR},
         scores=scores,
         skipped=skipped,

@@ -83,6 +83,7 @@ def write_report(path: Path, results: Results, gallery: Gallery) -> None:
     data = results.as_json() | {
         "notes": results.notes(),
         "verdicts": results.verdicts(),
+        "conditions": results.conditions(),
         "pictures": [
             {
                 "image": picture.image,

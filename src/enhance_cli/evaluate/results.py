@@ -44,6 +44,7 @@ class Results:
     data: str  # the set's name
     protocol: str
     description: str  # the protocol in one line
+    backends: Mapping[str, str]  # of networks: device and precision
     metrics: Mapping[str, Unit]
     scores: list[Score]
     skipped: list[Skipped]  # images
@@ -86,6 +87,10 @@ class Results:
         """Say how the methods differ, a line for each difference."""
         return [one.describe(self.metrics[one.metric]) for one in self.differences]
 
+    def conditions(self) -> list[str]:
+        """Say what the numbers mean: the protocol, and where each network computed."""
+        return [self.description, *(f"{name} on {where}" for name, where in self.backends.items())]
+
     def notes(self) -> list[str]:
         """Say what is not in the numbers: nothing is left out silently."""
         notes = [f"{one.name} was left out: {one.why}" for one in self.skipped]
@@ -103,6 +108,7 @@ class Results:
         return {
             "data": self.data,
             "protocol": {"name": self.protocol, "description": self.description},
+            "backends": dict(self.backends),
             "metrics": {
                 name: {
                     "unit": unit.symbol,

@@ -27,7 +27,7 @@ def measure_similarity(options: EvaluateOptions, on_image: OnImage) -> Results:
     pairs, others, skipped = _match(data, options)
     backend = pick_backend(options.device, options.precision)
     device = metric_device(backend)
-    methods, scale = load_methods(options.models, options.device, options.precision)
+    methods, scale, backends = load_methods(options.models, options.device, options.precision)
     methods |= {name: from_results(results) for name, results in others.items()}
     metrics, refused = load_metrics(
         options.metrics, protocol.colour, device, dict(options.networks)
@@ -50,6 +50,7 @@ def measure_similarity(options: EvaluateOptions, on_image: OnImage) -> Results:
         data=data.resolve().name,
         protocol=protocol.name,
         description=protocol.describe(scale, low_res_given=pairs[0].low_res is not None),
+        backends=backends,
         metrics={name: metric.unit for name, metric in metrics.items()},
         scores=scores,
         skipped=skipped,
