@@ -181,6 +181,13 @@ def test_a_file_that_cannot_be_written_is_refused_before_work_starts(fails, tmp_
     assert line == f"no such folder: {file.parent}; create it first"
 
 
+def test_one_file_cannot_be_both_outputs(enhance, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    result = enhance("evaluate", folder, "--csv", "out", "--report", folder / "out")
+    assert result.exit_code == 2
+    assert "--csv and --report are the same file." in result.stderr
+
+
 def test_a_missing_folder_is_one_line(fails, model, tmp_path):
     assert (
         fails("evaluate", tmp_path / "no", "--model", model) == f"no such folder: {tmp_path / 'no'}"

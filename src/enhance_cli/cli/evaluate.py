@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,6 +113,8 @@ def evaluate(
     from enhance_cli.evaluate.similarity import measure_similarity
 
     options = EvaluateOptions(**values)
+    if csv and report and os.path.realpath(csv) == os.path.realpath(report):
+        raise click.UsageError("--csv and --report are the same file.")
     _check_recognition(ctx, options)
     _check_networks(options)
     if options.data is not None and options.data.is_file():
