@@ -8,6 +8,7 @@ from enhance_cli.evaluate.pairs import (
     find_pairs,
     find_partners,
     make_example,
+    name_of_set,
 )
 from enhance_cli.evaluate.protocol import reduce_bicubic
 
@@ -63,6 +64,11 @@ def test_images_of_one_name_in_two_folders_keep_apart(tmp_path):
     touch(tmp_path / "o", "a.png")
     touch(tmp_path / "p", "a.png")
     assert [pair.name for pair in find_pairs(tmp_path)] == ["o/a.png", "p/a.png"]
+
+
+@pytest.mark.parametrize("folder", ["Set5", "Set5/HR", "Set5/hr", " Set5\n "])
+def test_a_set_is_named_in_one_line_by_the_folder_that_says_which(tmp_path, folder):
+    assert name_of_set(tmp_path / folder) == "Set5"
 
 
 @pytest.mark.parametrize("folder", ["LR", "lr_x4/set", "Set5/LR_bicubic"])

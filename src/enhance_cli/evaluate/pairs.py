@@ -58,6 +58,13 @@ def originals_folder(data: Path) -> Path:
     return data / "HR" if os.path.isdir(data / "HR") else data
 
 
+def name_of_set(data: Path) -> str:
+    """Return what a set is called, in one line: the folder, or the one that holds its HR/."""
+    folder = data.resolve()
+    named = folder.parent if folder.name.upper() == "HR" else folder
+    return " ".join(named.name.split())
+
+
 def find_pairs(data: Path) -> list[Pair]:
     """Return the pairs of a folder of originals, or of one with HR/ and LR/ matched by name.
 

@@ -17,7 +17,7 @@ from enhance_cli.config import IMAGE_SUFFIXES, EvaluateOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.methods import load_methods
 from enhance_cli.evaluate.networks import Networks, imagenet_weights, pretrained
-from enhance_cli.evaluate.pairs import Example, Pair, Skipped, name_all
+from enhance_cli.evaluate.pairs import Example, Pair, Skipped, name_all, name_of_set
 from enhance_cli.evaluate.protocol import OnImage, Score, metric_device, reduce_bicubic
 from enhance_cli.evaluate.results import Results
 from enhance_cli.evaluate.suite import Unit
@@ -65,7 +65,7 @@ def measure_recognition(options: EvaluateOptions, on_image: OnImage) -> Results:
     if not scores:
         raise EnhanceError(f"nothing in {options.data} can be read: {name_all(skipped)}")
     return Results(
-        data=options.data.resolve().name,
+        data=name_of_set(options.data),
         protocol="recognition",
         description=_describe(scale, options.classifier),
         backends=backends,

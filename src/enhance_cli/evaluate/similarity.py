@@ -47,7 +47,7 @@ def measure_similarity(options: EvaluateOptions, on_image: OnImage) -> Results:
     if not scores:
         raise EnhanceError(f"nothing in {data} can be measured: {folders.name_all(skipped)}")
     return Results(
-        data=data.resolve().name,
+        data=folders.name_of_set(data),
         protocol=protocol.name,
         description=protocol.describe(scale, low_res_given=pairs[0].low_res is not None),
         backends=backends,
