@@ -77,6 +77,11 @@ def test_a_result_of_another_size_is_refused(tmp_path, pair):
         result_of(tmp_path, pair, Image.new("RGB", (66, 64)))
 
 
+def test_a_result_with_transparency_is_refused(tmp_path, pair):
+    with pytest.raises(EnhanceError, match=r"a_peer\.png has transparency: flatten it first"):
+        result_of(tmp_path, pair, Image.new("RGBA", (64, 64), (200, 10, 20, 0)))
+
+
 def test_a_result_that_lost_its_colour_is_refused(tmp_path, pair):
     with pytest.raises(EnhanceError, match=r"a_peer\.png is grey, .* is in colour"):
         result_of(tmp_path, pair, Image.new("L", (64, 64)))

@@ -121,6 +121,23 @@ def test_grey_against_colour_is_refused(tmp_path):
         load(tmp_path)
 
 
+def save_with_alpha(path, alpha):
+    picture = Image.new("RGBA", (64, 64), (*RED, 255))
+    picture.putpixel((5, 6), (*RED, alpha))
+    picture.save(path)
+
+
+def test_transparency_is_refused(tmp_path):
+    save_with_alpha(tmp_path / "a.png", 254)
+    with pytest.raises(EnhanceError, match=r"a\.png has transparency: flatten it first"):
+        load(tmp_path)
+
+
+def test_an_alpha_that_hides_nothing_is_not_refused(tmp_path):
+    save_with_alpha(tmp_path / "a.png", 255)
+    assert load(tmp_path).original[:, 5, 6].tolist() == list(RED)
+
+
 def test_sides_that_are_no_multiple_are_cropped(tmp_path):
     Image.new("RGB", (67, 66)).save(tmp_path / "a.png")
     example = load(tmp_path)

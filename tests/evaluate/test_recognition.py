@@ -102,10 +102,11 @@ def test_a_set_gives_the_errors_of_every_method_and_the_originals(tmp_path, netw
     with Image.open(sample) as image:
         image.save(tmp_path / "3" / "a.png")
     (tmp_path / "3" / "broken.png").write_bytes(b"nothing")
+    Image.new("RGBA", (256, 256)).save(tmp_path / "3" / "clear.png")
     results = recognise(tmp_path, network)
     assert results.methods == ["bicubic", "nearest", "original"]
     assert list(results.metrics) == ["top1_error", "top5_error"]
-    assert [one.name for one in results.skipped] == ["3/broken.png"]
+    assert [one.name for one in results.skipped] == ["3/broken.png", "3/clear.png"]
 
 
 def test_a_photograph_that_does_not_fit_into_memory_is_left_out(

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from enhance_cli.config import Dimensions, UpscaleOptions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.evaluate.pairs import Example, is_grey
-from enhance_cli.images.files import Photo, from_pillow, read_pixels, to_pillow
+from enhance_cli.evaluate.pairs import Example, is_grey, read_opaque
+from enhance_cli.images.files import Photo, from_pillow, to_pillow
 from enhance_cli.images.resize import resize_levels
 from enhance_cli.upscale.exported import open_tiler
 from enhance_cli.upscale.tiler import Tiler
@@ -88,13 +88,14 @@ def from_engine(engine: Tiler) -> Enlarge:
 def from_results(results: Mapping[Path, Path]) -> Enlarge:
     """Return, as a method, what some program made of each original: files, by the originals.
 
-    The method raises EnhanceError for a result of another size or without the colour.
+    The method raises EnhanceError for a result of another size, with transparency, or without the
+    colour.
     """
 
     def read_result(example: Example) -> Tensor:
         original = example.pair.high_res
         result = results[original]
-        pixels = read_pixels(result)
+        pixels = torch.from_numpy(read_opaque(result))
         _, height, width = example.original.shape
         if pixels.shape != example.original.shape:
             raise EnhanceError(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 import enhance_cli
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.files import find_images, read_levels
+from enhance_cli.images.files import find_images, read_contents, read_levels, read_photo
 from enhance_cli.images.photo import Levels
 
 SMALLEST_SIDE = 32  # pixels of an original: the SSIM window must fit after cropping
@@ -154,8 +154,21 @@ def decode(pair: Pair) -> Decoded:
 
     Raises EnhanceError.
     """
-    high = read_levels(pair.high_res)
-    return high, None if pair.low_res is None else read_levels(pair.low_res)
+    high = read_opaque(pair.high_res)
+    return high, None if pair.low_res is None else read_opaque(pair.low_res)
+
+
+def read_opaque(path: Path) -> Levels:
+    """Return the levels of a file, (3, H, W) uint8.
+
+    Raises EnhanceError as `read_levels`, and for transparency: the colours below it are arbitrary.
+    """
+    levels = read_levels(path)
+    if read_contents(path).has_alpha:  # only then is it worth a second look
+        alpha = read_photo(path).alpha
+        if alpha is not None and alpha.min() < 255:
+            raise EnhanceError(f"{path} has transparency: flatten it first")
+    return levels
 
 
 def make_example(
