@@ -152,6 +152,22 @@ def test_missing_results_are_all_named_before_a_network_is_loaded(enhance, fails
     assert f"note: b.png was left out: {peer} has no result, or several" in result.stderr
 
 
+def test_results_matched_loosely_or_not_at_all_are_told(enhance, folder):
+    peer = folder.parent / "peer"
+    peer.mkdir()
+    for name in ("a.png", "b_2.png", "c.png"):
+        (peer / name).write_bytes((folder / "a.png").read_bytes())
+    result = enhance("evaluate", folder, "--model", "nearest", "--images", peer)
+    assert result.stderr.splitlines() == [
+        "note: peer: b_2.png is taken for b.png",
+        "note: peer: 1 of 3 images match no original, or one with several",
+    ]
+    (peer / "b_2.png").rename(peer / "b.jpg")
+    (peer / "c.png").unlink()
+    result = enhance("evaluate", folder, "--model", "nearest", "--images", peer)
+    assert result.stderr == ""
+
+
 def test_a_set_of_which_nothing_fits_is_an_error(fails, tmp_path):
     Image.new("RGB", (16, 16)).save(tmp_path / "small.png")
     line = fails("evaluate", tmp_path, "--model", "nearest", "--skip-bad")

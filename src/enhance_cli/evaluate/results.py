@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -49,6 +49,7 @@ class Results:
     scores: list[Score]
     skipped: list[Skipped]  # images
     refused: Mapping[str, str]  # metrics that could not run, and why
+    matching: Sequence[str] = ()  # what is odd about the files of other programs' results
 
     @property
     def methods(self) -> list[str]:
@@ -93,7 +94,8 @@ class Results:
 
     def notes(self) -> list[str]:
         """Say what is not in the numbers: nothing is left out silently."""
-        notes = [f"{one.name} was left out: {one.why}" for one in self.skipped]
+        notes = [*self.matching]
+        notes += [f"{one.name} was left out: {one.why}" for one in self.skipped]
         notes += [f"{name} was not measured: {why}" for name, why in self.refused.items()]
         for name in self.metrics:
             for method in self.methods:

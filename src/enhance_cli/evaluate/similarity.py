@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from enhance_cli.config import EvaluateOptions
@@ -13,6 +14,7 @@ from enhance_cli.evaluate.pairs import Pair, Skipped
 from enhance_cli.evaluate.protocol import PROTOCOLS, OnImage, enlarge_each, measure, metric_device
 from enhance_cli.evaluate.results import Results
 from enhance_cli.evaluate.suite import load_metrics
+from enhance_cli.images.files import find_images
 from enhance_cli.model.device import pick_backend
 from enhance_cli.upscale.memory import memory_for
 
@@ -24,7 +26,7 @@ def measure_similarity(options: EvaluateOptions, on_image: OnImage) -> Results:
     and is not to be skipped.
     """
     protocol, data = PROTOCOLS[options.protocol], options.data or folders.bundled_photographs()
-    pairs, others, skipped = _match(data, options)
+    pairs, others, skipped, matching = _match(data, options)
     backend = pick_backend(options.device, options.precision)
     device = metric_device(backend)
     methods, scale, backends = load_methods(options.models, options.device, options.precision)
@@ -55,22 +57,26 @@ def measure_similarity(options: EvaluateOptions, on_image: OnImage) -> Results:
         scores=scores,
         skipped=skipped,
         refused=refused,
+        matching=matching,
     )
 
 
 def _match(
     data: Path, options: EvaluateOptions
-) -> tuple[list[Pair], dict[str, dict[Path, Path]], list[Skipped]]:
+) -> tuple[list[Pair], dict[str, dict[Path, Path]], list[Skipped], list[str]]:
     """Return the pairs that are whole, the results of other programs by name, and the rest.
+
+    Last, what is to be said about how results were matched.
 
     Before a network is loaded: what is missing costs no time. Raises EnhanceError for it, unless
     it is to be skipped.
     """
     pairs, skipped = folders.match_pairs(data)
     originals, root = [pair.high_res for pair in pairs], folders.originals_folder(data)
-    others = {}
+    others, matching = {}, []
     for name, folder in _names(options).items():
         others[name] = results = folders.find_partners(originals, root, folder)
+        matching += [f"{name}: {line}" for line in _describe_match(results, root, folder)]
         skipped += [
             Skipped(pair.name, f"{folder} has no result, or several")
             for pair in pairs
@@ -79,7 +85,21 @@ def _match(
         pairs = [pair for pair in pairs if pair.high_res in results]
     if skipped and not options.skip_bad:
         raise EnhanceError(folders.name_all(skipped))
-    return pairs, others, skipped
+    return pairs, others, skipped, matching
+
+
+def _describe_match(results: dict[Path, Path], root: Path, folder: Path) -> Iterator[str]:
+    """Say which results were taken for originals of another name, and how many for none."""
+    taken = [
+        f"{result.name} is taken for {original.name}"
+        for original, result in results.items()
+        if result.relative_to(folder).with_suffix("") != original.relative_to(root).with_suffix("")
+    ]
+    if taken:
+        yield ", ".join(taken)
+    count = len(find_images(folder))
+    if count > len(results):
+        yield f"{count - len(results)} of {count} images match no original, or one with several"
 
 
 def _names(options: EvaluateOptions) -> dict[str, Path]:
