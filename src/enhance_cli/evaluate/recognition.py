@@ -45,7 +45,8 @@ def measure_recognition(options: EvaluateOptions, on_image: OnImage) -> Results:
     labelled = find_labelled(options.data, options.labels, categories)
     backend = pick_backend(options.device, options.precision)
     methods, scale, backends = load_methods(options.models, options.device, options.precision)
-    classifier = Classifier(options.classifier, dict(options.networks), metric_device(backend))
+    networks = dict(options.networks)
+    classifier = Classifier(options.classifier, networks, metric_device(backend))
     scores: list[Score] = []
     skipped: list[Skipped] = []
     for path, label in labelled.items():
@@ -67,7 +68,7 @@ def measure_recognition(options: EvaluateOptions, on_image: OnImage) -> Results:
     return Results(
         data=name_of_set(options.data),
         protocol="recognition",
-        description=_describe(scale, options.classifier),
+        description=_describe(scale, options.classifier, networks),
         backends=backends,
         metrics={"top1_error": _ERROR, "top5_error": _ERROR},
         scores=scores,
@@ -76,10 +77,12 @@ def measure_recognition(options: EvaluateOptions, on_image: OnImage) -> Results:
     )
 
 
-def _describe(scale: int, classifier: str) -> str:
+def _describe(scale: int, classifier: str, networks: Networks) -> str:
+    file = networks.get(classifier)
+    network = f"{classifier}, weights from {file.name}" if file else f"torchvision's {classifier}"
     return (
         f"protocol recognition: {SIDE}² centres reduced to {SIDE // scale}² by MATLAB-compatible "
-        f"bicubic, enlarged ×{scale}, classified by torchvision's {classifier}"
+        f"bicubic, enlarged ×{scale}, classified by {network}"
     )
 
 
