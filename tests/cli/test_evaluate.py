@@ -38,7 +38,7 @@ def test_the_table_has_a_row_an_image_and_metric_the_mean_and_the_protocol(enhan
         "dB",
         "ssim_y",
         "protocol standard",
-        "BT.601 studio range",
+        "BT.601 studio range, not rounded to 8 bits",
         "too few images to tell",
     ):
         assert word in result.stdout

@@ -8,8 +8,8 @@ from enhance_cli.evaluate.metrics import ms_ssim, psnr_rgb, psnr_y, ssim_rgb, ss
 from enhance_cli.images.colour import luma_studio
 from enhance_cli.images.files import read_pixels
 
-# MATLAB's bicubic at ×4, from the published low-resolution images, as measured here.
-PUBLISHED = {"Set5": (28.430, 0.8111), "Set14": (26.091, 0.7048)}
+# As measured here: papers' 28.42 and 26.00 dB differ for the reasons in docs/decisions/0020.
+MEASURED = {"Set5": (28.430, 0.8111), "Set14": (26.091, 0.7048)}
 
 
 @pytest.fixture
@@ -64,8 +64,8 @@ def test_psnr_equals_that_of_piq(noisy):
     assert psnr_y(*noisy) == pytest.approx(piq.psnr(*luma, data_range=255).item(), abs=1e-4)
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_bicubic_scores_equal_the_published_ones(data, name):
+@pytest.mark.parametrize("name", MEASURED)
+def test_bicubic_keeps_its_scores_on_the_published_low_resolution_images(data, name):
     values = []
     bicubic = {"bicubic": methods.from_interpolation("bicubic")}
     measured = {
@@ -76,8 +76,8 @@ def test_bicubic_scores_equal_the_published_ones(data, name):
         score = protocol.measure(example, estimates, measured, 4, torch.device("cpu"))
         values.append(tuple(score.values["bicubic"].values()))
     means = [sum(column) / len(column) for column in zip(*values, strict=True)]
-    assert means[0] == pytest.approx(PUBLISHED[name][0], abs=0.005)
-    assert means[1] == pytest.approx(PUBLISHED[name][1], abs=0.0005)
+    assert means[0] == pytest.approx(MEASURED[name][0], abs=0.005)
+    assert means[1] == pytest.approx(MEASURED[name][1], abs=0.0005)
 
 
 def test_grey_sample_reads_as_three_equal_channels(tmp_path):

@@ -45,7 +45,7 @@ class Protocol:
         border = f"{scale} pixels cropped at each border" if self.is_cropped else "no border"
         return (
             f"protocol {self.name}: ×{scale}, 8-bit RGB, {border}, {source}; _y is luma of BT.601 "
-            "studio range"
+            "studio range, not rounded to 8 bits"
         )
 
 
