@@ -8,7 +8,7 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -30,11 +30,12 @@ _ABANDONED = 24 * 3600  # seconds; for processes of other machines, which cannot
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, may_replace: Callable[[Path], bool] | None = None) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path`, and give it that name when all went well.
 
     Nothing half-written: whatever interrupts, `path` stands for the old file or the whole new
-    one. Raises EnhanceError where the folder cannot be written to or the disk is full.
+    one. With `may_replace`, what has that name by then stays unless it returns true. Raises
+    EnhanceError for that, and where the folder cannot be written to or the disk is full.
     """
     # Names may have 255 bytes: the temporary one must not be the one that is too long.
     start = f".{path.stem[:30]}{path.suffix[:10]}.{_HOST}.{os.getpid()}"
@@ -44,12 +45,38 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
+        if may_replace is None:
+            part.replace(path)
+        else:
+            _publish(part, path, may_replace)
     except OSError as error:
         raise EnhanceError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         with suppress(OSError):  # a folder that is locked now: the error above says so
             part.unlink(missing_ok=True)
+
+
+def _publish(part: Path, path: Path, may_replace: Callable[[Path], bool]) -> None:
+    try:
+        os.link(part, path)  # unlike a rename, it fails where the name is taken
+    except OSError:  # that, or the file system has no links
+        if not (os.path.lexists(path) and may_replace(path)):
+            check_new(path)
+        part.replace(path)
+
+
+def check_new(path: Path) -> None:
+    """Raise EnhanceError for a name that is taken, also by a link that leads nowhere."""
+    if os.path.lexists(path):
+        raise EnhanceError(f"{path} exists; use --overwrite to replace it")
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder where there is none. Raises EnhanceError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnhanceError(f"cannot create {folder}: {error.strerror or error}") from error
 
 
 def check_folder(folder: Path) -> None:

@@ -81,6 +81,44 @@ def test_a_result_changed_since_is_not_replaced(upscale, upscale_fails, folders)
     assert (output / "b.png").read_text() == "mine now"
 
 
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_file_that_appears_during_a_run_is_not_replaced(upscale, folders, monkeypatch, has_links):
+    def link(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    def appear(*arguments):
+        (output / "b.png").write_text("mine")
+        encode_bands(*arguments)
+
+    source, output = folders
+    encode_bands = batch.encode_bands
+    monkeypatch.setattr(batch, "encode_bands", appear)
+    if not has_links:
+        monkeypatch.setattr(os, "link", link)
+    for target in (output, output / "b.png"):
+        result = upscale(source / "b.png", "-o", target)
+        line = f"enhance: {output / 'b.png'} exists; use --overwrite to replace it"
+        assert line in result.stderr
+        assert (output / "b.png").read_text() == "mine"
+        (output / "b.png").unlink()
+    assert upscale(source / "b.png", "-o", output, "--overwrite").exit_code == 0
+    assert (output / "b.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_result_of_a_run_beside_this_one_may_be_replaced(upscale, folders, monkeypatch):
+    def run_beside(*arguments):
+        monkeypatch.undo()
+        upscale(source / "b.png", "-o", output)
+        encode_bands(*arguments)
+
+    source, output = folders
+    encode_bands = batch.encode_bands
+    monkeypatch.setattr(batch, "encode_bands", run_beside)
+    assert "1 enlarged" not in upscale(source / "b.png", "-o", output, "--scale", 2).stderr
+    with Image.open(output / "b.png") as image:
+        assert image.size == (40, 24)
+
+
 def test_a_run_stopped_halfway_goes_on_where_it_was(upscale, folders, monkeypatch):
     source, output = folders
 

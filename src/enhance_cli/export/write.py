@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from enhance_cli.atomic import check_folder, check_replaceable, replacing
+from enhance_cli.atomic import check_folder, check_new, check_replaceable, replacing
 from enhance_cli.config import ExportOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.export import formats
@@ -44,9 +43,11 @@ def export(
     names = [path, path.with_suffix(".bin")] if path.suffix.lower() == ".xml" else [path]
     for name in names:
         check_replaceable(name)
-        if os.path.exists(name) and not options.overwrite:
-            raise EnhanceError(f"{name} exists; use --overwrite to replace it")
+        if not options.overwrite:
+            check_new(name)
     with ExitStack() as stack:  # the last file is the first to get its name
-        files = [stack.enter_context(replacing(name)) for name in names]
+        files = [
+            stack.enter_context(replacing(name, lambda _: options.overwrite)) for name in names
+        ]
         run = write(generator, options, describe(generator, options, provenance), *files)
         return prove(generator, options, run)

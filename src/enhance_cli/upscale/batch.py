@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryFile, gettempdir
 from typing import Any, BinaryIO
 
-from enhance_cli.atomic import remove_leftovers, replacing
+from enhance_cli.atomic import check_new, make_folder, remove_leftovers, replacing
 from enhance_cli.config import UpscaleOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.alpha import flatten
@@ -78,8 +78,15 @@ class Batch:
             return False
         made = self.ledger.made(job.target) if self.ledger else None
         if made is None:
-            raise EnhanceError(f"{job.target} exists; use --overwrite to replace it")
+            check_new(job.target)
         return made == fingerprint(job.source, self.settings)
+
+    def _may_replace(self, target: Path) -> bool:
+        """Whether a result that is there by now is ours, perhaps of a run beside this one."""
+        if self.options.overwrite or self.ledger is None:
+            return self.options.overwrite
+        now = Ledger(self.ledger.folder, self.options.shard)
+        return (self.ledger.made(target) or now.made(target)) is not None
 
     def run(self, engine: Tiler, on_progress: Callable[[Job, int, int], None]) -> Iterator[Outcome]:
         """Enlarge one photograph after another; one that fails does not end the rest.
@@ -182,8 +189,8 @@ class Batch:
                 yield file
                 _write_to_stdout(file)
             return
-        _make_folder(job.target.parent)
-        with replacing(job.target) as file:
+        make_folder(job.target.parent)
+        with replacing(job.target, self._may_replace) as file:
             yield file
             if self.ledger:
                 file.flush()
@@ -241,10 +248,3 @@ def _write_to_stdout(file: BinaryIO) -> None:
         sys.stdout = None  # or Python tries again at its end, and complains
         why = error.strerror or error
         raise EnhanceError(f"cannot write standard output: {why}") from error
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EnhanceError(f"cannot create {folder}: {error.strerror or error}") from error
