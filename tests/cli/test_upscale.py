@@ -161,6 +161,18 @@ def test_an_existing_output_is_refused(upscale, upscale_fails, tmp_path, photo):
     assert opened(target).size == (80, 48)
 
 
+@pytest.mark.parametrize("leads_to", ["photo.png", "nowhere.png"])
+def test_a_link_that_leads_nowhere_is_an_existing_output(upscale_fails, tmp_path, photo, leads_to):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    target = folder / "photo.png"
+    target.symlink_to(folder / leads_to)
+    line = f"{target} exists; use --overwrite to replace it"
+    for output in (target, folder):
+        assert upscale_fails(photo, "-o", output) == line
+    assert target.is_symlink()
+
+
 def test_input_as_output_is_refused_even_with_overwrite(upscale_fails, photo):
     before = photo.read_bytes()
     assert upscale_fails(photo, "-o", photo, "--overwrite") == (

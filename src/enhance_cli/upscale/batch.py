@@ -73,7 +73,7 @@ class Batch:
         remove_leftovers({job.target.parent for job in jobs})
 
     def _is_finished(self, job: Job) -> bool:
-        is_new = job.target == STANDARD_STREAM or not os.path.exists(job.target)
+        is_new = job.target == STANDARD_STREAM or not os.path.lexists(job.target)
         if is_new or self.options.overwrite:
             return False
         made = self.ledger.made(job.target) if self.ledger else None

@@ -67,7 +67,7 @@ class Ledger:
         """Return the fingerprint of an existing result, None if it is none of ours or changed."""
         try:
             stat = target.stat()
-        except FileNotFoundError:
+        except OSError:  # it is gone, or a link that leads nowhere
             return None
         fitting = [
             (abs(time - stat.st_mtime_ns), made)
