@@ -135,7 +135,14 @@ def test_a_run_stopped_halfway_goes_on_where_it_was(upscale, folders, monkeypatc
     assert "1 enlarged, 2 skipped as finished" in upscale(source, "-o", output).stderr
 
 
-@pytest.mark.parametrize("broken", ["nonsense\n", '{"name": "a.png"', "[]\n\n{}"])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "nonsense\n",
+        '{"name": "a.png"',
+        "[]\n\n{}",
+    ],
+)
 def test_a_damaged_ledger_is_no_end(upscale, folders, broken):
     source, output = folders
     (output / ".enhance.jsonl").write_text(broken)
@@ -191,6 +198,19 @@ def test_two_names_that_become_one_are_found_before_work(upscale_fails, folders)
     Image.new("RGB", (8, 8)).save(source / "a.jpg")
     assert upscale_fails(source, "-o", output, "--format", "png") == (
         f"{source / 'a.png'} and {source / 'a.jpg'} would both be written to {output / 'a.png'}"
+    )
+    assert results(output) == []
+
+
+def test_two_photographs_do_not_meet_in_one_file_through_a_link(upscale_fails, folders):
+    source, output = folders
+    (source / "link").mkdir()
+    shutil.copy(source / "a.png", source / "link" / "ü c.png")
+    (output / "sub").mkdir()
+    (output / "link").symlink_to(output / "sub")
+    assert upscale_fails(source, "-o", output) == (
+        f"{source / 'sub/ü c.png'} and {source / 'link/ü c.png'} would both be written to "
+        f"{output / 'sub/ü c.png'}"
     )
     assert results(output) == []
 

@@ -113,7 +113,8 @@ def _check_targets(jobs: list[Job]) -> None:
                 f"{job.target} is both input and output; choose another output or a --suffix"
             )
         check_replaceable(job.target)
-        name = _as_the_system_sees(job.target)
+        # Links in the folder of results are followed, but not one that would be replaced itself.
+        name = _as_the_system_sees(_real(job.target.parent) / job.target.name)
         if name in taken:
             raise EnhanceError(
                 f"{job.source} and {taken[name]} would both be written to {job.target}"
