@@ -57,6 +57,14 @@ def test_a_changed_input_is_done_again(upscale, folders):
         assert image.size == (40, 40)
 
 
+def test_another_photograph_of_the_same_name_size_and_time_is_done(upscale, folders):
+    source, output = folders
+    upscale(source, "-o", output)
+    source.rename(source.with_name("elsewhere"))
+    again = upscale(source.with_name("elsewhere"), "-o", output)
+    assert "3 enlarged, 0 failed" in again.stderr
+
+
 def test_other_settings_do_it_again(upscale, folders):
     source, output = folders
     upscale(source, "-o", output)

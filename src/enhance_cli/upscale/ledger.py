@@ -21,7 +21,7 @@ _COARSEST = 2_000_000_000  # nanoseconds: FAT keeps times to two seconds
 
 
 def fingerprint(source: Path, settings: dict[str, Any]) -> str:
-    """Return what a result depends on: the input's size and time, and the settings.
+    """Return what a result depends on: the input's place, size and time, and the settings.
 
     Raises EnhanceError if the input has gone.
     """
@@ -29,7 +29,7 @@ def fingerprint(source: Path, settings: dict[str, Any]) -> str:
         stat = source.stat()
     except OSError as error:
         raise EnhanceError(f"cannot read {source}: {error.strerror or error}") from error
-    made_from = [stat.st_size, stat.st_mtime_ns, settings]
+    made_from = [os.path.realpath(source), stat.st_size, stat.st_mtime_ns, settings]
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:32]
 
 
