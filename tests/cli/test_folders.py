@@ -149,6 +149,7 @@ def test_a_run_stopped_halfway_goes_on_where_it_was(upscale, folders, monkeypatc
         "nonsense\n",
         '{"name": "a.png"',
         "[]\n\n{}",
+        '{"name": "a.png", "made": "", "size": Infinity, "time": 0}',
     ],
 )
 def test_a_damaged_ledger_is_no_end(upscale, folders, broken):

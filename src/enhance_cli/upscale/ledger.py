@@ -60,7 +60,7 @@ class Ledger:
                 entry = json.loads(line)
                 made = entry["made"], int(entry["size"]), int(entry["time"])
                 self.entries[entry["name"]].append(made)
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, OverflowError):
                 continue  # empty, or cut short: its result counts as unknown
 
     def made(self, target: Path) -> str | None:
