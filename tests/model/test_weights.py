@@ -59,6 +59,17 @@ def test_absurd_dimensions_are_refused_before_memory_is_taken(tmp_path):
         load_generator(path)
 
 
+def test_dimensions_that_the_file_does_not_fill_take_no_memory(tmp_path, monkeypatch):
+    def initialise(network):
+        assert network.last.weight.is_meta
+
+    monkeypatch.setattr(Generator, "_initialise", initialise)
+    path = tmp_path / "w.safetensors"
+    save_file({"a": torch.zeros(1)}, path, {"dimensions": '{"features": 1024, "blocks": 256}'})
+    with pytest.raises(EnhanceError, match=r"another network: a is \(1,\), expected nothing"):
+        load_generator(path)
+
+
 def test_an_unknown_model_lists_those_there_are():
     with pytest.raises(EnhanceError, match=r"no model 'nope'.*shipped \(.*e"):
         find_weights("nope")

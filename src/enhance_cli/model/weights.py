@@ -71,8 +71,16 @@ def load_generator(path: Path) -> tuple[Generator, dict[str, Any]]:
     except (KeyError, TypeError, ValueError) as error:
         raise EnhanceError(f"{path} does not hold an enhance generator: no dimensions") from error
     _check_dimensions(path, dimensions)
+    _check_shapes(path, dimensions, tensors)
     generator = Generator(dimensions)
-    expected = {name: tuple(value.shape) for name, value in generator.state_dict().items()}
+    generator.load_state_dict(tensors)
+    return generator.eval().requires_grad_(False), provenance
+
+
+def _check_shapes(path: Path, dimensions: Dimensions, tensors: dict[str, Tensor]) -> None:
+    with torch.device("meta"):  # takes no memory for what the file may not hold
+        state = Generator(dimensions).state_dict()
+    expected = {name: tuple(value.shape) for name, value in state.items()}
     found = {name: tuple(value.shape) for name, value in tensors.items()}
     wrong = sorted(name for name in expected | found if expected.get(name) != found.get(name))
     if wrong:
@@ -81,8 +89,6 @@ def load_generator(path: Path) -> tuple[Generator, dict[str, Any]]:
             f"{path} holds another network: {name} is {found.get(name, 'missing')}, "
             f"expected {expected.get(name, 'nothing of that name')}"
         )
-    generator.load_state_dict(tensors)
-    return generator.eval().requires_grad_(False), provenance
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
