@@ -70,6 +70,16 @@ def test_dimensions_that_the_file_does_not_fill_take_no_memory(tmp_path, monkeyp
         load_generator(path)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path, value):
+    path, generator = tmp_path / "w.safetensors", Generator(SMALL)
+    with torch.no_grad():
+        generator.last.bias[1] = value
+    save_generator(generator, path, {})
+    with pytest.raises(EnhanceError, match=r"damaged: last\.bias has values that are not finite"):
+        load_generator(path)
+
+
 def test_an_unknown_model_lists_those_there_are():
     with pytest.raises(EnhanceError, match=r"no model 'nope'.*shipped \(.*e"):
         find_weights("nope")

@@ -74,6 +74,9 @@ def load_generator(path: Path) -> tuple[Generator, dict[str, Any]]:
     _check_shapes(path, dimensions, tensors)
     generator = Generator(dimensions)
     generator.load_state_dict(tensors)
+    for name, value in generator.state_dict().items():
+        if not value.isfinite().all():
+            raise EnhanceError(f"{path} is damaged: {name} has values that are not finite")
     return generator.eval().requires_grad_(False), provenance
 
 
