@@ -80,6 +80,13 @@ def test_weights_that_are_not_finite_are_refused(tmp_path, value):
         load_generator(path)
 
 
+def test_a_provenance_that_is_no_record_is_refused(tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_generator(Generator(SMALL), path, [1])
+    with pytest.raises(EnhanceError, match="not hold an enhance generator: no provenance"):
+        load_generator(path)
+
+
 def test_an_unknown_model_lists_those_there_are():
     with pytest.raises(EnhanceError, match=r"no model 'nope'.*shipped \(.*e"):
         find_weights("nope")

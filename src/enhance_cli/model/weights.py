@@ -67,9 +67,11 @@ def load_generator(path: Path) -> tuple[Generator, dict[str, Any]]:
     tensors, metadata = read_tensors(path)
     try:
         dimensions = Dimensions(**json.loads(metadata["dimensions"]))
-        provenance: dict[str, Any] = json.loads(metadata.get("provenance", "{}"))
+        provenance = json.loads(metadata.get("provenance", "{}"))
     except (KeyError, TypeError, ValueError) as error:
         raise EnhanceError(f"{path} does not hold an enhance generator: no dimensions") from error
+    if not isinstance(provenance, dict):
+        raise EnhanceError(f"{path} does not hold an enhance generator: no provenance")
     _check_dimensions(path, dimensions)
     _check_shapes(path, dimensions, tensors)
     generator = Generator(dimensions)
