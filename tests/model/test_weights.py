@@ -87,6 +87,13 @@ def test_a_provenance_that_is_no_record_is_refused(tmp_path):
         load_generator(path)
 
 
+def test_a_file_that_is_no_model_lists_those_there_are(tmp_path):
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(b"hello")
+    with pytest.raises(EnhanceError, match=rf"; shipped are {', '.join(shipped_models())}$"):
+        load_generator(path)
+
+
 def test_an_unknown_model_lists_those_there_are():
     with pytest.raises(EnhanceError, match=r"no model 'nope'.*shipped \(.*e"):
         find_weights("nope")

@@ -26,6 +26,11 @@ def shipped_models() -> dict[str, Path]:
     return {file.stem.removeprefix(_PREFIX): file for file in files}
 
 
+def list_shipped() -> str:
+    """Return the names of the models that come with the tool, for a line about another one."""
+    return ", ".join(shipped_models()) or "none"
+
+
 def find_weights(model: str) -> Path:
     """Return the file that `--model` means: a shipped name in any case, a file, or a run's folder.
 
@@ -37,10 +42,9 @@ def find_weights(model: str) -> Path:
         return shipped[name]
     path = Path(model, _OF_A_RUN) if os.path.isdir(model) else Path(model)
     if not os.path.isfile(path):
-        names = ", ".join(shipped) or "none"
         raise EnhanceError(
             f"no model {model!r}: neither a file, the folder of a run, nor one of those shipped "
-            f"({names})"
+            f"({list_shipped()})"
         )
     if path.suffix.lower() not in _RUNNABLE:
         raise EnhanceError(f"{path} is none of what enhance runs: {', '.join(_RUNNABLE)}")

@@ -18,7 +18,7 @@ from enhance_cli.atomic import replacing
 from enhance_cli.config import MAX_BLOCKS, MAX_FEATURES, Dimensions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.generator import Generator
-from enhance_cli.model.shipped import shipped_models
+from enhance_cli.model.shipped import list_shipped, shipped_models
 
 _UNPICKLING_ERRORS = (
     pickle.UnpicklingError,
@@ -62,8 +62,16 @@ def save_generator(generator: Generator, path: Path, provenance: dict[str, Any])
 def load_generator(path: Path) -> tuple[Generator, dict[str, Any]]:
     """Return the generator in a file, in eval mode, and its provenance. Nothing is unpickled.
 
-    Raises EnhanceError if the file is damaged, not safetensors, or not a generator.
+    Raises EnhanceError, with the names of the shipped models, if the file is damaged, not
+    safetensors, or not a generator.
     """
+    try:
+        return _load_generator(path)
+    except EnhanceError as error:
+        raise EnhanceError(f"{error}; shipped are {list_shipped()}") from error
+
+
+def _load_generator(path: Path) -> tuple[Generator, dict[str, Any]]:
     tensors, metadata = read_tensors(path)
     try:
         dimensions = Dimensions(**json.loads(metadata["dimensions"]))
