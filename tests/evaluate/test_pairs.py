@@ -48,6 +48,12 @@ def test_missing_partners_are_named_on_both_sides(tmp_path):
     )
 
 
+def test_hr_and_lr_are_found_in_any_case(tmp_path):
+    high, low = touch(tmp_path, "hr/a.png", "Lr/a.png")
+    (pair,) = find_pairs(tmp_path)
+    assert (pair.high_res, pair.low_res) == (high, low)
+
+
 def test_partners_are_found_by_name_with_what_programs_add(tmp_path):
     originals = touch(tmp_path / "o", "a.png", "a_b.png", "c.png", "img_1.png", "img_10.png")
     touch(tmp_path / "r", "a_b.jpg", "cx4.png", "img_1_SwinIR.png", "img_10.png")

@@ -55,7 +55,13 @@ def bundled_photographs() -> Path:
 
 def originals_folder(data: Path) -> Path:
     """Return where the originals of a set lie: in its HR/, or itself."""
-    return data / "HR" if os.path.isdir(data / "HR") else data
+    return _folder_named("HR", data) or data
+
+
+def _folder_named(name: str, data: Path) -> Path | None:
+    """Return the folder of that name, in any case, within another; None where there is none."""
+    found = (path for path in sorted(data.glob("*")) if path.name.upper() == name)
+    return next(filter(os.path.isdir, found), None)
 
 
 def name_of_set(data: Path) -> str:
@@ -85,19 +91,20 @@ def match_pairs(data: Path) -> tuple[list[Pair], list[Skipped]]:
     originals = find_images(root)
     if root == data:
         _refuse_low_res(originals, data)
-    if root == data or not os.path.isdir(data / "LR"):
+    low_root = _folder_named("LR", data)
+    if root == data or low_root is None:
         return [Pair(_name(path, root), path, None) for path in originals], []
-    low = find_partners(originals, root, data / "LR")
+    low = find_partners(originals, root, low_root)
     pairs = [Pair(_name(path, root), path, low[path]) for path in originals if path in low]
     unmatched = [
-        Skipped(_name(path, root), f"{data / 'LR'} has no partner, or several")
+        Skipped(_name(path, root), f"{low_root} has no partner, or several")
         for path in originals
         if path not in low
     ]
     used = set(low.values())
     unmatched += [
-        Skipped(_name(path, data / "LR"), f"{root} has no partner, or several")
-        for path in find_images(data / "LR")
+        Skipped(_name(path, low_root), f"{root} has no partner, or several")
+        for path in find_images(low_root)
         if path not in used
     ]
     return pairs, unmatched
