@@ -277,6 +277,14 @@ def test_a_folder_as_output_is_found_before_work(fails, folder, option):
     assert line == f"{folder} is a folder; choose another output"
 
 
+@pytest.mark.parametrize("option", ["--csv", "--report"])
+def test_an_image_is_not_replaced_by_its_scores(fails, folder, option):
+    before = (folder / "a.png").read_bytes()
+    line = fails("evaluate", folder, "--model", "nearest", option, folder / "a.png")
+    assert line == f"{folder / 'a.png'} has an image's name; choose another output"
+    assert (folder / "a.png").read_bytes() == before
+
+
 def test_scores_are_shown_even_if_a_file_cannot_be_written(enhance, folder):
     target = folder.parent / ("x" * 300)
     result = enhance("evaluate", folder, "--model", "nearest", "--csv", target)

@@ -15,7 +15,13 @@ from enhance_cli.atomic import check_folder, check_replaceable, replacing
 from enhance_cli.cli.options import backend_options, is_given
 from enhance_cli.cli.scores import score_table
 from enhance_cli.cli.types import NetworkFileType
-from enhance_cli.config import METRIC_NETWORKS, METRICS, PROTOCOLS, EvaluateOptions
+from enhance_cli.config import (
+    IMAGE_SUFFIXES,
+    METRIC_NETWORKS,
+    METRICS,
+    PROTOCOLS,
+    EvaluateOptions,
+)
 from enhance_cli.errors import EnhanceError
 
 if TYPE_CHECKING:
@@ -125,6 +131,8 @@ def evaluate(
     for written in filter(None, (csv, report)):
         check_folder(written.absolute().parent)
         check_replaceable(written)
+        if written.suffix.lower() in IMAGE_SUFFIXES:  # as all that is measured
+            raise EnhanceError(f"{written} has an image's name; choose another output")
     gallery = Gallery()
     with Console(stderr=True).status("measuring") as status:
 
