@@ -23,6 +23,9 @@ check: .venv/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# A venv that fails leaves its link to python, which is not to pass for one that is there.
+.DELETE_ON_ERROR:
+
 # An install that did not finish is begun anew, perhaps with another PYTHON.
 ifneq ($(wildcard .venv/.unfinished),)
 .PHONY: .venv/bin/python
