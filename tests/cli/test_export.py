@@ -70,6 +70,15 @@ def test_what_is_no_network_is_one_line(fails, tmp_path):
     assert not (tmp_path / "x.onnx").exists()
 
 
+def test_weights_are_not_replaced_by_what_is_made_of_them(export_fails, model, tmp_path):
+    before = model.read_bytes()
+    (tmp_path / "link.safetensors").symlink_to(model)
+    for output in (model, tmp_path / "link.safetensors"):
+        line = export_fails("-o", output, "--overwrite", "--fp16")
+        assert line == f"{output} is both input and output; choose another output"
+    assert model.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("library", "extra", "name"),
     [

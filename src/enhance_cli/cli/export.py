@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,18 +55,20 @@ def export(output: Path, **values: Any) -> None:
     from enhance_cli.export import write
 
     options = ExportOptions(**values)
-    generator, provenance = _load(options)
+    generator, provenance = _load(options, output)
     proof = write.export(generator, provenance, output, options)
     click.echo(output)
     click.echo(proof, err=True)
 
 
-def _load(options: ExportOptions) -> tuple[Generator, dict[str, Any]]:
+def _load(options: ExportOptions, output: Path) -> tuple[Generator, dict[str, Any]]:
     from enhance_cli.model.shipped import find_weights
     from enhance_cli.model.weights import load_generator
     from enhance_cli.train.checkpoint import Checkpoint
 
     path = find_weights(options.model)
+    if os.path.exists(output) and os.path.samefile(output, path):
+        raise EnhanceError(f"{output} is both input and output; choose another output")
     generator, provenance = load_generator(path)
     if not options.ema:
         if path.parent != Path(options.model):
