@@ -63,11 +63,18 @@ def test_a_folder_as_target_is_one_line(export_fails, tmp_path):
 
 
 def test_what_is_no_network_is_one_line(fails, tmp_path):
-    other = tmp_path / "other.onnx"
+    other = tmp_path / "other.safetensors"
     other.write_bytes(b"hello")
     line = fails("export", "--model", other, "-o", tmp_path / "x.onnx")
     assert line.startswith(f"{other} is damaged or not a safetensors file (")
     assert not (tmp_path / "x.onnx").exists()
+
+
+def test_what_was_exported_is_not_exported_again(fails, tmp_path):
+    other = tmp_path / "other.onnx"
+    other.write_bytes(b"hello")
+    line = fails("export", "--model", other, "-o", tmp_path / "x.pt2")
+    assert line == f"{other}: export starts from .safetensors or the folder of a run"
 
 
 def test_weights_are_not_replaced_by_what_is_made_of_them(export_fails, model, tmp_path):

@@ -67,6 +67,8 @@ def _load(options: ExportOptions, output: Path) -> tuple[Generator, dict[str, An
     from enhance_cli.train.checkpoint import Checkpoint
 
     path = find_weights(options.model)
+    if path.suffix.lower() != ".safetensors":
+        raise EnhanceError(f"{path}: export starts from .safetensors or the folder of a run")
     if os.path.exists(output) and os.path.samefile(output, path):
         raise EnhanceError(f"{output} is both input and output; choose another output")
     generator, provenance = load_generator(path)
