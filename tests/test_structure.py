@@ -10,7 +10,10 @@ import enhance_cli
 
 PACKAGE = Path(enhance_cli.__file__).parent
 ORDER = ["cli", "train", "export", "evaluate", "upscale", "images", "model", "config", "errors"]
-ANYWHERE = {"atomic": "errors"}  # a module that stands beside another in the order
+ANYWHERE = {
+    "atomic": "errors",
+    "extras": "errors",
+}  # modules that stand beside another
 
 
 def imports_of(file):

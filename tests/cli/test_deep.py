@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from enhance_cli.extras import install_command
 from enhance_cli.images.files import read_photo
 
 pyvips = pytest.importorskip("pyvips", reason="the extra vips is not installed")
@@ -84,7 +85,7 @@ def test_16_bits_without_the_extra_are_refused(upscale_fails, tmp_path, monkeypa
     ramp(3).write_to_file(str(source))
     monkeypatch.setitem(sys.modules, "pyvips", None)
     assert upscale_fails(source, "-o", tmp_path / "out.png") == (
-        f"{source} has 16 bits a channel, which need libvips: pip install 'enhance-cli[vips]'"
+        f"{source} has 16 bits a channel, which need libvips: {install_command('vips')}"
     )
 
 

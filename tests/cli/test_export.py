@@ -8,6 +8,7 @@ import torch
 from PIL import Image, ImageChops
 
 from enhance_cli.config import Dimensions
+from enhance_cli.extras import install_command
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.weights import read_tensors, save_generator
 
@@ -101,7 +102,7 @@ def test_a_missing_extra_is_one_line_with_the_command(
 ):
     monkeypatch.setitem(sys.modules, library, None)
     assert export_fails("-o", tmp_path / name) == (
-        f"{library} is not installed; it comes with pip install 'enhance-cli[{extra}]'"
+        f"{library} is not installed; it comes with {install_command(extra)}"
     )
     assert not list(tmp_path.glob("x.*"))
 

@@ -1,13 +1,15 @@
-from urllib.error import URLError
+from urllib.error import re
 
 import pytest
 import torch
+import URLError
 
 from enhance_cli.config import TEXTURE_METRICS
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.networks import pretrained
 from enhance_cli.evaluate.perceptual import load_dists, load_lpips
 from enhance_cli.evaluate.suite import load_metrics
+from enhance_cli.extras import install_command
 
 pytest.importorskip("torchmetrics")
 pytestmark = pytest.mark.filterwarnings("default")  # what libraries warn of is not ours to mend
@@ -66,7 +68,7 @@ def test_without_network_and_file_one_line_says_what_to_do():
 
 def test_without_torchmetrics_one_line_says_what_to_do(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    line = r"^dists needs torchmetrics: pip install 'enhance-cli\[metrics\]'$"
+    line = f"^dists needs torchmetrics: {re.escape(install_command('metrics'))}$"
     with pytest.raises(EnhanceError, match=line):
         load_dists(CPU, {})
 

@@ -1,3 +1,4 @@
+import re
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
@@ -11,6 +12,7 @@ from enhance_cli import Upscaler
 from enhance_cli.config import Dimensions, ExportOptions, UpscaleOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.export.write import export
+from enhance_cli.extras import install_command
 from enhance_cli.images.files import read_pixels
 from enhance_cli.images.resize import to_size
 from enhance_cli.model.device import Backend
@@ -181,7 +183,7 @@ def test_what_a_runtime_cannot_do_is_refused(exported, name, settings, line):
 def test_a_missing_runtime_is_one_line_with_the_command(monkeypatch, exported, open_network, extra):
     for name in ("onnxruntime", "openvino"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(EnhanceError, match=rf"pip install 'enhance-cli\[{extra}\]'$"):
+    with pytest.raises(EnhanceError, match=f"{re.escape(install_command(extra))}$"):
         open_network(exported)
 
 

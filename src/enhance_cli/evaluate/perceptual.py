@@ -14,6 +14,7 @@ from torch import Tensor
 
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.networks import Networks, pretrained
+from enhance_cli.extras import install_command
 
 Compute = Callable[[Tensor, Tensor], float]
 
@@ -59,4 +60,4 @@ def load_dists(device: torch.device, networks: Networks) -> Compute:
 
 def _need_torchmetrics(metric: str) -> None:
     if importlib.util.find_spec("torchmetrics") is None:
-        raise EnhanceError(f"{metric} needs torchmetrics: pip install 'enhance-cli[metrics]'")
+        raise EnhanceError(f"{metric} needs torchmetrics: {install_command('metrics')}")

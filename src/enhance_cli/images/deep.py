@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from enhance_cli.errors import EnhanceError
+from enhance_cli.extras import install_command
 from enhance_cli.images.metadata import metadata_of, orientation_of
 from enhance_cli.images.photo import Photo
 
@@ -46,7 +47,7 @@ def load_vips(name: object) -> Any:
         import pyvips
     except (ImportError, OSError) as error:  # OSError: the module is there, libvips is not
         raise EnhanceError(
-            f"{name} has 16 bits a channel, which need libvips: pip install 'enhance-cli[vips]'"
+            f"{name} has 16 bits a channel, which need libvips: {install_command('vips')}"
         ) from error
     return pyvips
 

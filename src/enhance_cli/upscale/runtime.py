@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from enhance_cli.config import EXPORT_IO, PRECISIONS
 from enhance_cli.errors import EnhanceError
+from enhance_cli.extras import install_command
 from enhance_cli.images.photo import to_levels
 
 INPUT, OUTPUT = "image", "enlarged"  # of every exported graph
@@ -56,7 +57,7 @@ def import_extra(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        command = f"pip install 'enhance-cli[{EXTRAS[name]}]'"
+        command = install_command(EXTRAS[name])
         raise EnhanceError(f"{name} is not installed; it comes with {command}") from error
 
 
