@@ -3,7 +3,10 @@ import json
 import re
 
 import pytest
+from click.testing import CliRunner
 from PIL import Image
+
+from enhance_cli.cli.main import main
 
 
 @pytest.fixture
@@ -291,6 +294,15 @@ def test_scores_are_shown_even_if_a_file_cannot_be_written(enhance, folder):
     assert result.exit_code == 1
     assert "protocol standard" in result.stdout
     assert f"enhance: cannot write {target}" in result.stderr
+
+
+def test_what_an_encoding_has_no_sign_for_is_written_otherwise(folder):
+    name = "ü\u2713.png"
+    (folder / "a.png").rename(folder / name)
+    arguments = ["evaluate", str(folder), "--model", "nearest"]
+    result = CliRunner(charset="latin-1").invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert "ü\\u2713.png" in result.stdout
 
 
 @pytest.mark.parametrize("option", ["--labels", "--classifier"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import importlib
 import io
 import os
@@ -13,6 +14,13 @@ import enhance_cli
 from enhance_cli.errors import EnhanceError
 
 COMMANDS = ("upscale", "train", "evaluate", "export")
+
+
+def _let_write_all(stream: io.TextIOWrapper) -> None:
+    """Write also names of files that are no text, and signs that the encoding has not."""
+    if stream.errors in ("strict", "surrogateescape"):
+        takes_all = os.name == "posix" and codecs.lookup(stream.encoding).name == "utf-8"
+        stream.reconfigure(errors="surrogateescape" if takes_all else "backslashreplace")
 
 
 class _Commands(click.Group):
@@ -28,10 +36,8 @@ class _Commands(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> object:
-        if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-            # Names of files need not be text.
-            is_posix = os.name == "posix"
-            sys.stdout.reconfigure(errors="surrogateescape" if is_posix else "backslashreplace")
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            _let_write_all(sys.stdout)
         try:
             return super().invoke(ctx)
         except EnhanceError as error:
