@@ -448,23 +448,51 @@ def test_links_in_a_circle_are_one_line(upscale_fails, tmp_path):
     assert line == f"no such file: {tmp_path / 'a.png'}"
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
-def test_a_full_standard_output_is_one_line(model, photo):
-    command = [sys.executable, "-m", "enhance_cli", "upscale", photo, "-o", "-", "--format", "png"]
-    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-    with open("/dev/full", "wb") as full:
-        done = subprocess.run(
-            [*command, "--model", model],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            env=buffered,
-            check=False,
-        )
-    assert done.returncode == 1
-    assert b"enhance: " in done.stderr
-    assert b"cannot write standard output: No space left on device" in done.stderr
-    assert b"Exception ignored" not in done.stderr
-    assert b"Traceback" not in done.stderr
+@pytest.fixture
+def into_full():
+    """Run `enhance` with a standard output that is full; return its status and its errors."""
+    if not os.path.exists("/dev/full"):
+        pytest.skip("there is no /dev/full")
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "enhance_cli", *arguments]
+        buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(
+                command, stdout=full, stderr=subprocess.PIPE, env=buffered, check=False
+            )
+        return done.returncode, done.stderr.decode()
+
+    return run
+
+
+FULL = f"cannot write standard output: {os.strerror(errno.ENOSPC)}"
+
+
+def test_a_full_standard_output_is_one_line(into_full, model, photo):
+    status, told = into_full("upscale", photo, "-o", "-", "--format", "png", "--model", model, "-q")
+    assert (status, told) == (1, f"enhance: {photo}: {FULL}\n")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["--help"],
+        ["upscale", "--help"],
+        ["upscale", "--list-models"],
+        ["evaluate", "--model", "nearest", "--json"],
+    ],
+)
+def test_whatever_is_shown_a_full_standard_output_is_one_line(into_full, command):
+    assert into_full(*command) == (1, f"enhance: {FULL}\n")
+
+
+def test_photographs_are_enlarged_though_standard_output_is_full(into_full, model, folders):
+    source, output = folders
+    status, told = into_full("upscale", source, "-o", output, "--model", model)
+    assert status == 1
+    assert told.splitlines()[1:] == [f"enhance: {FULL}", "3 enlarged, 0 failed"]
+    assert len(results(output)) == 3
 
 
 def test_what_was_made_last_counts_where_two_results_are_alike(upscale, folders):

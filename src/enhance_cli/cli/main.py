@@ -7,13 +7,32 @@ import importlib
 import io
 import os
 import sys
+from typing import Any, TextIO
 
 import click
 
 import enhance_cli
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import EnhanceError, writing_output
 
 COMMANDS = ("upscale", "train", "evaluate", "export")
+
+
+class _Output:
+    """Standard output that fails by an EnhanceError, also where Click or Rich writes to it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with writing_output():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with writing_output():
+            self._stream.flush()
 
 
 def _let_write_all(stream: io.TextIOWrapper) -> None:
@@ -35,11 +54,13 @@ class _Commands(click.Group):
         command: click.Command = getattr(importlib.import_module(f"enhance_cli.cli.{name}"), name)
         return command
 
-    def invoke(self, ctx: click.Context) -> object:
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run a command; `--help` writes to standard output before a command is invoked."""
         if isinstance(sys.stdout, io.TextIOWrapper):
             _let_write_all(sys.stdout)
+            sys.stdout = _Output(sys.stdout)  # type: ignore[assignment]  # as far as it is used
         try:
-            return super().invoke(ctx)
+            return super().main(*args, **options)
         except EnhanceError as error:
             line = " ".join(str(error).split())
             click.echo(f"enhance: {line}", err=True)

@@ -10,6 +10,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from enhance_cli.errors import EnhanceError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -33,6 +35,7 @@ class Report(logging.Handler):
             console=self.console,
             transient=True,
             disable=quiet or not self.console.is_terminal,
+            redirect_stdout=False,  # names go past it: Click writes to what is below
         )
         self.files: TaskID | None = None
         if count > 1:
@@ -41,6 +44,7 @@ class Report(logging.Handler):
         self.pillow = logging.NullHandler()
         self.source: Path | None = None
         self.done, self.skipped, self.failed = 0, 0, 0
+        self.is_cut = False  # standard output has taken no more
 
     def __enter__(self) -> Report:
         logging.getLogger("enhance_cli").addHandler(self)
@@ -73,14 +77,21 @@ class Report(logging.Handler):
             self.progress.advance(self.files)
         if outcome.error:
             self.failed += 1
-            line = f"enhance: {' '.join(outcome.error.split())}"
-            self.console.print(line, style="red", markup=False)
+            self._complain(outcome.error)
         elif outcome.is_skipped:
             self.skipped += 1
         else:
             self.done += 1
         if self.names:
-            self._tell(outcome)
+            try:
+                self._tell(outcome)
+            except EnhanceError as error:  # the photographs that remain are enlarged all the same
+                self.names, self.is_cut = False, True
+                self._complain(str(error))
+
+    def _complain(self, error: str) -> None:
+        line = f"enhance: {' '.join(error.split())}"
+        self.console.print(line, style="red", markup=False)
 
     def _tell(self, outcome: Outcome) -> None:
         if self.as_json:

@@ -188,7 +188,7 @@ def upscale(
             report.on_outcome(outcome)
         if len(jobs) != 1 or report.skipped:
             report.summarise()
-    sys.exit(1 if report.failed else 0)
+    sys.exit(1 if report.failed or report.is_cut else 0)
 
 
 def _check(options: UpscaleOptions, *, as_json: bool, names: bool) -> None:

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 from enhance_cli.atomic import check_new, make_folder, remove_leftovers, replacing
 from enhance_cli.config import UpscaleOptions
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import EnhanceError, writing_output
 from enhance_cli.images.alpha import flatten
 from enhance_cli.images.deep import load_vips
 from enhance_cli.images.encode import Encoding, encode, encode_bands
@@ -239,12 +239,6 @@ def _named(job: Job, error: EnhanceError) -> str:
 
 def _write_to_stdout(file: BinaryIO) -> None:
     file.seek(0)
-    try:
+    with writing_output():
         shutil.copyfileobj(file, sys.stdout.buffer)
         sys.stdout.buffer.flush()
-    except BrokenPipeError:  # whoever read has ended: Click ends the program without a word
-        raise
-    except OSError as error:
-        sys.stdout = None  # or Python tries again at its end, and complains
-        why = error.strerror or error
-        raise EnhanceError(f"cannot write standard output: {why}") from error
