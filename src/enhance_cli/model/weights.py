@@ -80,9 +80,9 @@ def _load_generator(path: Path) -> tuple[Generator, dict[str, Any]]:
         raise EnhanceError(f"{path} does not hold an enhance generator: no dimensions") from error
     if not isinstance(provenance, dict):
         raise EnhanceError(f"{path} does not hold an enhance generator: no provenance")
-    _check_dimensions(path, dimensions)
-    _check_shapes(path, dimensions, tensors)
+    _check_dimensions(path, dimensions, tensors)
     generator = Generator(dimensions)
+    _check_shapes(path, generator, tensors)
     generator.load_state_dict(tensors)
     for name, value in generator.state_dict().items():
         if not value.isfinite().all():
@@ -90,10 +90,8 @@ def _load_generator(path: Path) -> tuple[Generator, dict[str, Any]]:
     return generator.eval().requires_grad_(False), provenance
 
 
-def _check_shapes(path: Path, dimensions: Dimensions, tensors: dict[str, Tensor]) -> None:
-    with torch.device("meta"):  # takes no memory for what the file may not hold
-        state = Generator(dimensions).state_dict()
-    expected = {name: tuple(value.shape) for name, value in state.items()}
+def _check_shapes(path: Path, generator: Generator, tensors: dict[str, Tensor]) -> None:
+    expected = {name: tuple(value.shape) for name, value in generator.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in tensors.items()}
     wrong = sorted(name for name in expected | found if expected.get(name) != found.get(name))
     if wrong:
@@ -135,11 +133,17 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return dict(state)
 
 
-def _check_dimensions(path: Path, dimensions: Dimensions) -> None:
-    """Refuse absurd sizes before memory is taken for them."""
+def _check_dimensions(path: Path, dimensions: Dimensions, tensors: dict[str, Tensor]) -> None:
+    """Refuse absurd sizes, and those of a larger network, before memory is taken for them."""
     features, blocks = range(1, MAX_FEATURES + 1), range(MAX_BLOCKS + 1)
     limits = {"features": features, "blocks": blocks, "scale": (2, 4, 8)}
     for name, allowed in limits.items():
         value = getattr(dimensions, name)
         if not isinstance(value, int) or value not in allowed:
             raise EnhanceError(f"{path} does not hold an enhance generator: {name} is {value!r}")
+    held = sum(value.numel() for value in tensors.values())
+    least = dimensions.blocks * 2 * 9 * dimensions.features**2  # two 3×3 convolutions a block
+    if held < least:
+        raise EnhanceError(
+            f"{path} holds another network: {held} weights, expected at least {least}"
+        )
