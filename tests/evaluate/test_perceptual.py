@@ -1,8 +1,8 @@
-from urllib.error import re
+import re
+from urllib.error import URLError
 
 import pytest
 import torch
-import URLError
 
 from enhance_cli.config import TEXTURE_METRICS
 from enhance_cli.errors import EnhanceError

@@ -58,7 +58,7 @@ class _Commands(click.Group):
         """Run a command; `--help` writes to standard output before a command is invoked."""
         if isinstance(sys.stdout, io.TextIOWrapper):
             _let_write_all(sys.stdout)
-            sys.stdout = _Output(sys.stdout)  # as far as it is used
+            sys.stdout = _Output(sys.stdout)
         try:
             return super().main(*args, **options)
         except EnhanceError as error:
