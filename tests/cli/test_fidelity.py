@@ -1,8 +1,10 @@
 """What a file holds is in the result too, as other programs read it."""
 
+import struct
+
 import numpy as np
 import pytest
-from PIL import Image, ImageCms, ImageDraw, TiffImagePlugin
+from PIL import Image, ImageCms, ImageDraw, PngImagePlugin, TiffImagePlugin
 
 from enhance_cli.images import tiff
 from enhance_cli.images.files import from_pillow, read_photo, read_pixels
@@ -110,6 +112,54 @@ def test_what_a_format_has_no_place_for_is_told(upscale, tmp_path, colourful, se
             assert f"enhance: {source}: {expected}: left out\n" in told
         else:
             assert "left out" not in told
+
+
+COLOURS = {
+    b"gAMA": struct.pack(">L", 100_000),
+    b"cHRM": struct.pack(">8L", 31270, 32900, 70800, 29200, 17000, 79700, 13100, 4600),
+}
+SRGB = {
+    b"gAMA": struct.pack(">L", 45_455),
+    b"cHRM": struct.pack(">8L", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000),
+}
+
+
+@pytest.fixture
+def with_chunks(tmp_path, photo):
+    def write(chunks):
+        info = PngImagePlugin.PngInfo()
+        for kind, data in chunks.items():
+            info.add(kind, data)
+        path = tmp_path / "in.png"
+        Image.open(photo).save(path, pnginfo=info)
+        return path
+
+    return write
+
+
+def test_the_gamma_and_primaries_of_a_png_are_carried_over(upscale, tmp_path, with_chunks):
+    source, target = with_chunks(COLOURS), tmp_path / "out.png"
+    assert "left out" not in upscale(source, "-o", target).stderr
+    with Image.open(source) as given, Image.open(target) as made:
+        assert made.info["gamma"] == given.info["gamma"] == 1
+        assert made.info["chromaticity"] == given.info["chromaticity"]
+
+
+@pytest.mark.parametrize(
+    ("chunks", "suffix", "told"),
+    [
+        (COLOURS, "jpg", "JPEG cannot hold gamma and primaries: left out"),
+        (SRGB, "jpg", None),
+        (COLOURS | {b"sRGB": b"\0"}, "jpg", None),
+        ({b"cICP": bytes([9, 16, 0, 1])}, "png", "says by cICP what its colours mean: left out"),
+    ],
+)
+def test_colours_that_are_left_out_are_told_if_they_are_not_srgb(
+    upscale, tmp_path, with_chunks, chunks, suffix, told
+):
+    source = with_chunks(chunks)
+    result = upscale(source, "-o", tmp_path / f"out.{suffix}").stderr
+    assert f"enhance: {source}: {told}\n" in result if told else "left out" not in result
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -89,6 +89,8 @@ def _for_writing(photo: Photo, kind: Format, size: tuple[int, int]) -> Photo:
     if not kind.has_metadata:
         found = {"EXIF": photo.exif, "XMP": photo.xmp, "a profile": photo.icc_profile}
         lost += [name for name, data in found.items() if data]
+    if kind.name != "PNG" and (photo.gamma or photo.chromaticity):
+        lost.append("gamma and primaries")
     if lost:
         _log.warning("%s cannot hold %s: left out", kind.name, ", ".join(lost))
     return replace(

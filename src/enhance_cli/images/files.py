@@ -21,7 +21,7 @@ from enhance_cli.config import IMAGE_SUFFIXES, MAX_PIXELS
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.deep import avif_bits, bits_a_channel, decode_deep
 from enhance_cli.images.formats import Contents
-from enhance_cli.images.metadata import orientation_of
+from enhance_cli.images.metadata import has_coded_colours, orientation_of
 from enhance_cli.images.photo import Levels, Photo, from_pillow, to_pillow
 
 if TYPE_CHECKING:
@@ -112,6 +112,8 @@ def _decode(data: bytes, name: Path | str, *, every: bool, max_pixels: int) -> l
             _log.warning("holds %d frames: only the first is enlarged", count)
         if image.format == "AVIF" and avif_bits(data) > 8:
             _log.warning("has %d bits a channel: only 8 of them are read", avif_bits(data))
+        if image.format == "PNG" and has_coded_colours(data):
+            _log.warning("says by cICP what its colours mean: left out")
         if bits == 16 and decoded == 1:
             return [decode_deep(image, data, name)]
         frames = [_read_frame(image, 0)]

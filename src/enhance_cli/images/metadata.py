@@ -23,17 +23,22 @@ _PREFIX = b"Exif\0\0"
 _IMAGE_WIDTH, _IMAGE_HEIGHT = 256, 257
 _WIDTH, _HEIGHT = 0xA002, 0xA003  # of the Exif directory
 _SHORT, _LONG = 3, 4  # types of values
+_SRGB = {"gamma": 0.45455, "chromaticity": (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)}
 _log = logging.getLogger(__name__)
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:>|=\"|='))[2-8]")
 
 
 def metadata_of(image: Image.Image) -> dict[str, Any]:
-    """Return the `exif`, `xmp`, `iptc` and `dpi` of an opened file, None where there is none."""
+    """Return the `exif`, `xmp`, `iptc` and `dpi` of an opened file, None where there is none.
+
+    And the `gamma` and `chromaticity` of a PNG, if they are not those of sRGB.
+    """
     return {
         "exif": _exif_of(image),
         "xmp": _xmp_of(image),
         "iptc": _iptc_of(image),
         "dpi": _dpi_of(image),
+        **_colours_of(image.info),
     }
 
 
@@ -69,6 +74,18 @@ def _xmp_of(image: Image.Image) -> bytes | None:
     """Return the XMP packet of an opened file, with its orientation set to upright."""
     raw = image.info.get("xmp")
     return _XMP_ORIENTATION.sub(rb"\g<1>1", raw) if isinstance(raw, bytes) and raw else None
+
+
+def _colours_of(info: dict[str | tuple[int, int], Any]) -> dict[str, Any]:
+    if "icc_profile" in info or "srgb" in info:  # which go before them
+        return {}
+    found = {name: info[name] for name in _SRGB if name in info}
+    return {} if found.items() <= _SRGB.items() else found
+
+
+def has_coded_colours(png: bytes) -> bool:
+    """Whether a PNG says by a cICP chunk, which Pillow skips, what its colours mean."""
+    return png.find(b"\0\0\0\4cICP", 0, png.find(b"IDAT")) >= 0
 
 
 def _iptc_of(image: Image.Image) -> bytes | None:

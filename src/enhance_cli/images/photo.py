@@ -43,6 +43,8 @@ class Photo:
     xmp: bytes | None = None
     iptc: bytes | None = None
     dpi: tuple[float, float] | None = None
+    gamma: float | None = None  # of a PNG, where it is not sRGB's
+    chromaticity: tuple[float, ...] | None = None  # x, y of white, red, green and blue; likewise
     duration: int = 0  # milliseconds that an animation shows it
     loop: int = 1  # times that the animation is shown, 0 for ever
 

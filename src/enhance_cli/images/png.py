@@ -18,6 +18,7 @@ _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by channels: grey, grey and alpha, R
 _AVERAGE = 3  # the filter: what a byte is more than the mean of those to its left and above
 _PIECE = 1 << 18  # bytes filtered and compressed at once
 _INCH = 0.0254  # metres
+_FRACTIONS = 100_000  # that gAMA and cHRM count in
 
 
 def write_png(
@@ -39,10 +40,15 @@ def write_png(
 
 
 def metadata_chunks(photo: Photo) -> bytes:
-    """Return profile, resolution, EXIF and XMP of a photograph as chunks, which follow IHDR."""
+    """Return profile, gamma, resolution, EXIF and XMP as chunks, which follow IHDR."""
     chunks = []
     if photo.icc_profile:
         chunks.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(photo.icc_profile)))
+    if photo.gamma:
+        chunks.append((b"gAMA", struct.pack(">L", round(photo.gamma * _FRACTIONS))))
+    if photo.chromaticity:
+        fractions = (round(value * _FRACTIONS) for value in photo.chromaticity)
+        chunks.append((b"cHRM", struct.pack(">8L", *fractions)))
     if photo.dpi:
         x, y = (round(value / _INCH) for value in photo.dpi)
         chunks.append((b"pHYs", struct.pack(">LLB", x, y, 1)))
