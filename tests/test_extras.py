@@ -1,11 +1,18 @@
 import shlex
 import subprocess
+import sys
 
 import pytest
 
 from enhance_cli.extras import install_command
 
-pytest.importorskip("pip", reason="this Python has no pip")
+
+@pytest.fixture(autouse=True)
+def pip():
+    # Not imported here: that would keep setuptools from being imported in this process.
+    command = [sys.executable, "-m", "pip", "--version"]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("this Python has no pip")
 
 
 @pytest.mark.parametrize("extra", ["export", "openvino", "metrics", "vips"])
