@@ -77,7 +77,7 @@ def test_a_set_is_named_in_one_line_by_the_folder_that_says_which(tmp_path, fold
     assert name_of_set(tmp_path / folder) == "Set5"
 
 
-@pytest.mark.parametrize("folder", ["LR", "lr_x4/set", "Set5/LR_bicubic"])
+@pytest.mark.parametrize("folder", ["LR", "lr_x4/set", "Set5/LR_bicubic", "LRbicx4"])
 def test_low_resolution_does_not_pass_for_originals(tmp_path, folder):
     for path in (tmp_path / "GT", tmp_path / folder):
         path.mkdir(parents=True)
@@ -90,6 +90,13 @@ def test_low_resolution_does_not_pass_for_originals(tmp_path, folder):
         "originals"
     )
     assert [pair.name for pair in find_pairs(tmp_path / folder)] == ["a.png"]
+
+
+@pytest.mark.parametrize("folder", ["LR exports", "lrose"])
+def test_other_folders_that_begin_so_hold_originals(tmp_path, folder):
+    (tmp_path / folder).mkdir()
+    touch(tmp_path / folder, "a.png")
+    assert [pair.name for pair in find_pairs(tmp_path)] == [f"{folder}/a.png"]
 
 
 def test_two_possible_partners_are_none(tmp_path):

@@ -20,6 +20,8 @@ from enhance_cli.images.photo import Levels
 SMALLEST_SIDE = 32  # pixels of an original: the SSIM window must fit after cropping
 
 _SUFFIX = re.compile(r"x\d+|[-_.][^/]*")  # what programs add to the names of their results
+_LOW_RES = re.compile(r"LR([_-]?(x?\d|bic).*)?", re.IGNORECASE)
+"""Folders of sets: LR, LR_bicubic, LRbicx4, lr-x4; not "LR exports", from Lightroom."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def match_pairs(data: Path) -> tuple[list[Pair], list[Skipped]]:
 
 def _refuse_low_res(originals: Iterable[Path], data: Path) -> None:
     for path in originals:
-        if any(part.upper().startswith("LR") for part in path.relative_to(data).parts[:-1]):
+        if any(map(_LOW_RES.fullmatch, path.relative_to(data).parts[:-1])):
             raise EnhanceError(
                 f"{path} seems to be low resolution: put originals into {data / 'HR'} and these "
                 f"into {data / 'LR'}, or name a folder that holds only originals"
