@@ -14,7 +14,7 @@ from torch import Tensor
 
 import enhance_cli
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.files import find_images, read_contents, read_levels, read_photo
+from enhance_cli.images.files import find_images, levels_of, read_photo
 from enhance_cli.images.photo import Levels
 
 SMALLEST_SIDE = 32  # pixels of an original: the SSIM window must fit after cropping
@@ -172,11 +172,10 @@ def read_opaque(path: Path) -> Levels:
 
     Raises EnhanceError as `read_levels`, and for transparency: the colours below it are arbitrary.
     """
-    levels = read_levels(path)
-    if read_contents(path).has_alpha:  # only then is it worth a second look
-        alpha = read_photo(path).alpha
-        if alpha is not None and alpha.min() < 255:
-            raise EnhanceError(f"{path} has transparency: flatten it first")
+    photo = read_photo(path)
+    levels = levels_of(photo, path)
+    if photo.alpha is not None and photo.alpha.min() < 255:
+        raise EnhanceError(f"{path} has transparency: flatten it first")
     return levels
 
 

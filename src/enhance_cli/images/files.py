@@ -144,7 +144,11 @@ def read_levels(path: Path) -> Levels:
 
 def decode_levels(data: bytes, name: Path | str) -> Levels:
     """Return the upright RGB pixels in a file's bytes, (3, H, W) uint8. Raises as `read_photo`."""
-    photo = _decode(data, name, every=False, max_pixels=MAX_PIXELS)[0]
+    return levels_of(_decode(data, name, every=False, max_pixels=MAX_PIXELS)[0], name)
+
+
+def levels_of(photo: Photo, name: Path | str) -> Levels:
+    """Return its pixels, (3, H, W) uint8. Raises EnhanceError where they have more bits."""
     if photo.is_deep:
         raise EnhanceError(f"{name} has 16 bits a channel: expected 8")
     return np.array(photo.pixels, order="C")

@@ -159,8 +159,8 @@ def remarks(path: Path, found: Scan, *, is_replay: bool) -> list[str]:
     if is_replay and changes:
         others = "; ".join(changes)
         said.append(f"{path}: only the last options are replayed; others were {others}")
-    now = fingerprint(found)
-    if starts and starts[-1].get("data_sha256", now) != now:
+    before = starts[-1].get("data_sha256") if starts else None
+    if before and before != fingerprint(found):
         counts = f"{starts[-1].get('images')} there, {len(found.files)} now"
         said.append(f"{path} records other photographs: {counts}")
     return said
