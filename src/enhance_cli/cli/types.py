@@ -16,7 +16,7 @@ from enhance_cli.config import LETTERS, SMALLEST_TILE, VGG_LAYERS, name_of_losse
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
-class PathType(click.Path[Path]):
+class PathType(click.Path):  # type: ignore[type-arg]  # generic only from click 8.5.1 on
     """A file or a folder, or - for a standard stream."""
 
     def __init__(self) -> None:
