@@ -16,17 +16,20 @@ from enhance_cli.config import LETTERS, SMALLEST_TILE, VGG_LAYERS, name_of_losse
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
-class PathType(click.Path):  # type: ignore[type-arg]  # generic only from click 8.5.1 on
-    """A file or a folder, or - for a standard stream."""
+class PathType(click.Path):
+    """A file or a folder, or - for a standard stream.
+
+    Not `click.Path[Path]`, which is a type only from click 8.5.1 on.
+    """
 
     def __init__(self) -> None:
-        super().__init__(path_type=Path, allow_dash=True)
+        super().__init__(allow_dash=True)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Refuse an empty name, which would stand for the current folder."""
         if not str(value):
             self.fail("the name is empty.", param, ctx)
-        return super().convert(value, param, ctx)
+        return Path(os.fsdecode(super().convert(value, param, ctx)))
 
 
 class OutputType(PathType):
