@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import statistics
 import subprocess
 import sys
@@ -27,7 +26,7 @@ from enhance_cli.model.weights import load_generator
 from enhance_cli.upscale.engine import Engine
 
 PLAIN, PEAK = (Path(__file__).with_name(name) for name in ("plain.py", "peak.py"))
-MATRIX = 4096  # side of the product that gives the ceiling
+MATRIX = {"cpu": 4096, "cuda": 8192}  # side of the product that gives the ceiling
 SMALL = 200, 64  # images of a folder, and their side
 
 
@@ -69,9 +68,11 @@ def matrix_products(backend: Backend) -> dict[str, Callable[[], object]]:
 
     PyTorch takes MKL for products and oneDNN for convolutions; on AMD's processors MKL is slow.
     """
-    one, other = torch.randn(2, MATRIX, MATRIX).to(backend.device, backend.dtype)
-    side = math.isqrt(MATRIX)
-    image = one.T.reshape(1, MATRIX, side, side).contiguous(memory_format=torch.channels_last)
+    matrix = MATRIX[backend.device.type]
+    one, other = torch.randn(2, matrix, matrix).to(backend.device, backend.dtype)
+    width = 64
+    image = one.T.reshape(1, matrix, matrix // width, width)
+    image = image.contiguous(memory_format=torch.channels_last)
     weight = other[:, :, None, None].contiguous(memory_format=torch.channels_last)
     return {
         "product": lambda: torch.mm(one, other),
@@ -83,7 +84,7 @@ def measure_network(rounds: int, precision: str, sides: list[int]) -> None:
     """Print how fast the network alone is: plain, ours, and the share of the ceiling."""
     backend = pick_backend(precision=precision)
     generator, _ = load_generator(find_weights("e"))
-    plain = load_generator(find_weights("e"))[0].eval()
+    plain = load_generator(find_weights("e"))[0].eval().to(backend.device)
     engine = Engine(generator, backend)
     products = matrix_products(backend)
     work = operations(plain)
@@ -97,7 +98,7 @@ def measure_network(rounds: int, precision: str, sides: list[int]) -> None:
         @torch.inference_mode()
         def run_plain(x: torch.Tensor = x) -> None:
             keep_freed_memory(GLIBC_KEEPS)
-            plain(x)
+            plain(x.to(backend.device)).clamp(0, 1).mul(255).round().byte().cpu()
 
         def run_ours(pixels: Levels = pixels) -> None:
             keep_freed_memory()
@@ -112,12 +113,19 @@ def measure_network(rounds: int, precision: str, sides: list[int]) -> None:
             run()
         found = medians(rounds, runs)
         rate = work * side**2 / found["ours"] / 1e9
-        ceiling = 2 * MATRIX**3 / min(found[name] for name in products) / 1e9
+        ceiling = 2 * MATRIX[backend.device.type] ** 3 / min(found[name] for name in products) / 1e9
         show(
-            f"| {side}² | {found['plain']:.2f} s | {found['ours']:.2f} s "
+            f"| {side}² | {found['plain']:.3f} s | {found['ours']:.3f} s "
             f"| {found['plain'] / found['ours']:.1f} | {rate:.0f} | {ceiling:.0f} "
             f"| {rate / ceiling:.0%} |"
         )
+        if backend.device.type == "cuda":
+            torch.cuda.empty_cache()  # of what plain holds
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+            run_ours()
+            held = (torch.cuda.max_memory_allocated() - before) / 2**30
+            show(f"| | ours: tiles of {engine.tile}, at most {held:.2f} GiB of video memory ||||||")
 
 
 def measure_commands(rounds: int, folder: Path) -> None:

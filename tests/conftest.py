@@ -21,6 +21,14 @@ def data() -> Path:
 
 
 @pytest.fixture
+def cuda() -> str:
+    """Return the name of a GPU to compute on."""
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device here")
+    return "cuda:0"
+
+
+@pytest.fixture
 def sample() -> Path:
     return SAMPLES / "dog.webp"
 

@@ -3,7 +3,7 @@ import torch
 
 from enhance_cli.config import Dimensions
 from enhance_cli.model import fused
-from enhance_cli.model.device import Backend
+from enhance_cli.model.device import Backend, pick_backend
 from enhance_cli.model.fused import fuse
 from enhance_cli.model.generator import Generator
 
@@ -19,13 +19,26 @@ def generator(request):
     return made.to(memory_format=torch.channels_last)
 
 
+def test_fused_equals_the_generator_on_a_gpu(generator, cuda):
+    backend = pick_backend(cuda, "fp32")
+    rewritten = fuse(generator, backend)
+    assert type(rewritten.first) is not type(generator.first)
+    with torch.inference_mode():
+        for height, width in ((1, 1), (5, 8), (17, 12)):
+            x = torch.rand(2, 3, height, width)
+            torch.testing.assert_close(
+                rewritten(x.to(cuda)).cpu(), generator(x), atol=1e-4, rtol=1e-4
+            )
+
+
 @pytest.mark.parametrize("is_folded", [True, False])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.bfloat16, 0.1)])
 def test_fused_equals_the_generator(generator, dtype, tolerance, is_folded, monkeypatch):
     monkeypatch.setattr(fused, "_pays_to_fold", lambda _: is_folded)
-    rewritten = fuse(generator, Backend(CPU, dtype))
+    backend = Backend(CPU, dtype)
+    rewritten = fuse(generator, backend)
     generator.to(dtype)
-    assert (type(rewritten.first) is not type(generator.first)) == fused._is_fusible(dtype)
+    assert (type(rewritten.first) is not type(generator.first)) == fused._is_fusible(backend)
     with torch.inference_mode():
         for height, width in ((1, 1), (5, 8), (17, 12)):
             x = torch.rand(2, 3, height, width)

@@ -6,7 +6,7 @@ from enhance_cli import Upscaler
 from enhance_cli.config import Dimensions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.files import find_images, read_levels, read_pixels
-from enhance_cli.model.device import Backend, cpu_multiplies_bf16
+from enhance_cli.model.device import Backend, cpu_multiplies_bf16, pick_backend
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.shipped import find_weights
 from enhance_cli.model.weights import load_generator
@@ -59,6 +59,44 @@ def test_tiled_equals_whole_with_the_shipped_weights(sample, backend):
     pixels = read_pixels(sample)[:, :150, :170].numpy()
     whole = Engine(generator, backend, 0).enlarge(pixels)
     assert levels_apart(Engine(generator, backend, 64).enlarge(pixels), whole) <= 1
+
+
+@pytest.mark.parametrize("levels", [np.uint8, np.uint16])
+@pytest.mark.parametrize("tile", [64, 0])
+def test_a_gpu_gives_what_a_cpu_gives(sample, cuda, tile, levels):
+    generator, _ = load_generator(find_weights("e"))
+    pixels = read_pixels(sample)[:, :150, :170].numpy()
+    whole = Engine(generator, FP32, 0).enlarge(pixels, levels=np.dtype(levels))
+    found = Engine(generator, pick_backend(cuda, "fp32"), tile)
+    assert (
+        levels_apart(found.enlarge(pixels, levels=np.dtype(levels)), whole)
+        <= np.iinfo(levels).max // 255
+    )
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_tiled_equals_whole_on_a_gpu(sample, cuda, precision):
+    generator, _ = load_generator(find_weights("e"))
+    pixels = read_pixels(sample)[:, :150, :170].numpy()
+    backend = pick_backend(cuda, precision)
+    whole = Engine(generator, backend, 0).enlarge(pixels)
+    assert levels_apart(Engine(generator, backend, 64).enlarge(pixels), whole) <= 1
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_tile_takes_no_more_video_memory_than_it_was_sized_for(cuda, precision):
+    generator, _ = load_generator(find_weights("e"))
+    backend = pick_backend(cuda, precision)
+    engine = Engine(generator, backend)
+    engine.enlarge(noise(64, 64))
+    for side in (256, engine.tile):
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        engine.tile = side
+        engine.enlarge(noise(side + 100, side + 100))
+        held = torch.cuda.max_memory_allocated() - before
+        assert held <= engine.bytes_of_a_tile(side)
 
 
 @pytest.mark.parametrize("model", ["e", "pat", "pat-photo"])

@@ -6,8 +6,11 @@ import io
 import logging
 import math
 import mmap
+import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -77,19 +80,32 @@ def empty_levels(shape: tuple[int, ...], levels: np.dtype[Any]) -> Levels:
     MemoryError.
     """
     try:
-        memory = mmap.mmap(-1, math.prod(shape) * levels.itemsize)
+        memory = _map_memory(math.prod(shape) * levels.itemsize)
     except OSError as error:
         raise MemoryError(str(error)) from error
     return np.frombuffer(memory, levels).reshape(shape)
+
+
+def _map_memory(size: int) -> mmap.mmap:
+    if sys.platform != "linux":
+        return mmap.mmap(-1, size)
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(OSError):  # where the kernel has no large pages
+        memory.madvise(mmap.MADV_HUGEPAGE)  # small ones are mapped more slowly than a GPU computes
+    return memory
 
 
 def join_bands(
     bands: Iterable[Levels], shape: tuple[int, int, int], levels: np.dtype[Any]
 ) -> Levels:
     """Return the picture (C, H, W) whose bands of rows come from top to bottom."""
+    bands = iter(bands)
+    first = next(bands)
+    if first.shape == shape:
+        return first
     whole = empty_levels(shape, levels)
     top = 0
-    for band in bands:
+    for band in chain([first], bands):
         whole[:, top : top + band.shape[1]] = band
         top += band.shape[1]
     return whole

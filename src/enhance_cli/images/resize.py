@@ -21,12 +21,12 @@ def resize(image: Tensor, height: int, width: int, kernel: str = "bicubic") -> T
     Differentiable.
     """
     if height != image.shape[2]:
-        parts = _parts(image.shape[2], height, kernel)
-        rows = [part.to(image.device, image.dtype) @ image[:, :, used] for used, part in parts]
+        parts = _parts(image.shape[2], height, kernel, image.device, image.dtype)
+        rows = [part @ image[:, :, used] for used, part in parts]
         image = torch.cat(rows, dim=2)
     if width != image.shape[3]:
-        parts = _parts(image.shape[3], width, kernel)
-        columns = [image[..., used] @ part.to(image.device, image.dtype).T for used, part in parts]
+        parts = _parts(image.shape[3], width, kernel, image.device, image.dtype)
+        columns = [image[..., used] @ part.T for used, part in parts]
         image = torch.cat(columns, dim=3)
     return image
 
@@ -63,8 +63,11 @@ def to_size(image: Tensor, height: int, width: int) -> Tensor:
     return F.interpolate(image, (height, width), mode="bicubic", antialias=True)
 
 
-@lru_cache(maxsize=32)
-def _parts(size: int, target: int, kernel: str) -> list[tuple[slice, Tensor]]:
+@lru_cache(maxsize=64)
+@torch.inference_mode(mode=False)
+def _parts(
+    size: int, target: int, kernel: str, device: torch.device, dtype: torch.dtype
+) -> list[tuple[slice, Tensor]]:
     """Cut the matrix of `_weights`, a narrow diagonal, into bands of rows.
 
     Returns each with the columns in which it is not 0: no more of an image is multiplied.
@@ -73,7 +76,7 @@ def _parts(size: int, target: int, kernel: str) -> list[tuple[slice, Tensor]]:
     for band in torch.split(_weights(size, target, kernel), _BAND):
         columns = band.any(dim=0).nonzero()
         used = slice(int(columns[0]), int(columns[-1]) + 1)
-        parts.append((used, band[:, used].contiguous()))
+        parts.append((used, band[:, used].to(device, dtype).contiguous()))
     return parts
 
 

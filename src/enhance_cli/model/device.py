@@ -5,8 +5,10 @@ from __future__ import annotations
 import ctypes
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
+from torch import Tensor
 
 from enhance_cli.errors import EnhanceError
 
@@ -70,6 +72,22 @@ def _best_dtype(device: torch.device) -> torch.dtype:
             if torch.cuda.is_bf16_supported(including_emulation=False):
                 return torch.bfloat16
     return torch.float16
+
+
+def constant(values: tuple[float, ...], like: Tensor) -> Tensor:
+    """Return numbers in the type and on the device of a tensor.
+
+    On CUDA they stay there: a copy would wait for all that the device still has to do.
+    """
+    if like.is_cuda:
+        return _on_cuda(values, like.device, like.dtype)
+    return like.new_tensor(values)
+
+
+@lru_cache
+def _on_cuda(values: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    with torch.inference_mode(mode=False):  # so that training can use it as well
+        return torch.tensor(values, device=device, dtype=dtype)
 
 
 def cpu_multiplies_bf16() -> bool:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from enhance_cli.config import VGG_LAYERS
 from enhance_cli.errors import EnhanceError
+from enhance_cli.model.device import constant
 from enhance_cli.model.weights import read_state
 
 _WIDTHS = (64, 128, 256, 512, 512)  # channels of the convolutions of each block
@@ -57,7 +58,7 @@ class Features(nn.Module):
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Return {layer: (N, C, H', W') in fp32} of (N, 3, H, W) RGB in [0, 1]."""
-        mean, std = (image.new_tensor(v).view(1, 3, 1, 1) for v in (_IMAGENET_MEAN, _IMAGENET_STD))
+        mean, std = (constant(v, image).view(1, 3, 1, 1) for v in (_IMAGENET_MEAN, _IMAGENET_STD))
         x = ((image - mean) / std).contiguous(memory_format=torch.channels_last)
         convolutions = iter(self.convolutions)
         found = {}

@@ -1,4 +1,4 @@
-"""A generator rewritten for inference on CPUs: the same function in less time."""
+"""A generator rewritten for inference: the same function in less time."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from enhance_cli.model.generator import ActiveConv, Generator, ResidualBlock
 def fuse(generator: Generator, backend: Backend) -> Generator:
     """Return a copy for inference, with activations and sums inside convolutions where it can be.
 
-    Writing every feature map once instead of twice saves a quarter of the time in bf16. The
-    enlarging layers are folded too where that pays (docs/decisions/0041). The operators are those
-    that torch.compile uses for oneDNN, called without compiling.
+    Writing every feature map once instead of twice saves a quarter of the time on a CPU in bf16,
+    more on a GPU. The enlarging layers are folded too where that pays (docs/decisions/0041). The
+    operators are those that torch.compile uses for oneDNN and cuDNN, called without compiling.
     """
     rewritten: Any = copy.deepcopy(generator).eval().requires_grad_(False)
-    if backend.device.type == "cpu" and _is_fusible(backend.dtype):
-        is_folded = _pays_to_fold(backend.dtype)
+    if _is_fusible(backend):
+        is_folded = _pays_to_fold(backend)
         enlarge = FoldedConv if is_folded else _enlarge_and_fuse
         rewritten.first = FusedConv(rewritten.first)
         rewritten.body = nn.Sequential(*map(FusedBlock, rewritten.body))
@@ -42,6 +42,7 @@ class FusedConv(nn.Module):
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
+        assert conv.bias is not None
         self.weight, self.bias = conv.weight, conv.bias
 
     def forward(self, x: Tensor) -> Tensor:
@@ -59,7 +60,11 @@ class FusedBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Keep the shape (N, C, H, W)."""
         second = self.second
-        one, change = [1, 1], self.first(x)
+        change = self.first(x)
+        if x.is_cuda:  # cuDNN adds only with a ReLU, and PyTorch a bias in a pass of its own
+            change = F.conv2d(change, second.weight, padding=1)
+            return change.add_(x).add_(second.bias[:, None, None])
+        one = [1, 1]
         result: Tensor = torch.ops.mkldnn._convolution_pointwise.binary(
             change, x, second.weight, second.bias, one, one, one, 1, "add", 1.0, None, [], None
         )
@@ -91,13 +96,17 @@ class FoldedConv(nn.Module):
         count, _, height, width = x.shape
         kinds = _active_conv(x, self.weight, self.bias)  # (N, 4C', H + 1, W + 1)
         kinds = kinds.permute(0, 2, 3, 1).contiguous()
+        dtype = kinds.dtype
+        if kinds.shape[3] % 16 == 0 and dtype.itemsize == 2:
+            kinds = kinds.view(torch.int64)  # four channels at once: GPUs copy faster
         channels = kinds.shape[3] // 4
         image, row, column, _ = kinds.stride()
         # Output pixel (2i + r, 2j + c) is kind 2r + c at (i + r, j + c).
         shape = (count, height, 2, width, 2, channels)
         stride = (image, row, row + 2 * channels, column, column + channels, 1)
         pixels = kinds.as_strided(shape, stride)
-        return pixels.reshape(count, 2 * height, 2 * width, channels).permute(0, 3, 1, 2)
+        pixels = pixels.reshape(count, 2 * height, 2 * width, channels).view(dtype)
+        return pixels.permute(0, 3, 1, 2)
 
 
 class BlockConv(nn.Module):
@@ -132,21 +141,31 @@ def _fold(weight: Tensor, dim: int, *, is_odd: bool) -> Tensor:
 
 def _active_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     one = [1, 1]
-    result: Tensor = torch.ops.mkldnn._convolution_pointwise(
-        x, weight, bias, one, one, one, 1, "relu", [], ""
-    )
+    result: Tensor
+    if x.is_cuda:
+        result = torch.cudnn_convolution_relu(x, weight, bias, one, one, one, 1)
+    else:
+        result = torch.ops.mkldnn._convolution_pointwise(
+            x, weight, bias, one, one, one, 1, "relu", [], ""
+        )
     return result
 
 
-def _pays_to_fold(dtype: torch.dtype) -> bool:
+def _pays_to_fold(backend: Backend) -> bool:
     """Whether arithmetic is what takes time: AMX has more of it than memory can feed."""
-    return dtype == torch.float32 or not torch.cpu.get_capabilities().get("amx_bf16")
+    is_fp32 = backend.dtype == torch.float32
+    has_amx = bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    return backend.device.type == "cuda" or is_fp32 or not has_amx
 
 
-def _is_fusible(dtype: torch.dtype) -> bool:
+def _is_fusible(backend: Backend) -> bool:
     """Whether this build of PyTorch has the operators, and they do what they should."""
-    block = ResidualBlock(16).to(dtype).eval()
-    x = torch.ones(1, 16, 4, 4, dtype=dtype)
+    if backend.device.type not in ("cpu", "cuda"):
+        return False
+    block = ResidualBlock(16).to(backend.device, backend.dtype).eval()
+    block.to(memory_format=torch.channels_last)
+    x = torch.ones(1, 16, 4, 4, device=backend.device, dtype=backend.dtype)
+    x = x.contiguous(memory_format=torch.channels_last)
     try:
         with torch.inference_mode():
             return torch.allclose(FusedBlock(block)(x), block(x), atol=0.1)

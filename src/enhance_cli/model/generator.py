@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enhance_cli.config import Dimensions
+from enhance_cli.model.device import constant
 
 MEAN = (0.47614917, 0.45001204, 0.40904046)  # RGB, of the authors' training photographs
 BICUBIC_REACH = 2  # input pixels that a bicubic sample looks at on each side
@@ -123,7 +124,7 @@ class Generator(nn.Module):
 
     def describe(self, x: Tensor) -> Tensor:
         """Return the features (N, features, H, W) of the image, at its own resolution."""
-        mean = torch.tensor(MEAN, dtype=x.dtype, device=x.device).view(1, 3, 1, 1)
+        mean = constant(MEAN, x).view(1, 3, 1, 1)
         described: Tensor = self.body(self.first((x - mean).to(self.last.weight.dtype)))
         return described
 

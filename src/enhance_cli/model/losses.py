@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from enhance_cli.config import LossWeights
+from enhance_cli.model.device import constant
 from enhance_cli.model.discriminator import Discriminator
 from enhance_cli.model.features import Features
 
@@ -32,7 +33,7 @@ def pixel_loss(estimate: Tensor, original: Tensor, kind: str = "mse", luma: floa
 
 
 def _luma(image: Tensor) -> Tensor:
-    return (image * image.new_tensor(_LUMA).view(3, 1, 1)).sum(1, keepdim=True)
+    return (image * constant(_LUMA, image).view(3, 1, 1)).sum(1, keepdim=True)
 
 
 def perceptual_loss(estimate: Tensor, original: Tensor) -> Tensor:
@@ -96,6 +97,17 @@ class CombinedLoss:
         self.weights = weights
         self._pixel_loss = pixel
         self._features, self._discriminator = features, discriminator
+
+    @property
+    def names(self) -> list[str]:
+        """The terms, in the order in which they are returned."""
+        weights = self.weights
+        return [
+            *["E"] * bool(weights.pixel),
+            *(f"P {layer}" for layer in weights.perceptual),
+            *(f"T {layer}" for layer in weights.texture),
+            *["A"] * bool(weights.adversarial),
+        ]
 
     def __call__(self, estimate: Tensor, original: Tensor) -> dict[str, Tensor]:
         """Return the terms, each already multiplied by its weight.
