@@ -1,5 +1,7 @@
 """Steps of training against the plain loop: fp32, default layout, ordinary allocator.
 
+On CUDA plain PyTorch computes convolutions in TF32; it is measured without that too.
+
 python benchmarks/training.py [ROUNDS [VGG]]
 
 ENet-E's; with a file of VGG-19's weights ENet-PAT's too, with P at pool2 as the shipped one
@@ -9,6 +11,7 @@ learned. There the discriminator always learns, and it and VGG-19 see channels l
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -27,6 +30,7 @@ from enhance_cli.train.learner import Learner
 from enhance_cli.train.processes import Processes
 
 STEPS = 4  # in one turn
+BATCHES = {"cpu": (16,), "cuda": (16, 64)}
 E = TrainOptions(data="", pixel="l1")
 PAT = replace(
     E,
@@ -40,7 +44,8 @@ PAT = replace(
 def main(rounds: int = 5, vgg: str | None = None) -> None:
     """Print the median time of a step of either, and their ratio, for each network."""
     for options in (E, replace(PAT, vgg=vgg)) if vgg else (E,):
-        compare(rounds, options)
+        for batch in BATCHES[pick_backend().device.type]:
+            compare(rounds, replace(options, batch=batch))
 
 
 def compare(rounds: int, options: TrainOptions) -> None:
@@ -50,8 +55,9 @@ def compare(rounds: int, options: TrainOptions) -> None:
     ours = Learner(options, backend, Processes(device=backend.device))
     plain = plain_step(options, backend.device)
 
-    def run_plain() -> None:
+    def run_plain(*, has_tf32: bool = True) -> None:
         keep_freed_memory(GLIBC_KEEPS)
+        torch.backends.cudnn.allow_tf32 = has_tf32
         for _ in range(STEPS):
             plain(crops)
 
@@ -60,16 +66,19 @@ def compare(rounds: int, options: TrainOptions) -> None:
         for index in range(STEPS):
             ours.step(crops, index, options.peak_rate)
 
-    run_plain()
-    run_ours()
-    found = times(rounds, {"plain": run_plain, "ours": run_ours})
-    step = {name: median(seconds) / STEPS for name, seconds in found.items()}
-    rate = options.batch / step["ours"]
-    sys.stdout.write(
-        f"ENet-{options.losses} on {backend}: plain {step['plain']:.2f} s a step, "
-        f"ours {step['ours']:.2f} s, {step['plain'] / step['ours']:.1f} times as fast, "
-        f"{rate:.0f} images/s\n"
-    )
+    runs: dict[str, Callable[[], None]] = {"plain": run_plain, "ours": run_ours}
+    if backend.device.type == "cuda":
+        runs["plain without TF32"] = partial(run_plain, has_tf32=False)
+    for run in runs.values():
+        run()
+    step = {name: median(found) / STEPS for name, found in times(rounds, runs).items()}
+    sys.stdout.write(f"ENet-{options.losses} on {backend}, batch {options.batch}: ")
+    for name, seconds in step.items():
+        sys.stdout.write(
+            f"{name} {seconds:.4f} s a step, {options.batch / seconds:.0f} images/s, "
+            f"ours {seconds / step['ours']:.1f} times as fast; "
+        )
+    sys.stdout.write("\n")
 
 
 def plain_step(options: TrainOptions, device: torch.device) -> Callable[[Tensor], None]:

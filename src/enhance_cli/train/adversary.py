@@ -11,6 +11,7 @@ from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.discriminator import REDUCTION, Discriminator
 from enhance_cli.model.losses import discriminator_loss
+from enhance_cli.train.graphs import Replayed
 from enhance_cli.train.processes import Processes
 
 
@@ -27,7 +28,9 @@ class Adversary:
     Source: EnhanceNet (arXiv 1612.07919). The threshold is not given there.
     """
 
-    def __init__(self, options: TrainOptions, processes: Processes) -> None:
+    def __init__(
+        self, options: TrainOptions, processes: Processes, *, is_replayed: bool = False
+    ) -> None:
         if options.crop % REDUCTION:
             raise EnhanceError(
                 f"the adversarial loss needs a crop that is a multiple of {REDUCTION} pixels, "
@@ -35,6 +38,7 @@ class Adversary:
             )
         self.threshold, self.rate = options.d_threshold, options.d_rate
         self._processes = processes
+        self._run = Replayed(processes.device if is_replayed else None)
         self.discriminator = Discriminator(options.crop).to(processes.device)
         self.discriminator.to(memory_format=torch.channels_last)
         self._learning = processes.wrap(self.discriminator)
@@ -58,36 +62,46 @@ class Adversary:
         gradient that is not finite.
         """
         is_learning = always or self.must_learn()
+        pair = self._run.keep("pair", torch.cat([estimate, original]))
         self.discriminator.requires_grad_(is_learning)
-        judge = self._learning if is_learning else self.discriminator
-        logits = judge(torch.cat([estimate, original])).chunk(2)
-        loss = discriminator_loss(*logits)
-        norm = self._backward(loss) if is_learning else loss.new_zeros(())
-        right = (logits[0] < 0).float().mean(), (logits[1] > 0).float().mean()
+        if is_learning:
+            found = self._run("discriminator", lambda: self._learn(pair))
+        else:
+            found = self._run("judge", lambda: _summary(self.discriminator(pair)))
         # Read together: each reading waits for the device.
-        loss_now, norm_now, *right_now = torch.stack([loss, norm, *right]).tolist()
-        if not math.isfinite(loss_now + norm_now):
+        loss, on_estimates, on_originals, *norm = found.tolist()
+        if not math.isfinite(loss + sum(norm)):
             raise NotFiniteError("of the discriminator")
         if is_learning:
             self._descend(rate)
         self.discriminator.requires_grad_(False)
-        on_estimates, on_originals = self._processes.mean(right_now)
+        on_estimates, on_originals = self._processes.mean([on_estimates, on_originals])
         self.performance = {"estimate": on_estimates, "original": on_originals}
         return {
-            "discriminator/loss": loss_now,
+            "discriminator/loss": loss,
             "discriminator/right_on_estimates": on_estimates,
             "discriminator/right_on_originals": on_originals,
             "discriminator/share_of_steps": float(is_learning),
         }
 
-    def _backward(self, loss: Tensor) -> Tensor:
-        """Return the norm of the gradient."""
+    def _learn(self, pair: Tensor) -> Tensor:
+        """Leave the gradient at the weights; return the summary with its norm."""
+        summary = _summary(self._learning(pair))
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+        summary[0].backward()  # type: ignore[no-untyped-call]  # torch's own
         weights = self.discriminator.parameters()
-        return nn.utils.get_total_norm(w.grad for w in weights if w.grad is not None)
+        norm = nn.utils.get_total_norm(w.grad for w in weights if w.grad is not None)
+        return torch.cat([summary.detach(), norm[None]])
 
     def _descend(self, rate: float) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * self.rate
         self.optimizer.step()
+
+
+def _summary(logits: Tensor) -> Tensor:
+    """Return the loss, and the shares of estimates and of originals that are judged right."""
+    of_estimates, of_originals = logits.chunk(2)
+    loss = discriminator_loss(of_estimates, of_originals)
+    right = (of_estimates < 0).float().mean(), (of_originals > 0).float().mean()
+    return torch.stack([loss, *right])

@@ -37,7 +37,7 @@ def jpeg(levels: Tensor, quality: int, *, subsample: bool = True) -> Tensor:
     """
     height, width = levels.shape[2:]
     padded = F.pad(levels, (0, -width % 16, 0, -height % 16), mode="replicate")
-    matrix = levels.new_tensor(_TO_YCBCR)
+    matrix, inverse = _colours(levels.device, levels.dtype)
     ycbcr = torch.einsum("ij,njhw->nihw", matrix, padded).round()
     luma = _quantise(ycbcr[:, :1] - 128, _LUMA, quality) + 128
     chroma = F.avg_pool2d(ycbcr[:, 1:], 2).round() if subsample else ycbcr[:, 1:]
@@ -45,32 +45,42 @@ def jpeg(levels: Tensor, quality: int, *, subsample: bool = True) -> Tensor:
     if subsample:
         chroma = F.interpolate(chroma, scale_factor=2.0, mode="bilinear")
     joined = torch.cat([luma, chroma], dim=1)
-    rgb = torch.einsum("ij,njhw->nihw", torch.linalg.inv(matrix), joined)
+    rgb = torch.einsum("ij,njhw->nihw", inverse, joined)
     return rgb[:, :, :height, :width].round().clamp(0, 255)
 
 
 def _quantise(plane: Tensor, table: tuple[int, ...], quality: int) -> Tensor:
     """Round the cosine coefficients of (N, C, H, W), sides multiples of 8, to their steps."""
     count, channels, height, width = plane.shape
-    cosines = _cosines().to(plane.device, plane.dtype)
+    cosines = _cosines(plane.device, plane.dtype)
     blocks = plane.reshape(count, channels, height // 8, 8, width // 8, 8).transpose(3, 4)
-    steps = _steps(table, quality).to(plane.device, plane.dtype)
+    steps = _steps(table, quality, plane.device, plane.dtype)
     coefficients = (cosines @ blocks @ cosines.T / steps).round() * steps
     blocks = cosines.T @ coefficients @ cosines
     return blocks.transpose(3, 4).reshape(plane.shape).round().clamp(-128, 127)
 
 
-def _steps(table: tuple[int, ...], quality: int) -> Tensor:
+@lru_cache(maxsize=256)
+def _steps(
+    table: tuple[int, ...], quality: int, device: torch.device, dtype: torch.dtype
+) -> Tensor:
     """Return the (8, 8) quantisation steps of a quality, by libjpeg's formula."""
     percent = 5000 // quality if quality < 50 else 200 - 2 * quality
     steps = [min(max((value * percent + 50) // 100, 1), 255) for value in table]
-    return torch.tensor(steps).view(8, 8)
+    return torch.tensor(steps, device=device, dtype=dtype).view(8, 8)
 
 
-@lru_cache(maxsize=1)
-def _cosines() -> Tensor:
-    """Return the orthonormal 8-point cosine transform as a matrix, in float64."""
+@lru_cache
+def _colours(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return the matrices (3, 3) from RGB to YCbCr, less its offset, and back."""
+    matrix = torch.tensor(_TO_YCBCR, dtype=torch.float64)
+    return matrix.to(device, dtype), torch.linalg.inv(matrix).to(device, dtype)
+
+
+@lru_cache
+def _cosines(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return the orthonormal 8-point cosine transform as a matrix."""
     frequency, position = torch.arange(8).double()[:, None], torch.arange(8).double()
     cosines = torch.cos(math.pi * (position + 0.5) * frequency / 8) / 2
     cosines[0] /= math.sqrt(2)
-    return cosines
+    return cosines.to(device, dtype)

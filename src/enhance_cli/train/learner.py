@@ -22,6 +22,7 @@ from enhance_cli.model.shipped import find_weights
 from enhance_cli.model.weights import load_generator
 from enhance_cli.train.adversary import Adversary, NotFiniteError
 from enhance_cli.train.degradation import degrade
+from enhance_cli.train.graphs import Replayed
 from enhance_cli.train.muon import Muon
 from enhance_cli.train.processes import Processes
 
@@ -46,6 +47,8 @@ class Learner:
         self._learning: Callable[[Tensor], Tensor] = processes.wrap(self.generator)
         if options.compile:
             self._learning = _compile(self._learning, self.device)
+        is_replayed = self.device.type == "cuda" and processes.count == 1
+        self._run = Replayed(self.device if is_replayed else None)
         self._generator_optimizers = make_optimizers(self.generator, options)
         self.modules: dict[str, nn.Module] = {"generator": self.generator, "average": self.average}
         self.optimizers = dict(self._generator_optimizers)
@@ -58,7 +61,7 @@ class Learner:
             file = Path(options.vgg) if options.vgg else None
             self.features = load_features(weights.layers, file, options.pooling).to(self.device)
         if weights.adversarial:
-            self.adversary = Adversary(options, processes)
+            self.adversary = Adversary(options, processes, is_replayed=is_replayed)
             judge = self.modules["discriminator"] = self.adversary.discriminator
             self.optimizers["discriminator_adam"] = self.adversary.optimizer
         pixel = partial(pixel_loss, kind=options.pixel, luma=options.luma)
@@ -66,37 +69,36 @@ class Learner:
 
     def step(
         self, batch: Tensor, index: int, rate: float, *, measure: bool = False
-    ) -> dict[str, float | Tensor]:
+    ) -> dict[str, float]:
         """Learn from (N, 3, crop, crop) uint8 in step `index`; return what is worth knowing.
 
-        `batch` is this process's share. Tensors among the values are still on the device.
-        `rate` is Adam's after decay; a warm-up is applied here. With `measure`, each term's share
-        of the gradient at the estimate is among the values, which costs another backward pass.
+        `batch` is this process's share. `rate` is Adam's after decay; a warm-up is applied here.
+        With `measure`, each term's share of the gradient at the estimate is among the values,
+        which costs another pass.
         Raises NotFiniteError, with the generator as it was, for a loss that is not finite.
         """
         low_res, original = self._prepare(batch, index)
-        values: dict[str, float | Tensor] = {}
-        is_first = self.adversary is not None and index < self.options.d_warmup
-        with torch.set_grad_enabled(not is_first), self._autocast():
-            estimate = (self.generator if is_first else self._learning)(low_res)
+        values: dict[str, float] = {}
+        if self.adversary and index < self.options.d_warmup:
+            with self._autocast():
+                with torch.no_grad():
+                    estimate = self.generator(low_res)
+                return self.adversary.step(estimate, original, rate, always=True)
+        estimate = self._run("estimate", lambda: self._enlarge(low_res))
         if self.adversary:
             with self._autocast():
-                values |= self.adversary.step(estimate.detach(), original, rate, always=is_first)
-            if is_first:
-                return values
-        with self._autocast():
-            terms = self.loss(estimate, original)
-        if measure and len(terms) > 1:
-            norms = gradient_norms(terms, estimate)
+                values |= self.adversary.step(estimate.detach(), original, rate)
+        if measure and len(self.loss.names) > 1:
+            _, norms = self._examine(low_res, original)
             total = sum(norms.values()) or 1.0
             values |= {f"gradient_share/{name}": norm / total for name, norm in norms.items()}
-        values |= {f"loss/{name}": term.detach() for name, term in terms.items()}
-        loss = torch.stack(list(terms.values())).sum()
-        norm = self._backward(loss)
-        if not torch.stack([loss, norm]).isfinite().all():
-            raise NotFiniteError(self._find_broken_term(low_res, original))
+        # Read together: each reading waits for the device.
+        *terms, loss, norm = self._run("loss", lambda: self._learn(estimate, original)).tolist()
+        if not math.isfinite(loss + norm):
+            raise NotFiniteError(self._broken_term(low_res, original))
         self._descend(rate)
-        return values | {"loss": loss.detach(), "gradient_norm": norm}
+        values |= {f"loss/{name}": term for name, term in zip(self.loss.names, terms, strict=True)}
+        return values | {"loss": loss, "gradient_norm": norm}
 
     def calibrate(self, batches: Iterable[Tensor]) -> None:
         """Bring VGG-19's features to a mean of one, measured on (N, 3, crop, crop) uint8."""
@@ -126,23 +128,38 @@ class Learner:
         share = self._processes.share(self.options.batch)
         seeds = [f"{self.options.seed}/{index}/{crop}/degradation" for crop in share]
         degraded = degrade(levels, self.generator.scale, self.options.degradation, seeds)
-        low_res = degraded.div(255)
-        return low_res.contiguous(memory_format=torch.channels_last), levels.div(255)
+        low_res = degraded.div(255).contiguous(memory_format=torch.channels_last)
+        return self._run.keep("low_res", low_res), self._run.keep("original", levels.div(255))
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self._is_mixed)
 
-    def _backward(self, loss: Tensor) -> Tensor:
+    def _enlarge(self, low_res: Tensor) -> Tensor:
+        with self._autocast():
+            return self._learning(low_res)
+
+    def _learn(self, estimate: Tensor, original: Tensor) -> Tensor:
+        """Leave the gradient at the weights; return the terms, their sum, and its norm."""
+        with self._autocast():
+            terms = torch.stack(list(self.loss(estimate, original).values()))
+        loss = terms.sum()
         for optimizer in self._generator_optimizers.values():
             optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own
-        return nn.utils.clip_grad_norm_(self.generator.parameters(), self.options.clip)
+        norm = nn.utils.clip_grad_norm_(self.generator.parameters(), self.options.clip)
+        return torch.cat([terms.detach(), loss.detach()[None], norm[None]])
 
-    def _find_broken_term(self, low_res: Tensor, original: Tensor) -> str:
+    def _examine(
+        self, low_res: Tensor, original: Tensor
+    ) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """Return the terms, and the norm of each one's gradient at the estimate."""
         with self._autocast():
             estimate = self.generator(low_res)
             terms = self.loss(estimate, original)
-        norms = gradient_norms(terms, estimate)
+        return terms, gradient_norms(terms, estimate)
+
+    def _broken_term(self, low_res: Tensor, original: Tensor) -> str:
+        terms, norms = self._examine(low_res, original)
         bad = [n for n, t in terms.items() if not (t.isfinite() and math.isfinite(norms[n]))]
         return bad[0] if bad else "+".join(terms)
 

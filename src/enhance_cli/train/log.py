@@ -99,16 +99,16 @@ class Meter:
 
     def __init__(self, step: int) -> None:
         self.first, self.started, self.waited = step, time.perf_counter(), 0.0
-        self._values: defaultdict[str, list[float | Tensor]] = defaultdict(list)
+        self._values: defaultdict[str, list[float]] = defaultdict(list)
 
-    def add(self, values: dict[str, float | Tensor]) -> None:
-        """Take in what a step gave; tensors of one number stay on their device until `read`."""
+    def add(self, values: dict[str, float]) -> None:
+        """Take in what a step gave."""
         for name, value in values.items():
             self._values[name].append(value)
 
     def read(self, step: int, batch: int) -> dict[str, float]:
         """Return the means, images per second, and the share of time spent on the loader."""
-        means = {name: sum(map(float, x)) / len(x) for name, x in self._values.items()}
+        means = {name: sum(x) / len(x) for name, x in self._values.items()}
         seconds = max(1e-9, time.perf_counter() - self.started)  # clocks may stand still
         steps = step - self.first
         return means | {

@@ -214,7 +214,7 @@ class Run:
             left = self.elapsed * (1 - self.progress) / self.progress if self.progress else math.inf
             on_report(Report(self.step, self.progress, left, values))
 
-    def _learn(self, batch: Tensor, *, measure: bool) -> dict[str, float | Tensor]:
+    def _learn(self, batch: Tensor, *, measure: bool) -> dict[str, float]:
         try:
             return self.learner.step(batch, self.step, self._rate(), measure=measure)
         except NotFiniteError as error:
