@@ -20,8 +20,9 @@ from enhance_cli.upscale.tiles import Span
 
 AUTO_TILE = {"cpu": 128, "mps": 256}  # input pixels; of a CPU by docs/decisions/0002
 _CUDA_TILES = (1024, 768, 512, 384, 256, 128)  # the largest that fits, docs/decisions/0043
-_CUDA_MAPS = {2: 2, 4: 4}  # by bytes a number: maps of the enlarged tile at once, and cuDNN's work
+_CUDA_MAPS = {2: 2, 4: 4}  # by bytes a number: feature maps of the enlarged tile that are held
 _CUDA_REST = 64  # bytes for each of its pixels: images in fp32
+_CUDA_WORK = {2: 0, 4: 1 << 30}  # bytes that cuDNN takes, by bytes a number
 
 
 class Engine(Tiler):
@@ -63,7 +64,7 @@ class Engine(Tiler):
         itemsize = self.backend.dtype.itemsize
         maps = _CUDA_MAPS[itemsize] * self.generator.dimensions.features * itemsize
         pixels = (side + 2 * self.halo) ** 2 * self.scale**2
-        return pixels * (maps + _CUDA_REST)
+        return pixels * (maps + _CUDA_REST) + _CUDA_WORK[itemsize]
 
     def enlarge_tile(self, tile: Levels, row: Span, column: Span, levels: np.dtype[Any]) -> Levels:
         """Return the enlarged core of a tile, (3, h, w)."""
