@@ -117,6 +117,10 @@ def test_terms_carry_their_weights(loss):
         torch.testing.assert_close(value, 2 * terms[name])
 
 
+def test_terms_are_named_in_their_order(loss):
+    assert loss.names == list(loss(*torch.rand(2, 1, 3, 32, 32)))
+
+
 def test_every_term_has_a_gradient_at_the_estimate(loss):
     estimate, original = torch.rand(1, 3, 32, 32, requires_grad=True), torch.rand(1, 3, 32, 32)
     norms = gradient_norms(loss(estimate, original), estimate)

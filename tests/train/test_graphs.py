@@ -34,7 +34,7 @@ def test_replayed_equals_called(cuda, pat_options, losses, precision, monkeypatc
         torch.testing.assert_close(weights[name], value, atol=2e-3, rtol=0.02)
 
 
-def test_without_a_device_functions_are_called():
-    run, x = graphs.Replayed(None), torch.zeros(())
+def test_on_a_cpu_functions_are_called():
+    run, x = graphs.Replayed(Processes()), torch.zeros(())
     assert run.keep("x", x) is x
     assert [run("add", lambda: x.add_(1)).item() for _ in range(6)] == [1, 2, 3, 4, 5, 6]

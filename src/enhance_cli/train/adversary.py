@@ -28,9 +28,7 @@ class Adversary:
     Source: EnhanceNet (arXiv 1612.07919). The threshold is not given there.
     """
 
-    def __init__(
-        self, options: TrainOptions, processes: Processes, *, is_replayed: bool = False
-    ) -> None:
+    def __init__(self, options: TrainOptions, processes: Processes) -> None:
         if options.crop % REDUCTION:
             raise EnhanceError(
                 f"the adversarial loss needs a crop that is a multiple of {REDUCTION} pixels, "
@@ -38,7 +36,7 @@ class Adversary:
             )
         self.threshold, self.rate = options.d_threshold, options.d_rate
         self._processes = processes
-        self._run = Replayed(processes.device if is_replayed else None)
+        self._run = Replayed(processes)
         self.discriminator = Discriminator(options.crop).to(processes.device)
         self.discriminator.to(memory_format=torch.channels_last)
         self._learning = processes.wrap(self.discriminator)

@@ -47,8 +47,7 @@ class Learner:
         self._learning: Callable[[Tensor], Tensor] = processes.wrap(self.generator)
         if options.compile:
             self._learning = _compile(self._learning, self.device)
-        is_replayed = self.device.type == "cuda" and processes.count == 1
-        self._run = Replayed(self.device if is_replayed else None)
+        self._run = Replayed(processes)
         self._generator_optimizers = make_optimizers(self.generator, options)
         self.modules: dict[str, nn.Module] = {"generator": self.generator, "average": self.average}
         self.optimizers = dict(self._generator_optimizers)
@@ -61,7 +60,7 @@ class Learner:
             file = Path(options.vgg) if options.vgg else None
             self.features = load_features(weights.layers, file, options.pooling).to(self.device)
         if weights.adversarial:
-            self.adversary = Adversary(options, processes, is_replayed=is_replayed)
+            self.adversary = Adversary(options, processes)
             judge = self.modules["discriminator"] = self.adversary.discriminator
             self.optimizers["discriminator_adam"] = self.adversary.optimizer
         pixel = partial(pixel_loss, kind=options.pixel, luma=options.luma)
