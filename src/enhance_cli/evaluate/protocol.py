@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -21,6 +20,8 @@ from enhance_cli.images.files import Photo, from_pillow, to_pillow
 from enhance_cli.images.resize import reduce_levels
 from enhance_cli.model.device import Backend
 from enhance_cli.upscale.memory import memory_for
+
+_MOST_DECODED = 4  # images at once
 
 
 @dataclass(frozen=True)
@@ -94,12 +95,12 @@ def enlarge_each(
     scale: int,
     on_skip: Callable[[Skipped], None] | None = None,
 ) -> Iterator[tuple[Example, dict[str, Tensor]]]:
-    """Yield each pair's pixels and the estimate of each method, in order, decoded ahead.
+    """Yield each pair's pixels and the estimate of each method, in order, decoded a few at once.
 
     Raises EnhanceError for the first pair that does not fit, also into memory; with `on_skip` it
     is reported there instead, and left out for all methods alike.
     """
-    for pair, decoding in _decode_ahead(pairs, protocol):
+    for pair, decoding in _decode_each(pairs, protocol):
         try:
             with memory_for(pair.name):
                 example = make_example(pair, decoding.result(), scale, protocol.reduce)
@@ -112,15 +113,15 @@ def enlarge_each(
             yield example, estimates
 
 
-def _decode_ahead(pairs: list[Pair], protocol: Protocol) -> Iterator[tuple[Pair, Future[Decoded]]]:
+def _decode_each(pairs: list[Pair], protocol: Protocol) -> Iterator[tuple[Pair, Future[Decoded]]]:
+    """Decode a few at once, while no network computes: it would wait for each thread it lends."""
     used = (pair if protocol.takes_low_res else replace(pair, low_res=None) for pair in pairs)
-    ahead: deque[tuple[Pair, Future[Decoded]]] = deque()
-    with ThreadPoolExecutor(1) as pool:
-        while True:
-            ahead.extend((pair, pool.submit(decode, pair)) for pair in islice(used, 3 - len(ahead)))
-            if not ahead:
-                return
-            yield ahead.popleft()
+    count = min(torch.get_num_threads(), _MOST_DECODED)
+    with ThreadPoolExecutor(count) as pool:
+        while group := list(islice(used, count)):
+            decoding = [pool.submit(decode, pair) for pair in group]
+            wait(decoding)
+            yield from zip(group, decoding, strict=True)
 
 
 @torch.inference_mode()
