@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from PIL import Image
 from timing import GLIBC_KEEPS, run_command, times
 
+from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.pairs import bundled_photographs
 from enhance_cli.images.photo import Levels
 from enhance_cli.model.device import Backend, keep_freed_memory, pick_backend
@@ -24,6 +25,7 @@ from enhance_cli.model.generator import Generator
 from enhance_cli.model.shipped import find_weights
 from enhance_cli.model.weights import load_generator
 from enhance_cli.upscale.engine import Engine
+from enhance_cli.upscale.memory import check_memory
 
 PLAIN, PEAK = (Path(__file__).with_name(name) for name in ("plain.py", "peak.py"))
 MATRIX = {"cpu": 4096, "cuda": 8192}  # side of the product that gives the ceiling
@@ -46,6 +48,13 @@ def operations(generator: Generator) -> int:
 def medians(rounds: int, runs: dict[str, Callable[[], object]]) -> dict[str, float]:
     """Return the median time of each, in seconds."""
     return {name: statistics.median(found) for name, found in times(rounds, runs).items()}
+
+
+def parse_sizes(texts: list[str]) -> list[tuple[int, int]]:
+    """Turn each WIDTHxHEIGHT into numbers."""
+    return [
+        (int(width), int(height)) for width, _, height in (text.partition("x") for text in texts)
+    ]
 
 
 def show(line: str) -> None:
@@ -80,7 +89,17 @@ def matrix_products(backend: Backend) -> dict[str, Callable[[], object]]:
     }
 
 
-def measure_network(rounds: int, precision: str, sides: list[int]) -> None:
+def plain_fits(generator: Generator, width: int, height: int) -> bool:
+    """Whether this machine can hold an image in plain PyTorch: two of the largest activations."""
+    values = 2 * generator.dimensions.features * generator.scale**2 * width * height
+    try:
+        check_memory(4 * values, "plain PyTorch")
+    except EnhanceError:
+        return False
+    return True
+
+
+def measure_network(rounds: int, precision: str, sizes: list[tuple[int, int]]) -> None:
     """Print how fast the network alone is: plain, ours, and the share of the ceiling."""
     backend = pick_backend(precision=precision)
     generator, _ = load_generator(find_weights("e"))
@@ -91,8 +110,8 @@ def measure_network(rounds: int, precision: str, sides: list[int]) -> None:
     show(f"\nnetwork ({backend}; {work / 1e6:.1f} MFLOP an input pixel)")
     show("| input | plain fp32 | ours | ratio | GFLOP/s | ceiling | share |")
     show("|---|---|---|---|---|---|---|")
-    for side in sides:
-        pixels = np.ascontiguousarray(np.asarray(photograph(side, side)).transpose(2, 0, 1))
+    for width, height in sizes:
+        pixels = np.ascontiguousarray(np.asarray(photograph(width, height)).transpose(2, 0, 1))
         x = torch.from_numpy(pixels)[None].float().div(255)
 
         @torch.inference_mode()
@@ -105,19 +124,23 @@ def measure_network(rounds: int, precision: str, sides: list[int]) -> None:
             engine.enlarge(pixels)
 
         runs: dict[str, Callable[[], object]] = {
-            "plain": run_plain,
             "ours": run_ours,
             **products,
         }
+        if plain_fits(plain, width, height):
+            runs["plain"] = run_plain
         for run in runs.values():
             run()
         found = medians(rounds, runs)
-        rate = work * side**2 / found["ours"] / 1e9
+        rate = work * width * height / found["ours"] / 1e9
         ceiling = 2 * MATRIX[backend.device.type] ** 3 / min(found[name] for name in products) / 1e9
+        against = "does not fit | {ours:.3f} s |"
+        if "plain" in found:
+            against = "{plain:.3f} s | {ours:.3f} s | {ratio:.1f}"
+            found["ratio"] = found["plain"] / found["ours"]
         show(
-            f"| {side}² | {found['plain']:.3f} s | {found['ours']:.3f} s "
-            f"| {found['plain'] / found['ours']:.1f} | {rate:.0f} | {ceiling:.0f} "
-            f"| {rate / ceiling:.0%} |"
+            f"| {width}×{height} | {against.format(**found)} "
+            f"| {rate:.0f} | {ceiling:.0f} | {rate / ceiling:.0%} |"
         )
         if backend.device.type == "cuda":
             torch.cuda.empty_cache()  # of what plain holds
@@ -189,17 +212,21 @@ def main() -> None:
     parser.add_argument(
         "--memory", action="append", default=[], metavar="WIDTHxHEIGHT", help="a size to hold"
     )
-    parser.add_argument("--side", type=int, action="append", help="of the network's input")
+    parser.add_argument(
+        "--size", action="append", metavar="WIDTHxHEIGHT", help="of the network's input"
+    )
+    parser.add_argument("--precision", action="append", help="of the network")
     parser.add_argument("--network", action="store_true", help="measure the network alone")
     chosen = parser.parse_args()
-    for precision in ("auto", "fp32"):
-        measure_network(chosen.rounds, precision, chosen.side or [256, 1024])
+    for precision in chosen.precision or ("auto", "fp32"):
+        measure_network(
+            chosen.rounds, precision, parse_sizes(chosen.size or ["256x256", "1024x1024"])
+        )
     if chosen.network:
         return
     with tempfile.TemporaryDirectory() as name:
         measure_commands(chosen.rounds, Path(name))
-        sizes = [tuple(map(int, size.split("x"))) for size in chosen.memory or ["4000x3000"]]
-        measure_memory([(width, height) for width, height in sizes], Path(name))
+        measure_memory(parse_sizes(chosen.memory or ["4000x3000"]), Path(name))
 
 
 if __name__ == "__main__":
