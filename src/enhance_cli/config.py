@@ -46,8 +46,10 @@ METRICS = (
     "psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "ms_ssim", "lpips", "dists", "niqe",
     *TEXTURE_METRICS,
 )  # fmt: skip
-METRIC_NETWORKS = ("alexnet", "vgg16", "vgg19")
-"""What lpips, dists, and the distances look through, by torchvision's names."""
+METRIC_NETWORKS = {
+    "lpips": "alexnet", "dists": "vgg16", **dict.fromkeys(TEXTURE_METRICS, "vgg19"),
+}  # fmt: skip
+"""What some metrics look through, by torchvision's names."""
 
 PROTOCOLS = ("standard", "rgb", "lanczos")
 DEGRADATIONS = ("bicubic", "lanczos", "photo")

@@ -1,4 +1,5 @@
 import csv
+import hashlib
 import json
 import re
 
@@ -55,6 +56,16 @@ def test_device_and_precision_of_each_network_are_told_and_kept(enhance, model, 
     kept = {str(model): "cpu, bf16"}
     assert json.loads(enhance(*arguments, "--json").stdout)["backends"] == kept
     assert f'"backends": {json.dumps(kept)}' in report.read_text()
+
+
+def test_whose_network_a_metric_looks_through_is_told_and_kept(enhance, folder, vgg_file):
+    arguments = ("evaluate", folder, "--model", "nearest", "--network", f"vgg19={vgg_file}")
+    arguments += ("--metric", "gram_conv2.1", "--metric", "psnr")
+    digest = hashlib.sha256(vgg_file.read_bytes()).hexdigest()[:16]
+    network = f"vgg19, weights from {vgg_file.name} (SHA-256 {digest}…)"
+    assert f"\ngram_conv2.1 in {network}\n" in enhance(*arguments).stdout
+    kept = {"gram_conv2.1": network}
+    assert json.loads(enhance(*arguments, "--json").stdout)["networks"] == kept
 
 
 def test_methods_stand_side_by_side(enhance, folder):

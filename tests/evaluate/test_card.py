@@ -20,7 +20,7 @@ SETS = ("Set5", "Set14")
 def results(data, psnr, metric="psnr_y"):
     score = Score("a.png", {"bicubic": {metric: 28.0}, "e": {metric: psnr}})
     return Results(
-        data=data, protocol="standard", description="", backends={},
+        data=data, protocol="standard", description="", backends={}, networks={},
         metrics={metric: Unit(digits=2)}, scores=[score], skipped=[], refused={},
     )  # fmt: skip
 

@@ -35,7 +35,7 @@ def write(tmp_path):
         scores.append(Score(name, {"bicubic": values, "e": others}))
     results = Results(
         data="set", protocol="standard", description="protocol standard: all of it",
-        backends={"e": "cpu, bf16"},
+        backends={"e": "cpu, bf16"}, networks={"lpips": "a network"},
         metrics={
             "psnr_y": Unit(symbol="dB"), "ssim_y": Unit(), "niqe": Unit(higher_is_better=False),
         },
@@ -180,7 +180,7 @@ def test_infinity_notes_and_conditions_are_shown(page):
     text = look(page, "document.body.innerText")
     assert "inf" in text
     assert "lpips was not measured: no network" in text
-    assert "protocol standard: all of it; e on cpu, bf16" in text
+    assert "protocol standard: all of it; e on cpu, bf16; lpips in a network" in text
 
 
 def test_nothing_went_wrong_in_the_console(page):

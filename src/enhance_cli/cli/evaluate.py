@@ -190,7 +190,7 @@ def _check_recognition(ctx: click.Context, options: EvaluateOptions) -> None:
 
 
 def _check_networks(options: EvaluateOptions) -> None:
-    known = (options.classifier,) if options.recognition else METRIC_NETWORKS
+    known = {options.classifier} if options.recognition else dict.fromkeys(METRIC_NETWORKS.values())
     for name, _ in options.networks:
         if name not in known:
             raise click.UsageError(f"--network {name}: expected one of {', '.join(known)}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -13,6 +14,8 @@ import torch
 
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.weights import read_state
+
+_DIGITS = 16  # of a file's hash: enough to tell it from others
 
 Networks = Mapping[str, Path]
 """The files that stand in for downloads, by torchvision's name of the network."""
@@ -26,6 +29,15 @@ def imagenet_weights(name: str) -> Any:
         return get_model_weights(name)["IMAGENET1K_V1"]
     except (KeyError, ValueError) as error:
         raise EnhanceError(f"torchvision has no network {name!r} with ImageNet weights") from error
+
+
+def describe_network(name: str, networks: Networks) -> str:
+    """Say whose weights a network has: scores in others are not comparable."""
+    file = networks.get(name)
+    if file is None:
+        return f"torchvision's {name}"
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:_DIGITS]
+    return f"{name}, weights from {file.name} (SHA-256 {digest}…)"
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from enhance_cli.config import IMAGE_SUFFIXES, EvaluateOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.methods import load_methods
-from enhance_cli.evaluate.networks import Networks, imagenet_weights, pretrained
+from enhance_cli.evaluate.networks import Networks, describe_network, imagenet_weights, pretrained
 from enhance_cli.evaluate.pairs import Example, Pair, Skipped, name_all, name_of_set, read_opaque
 from enhance_cli.evaluate.protocol import OnImage, Score, metric_device, reduce_bicubic
 from enhance_cli.evaluate.results import Results
@@ -71,6 +71,7 @@ def measure_recognition(options: EvaluateOptions, on_image: OnImage) -> Results:
         description=_describe(scale, options.classifier, networks),
         backends=backends,
         metrics={"top1_error": _ERROR, "top5_error": _ERROR},
+        networks={},
         scores=scores,
         skipped=skipped,
         refused={},
@@ -78,11 +79,9 @@ def measure_recognition(options: EvaluateOptions, on_image: OnImage) -> Results:
 
 
 def _describe(scale: int, classifier: str, networks: Networks) -> str:
-    file = networks.get(classifier)
-    network = f"{classifier}, weights from {file.name}" if file else f"torchvision's {classifier}"
     return (
         f"protocol recognition: {SIDE}² centres reduced to {SIDE // scale}² by MATLAB-compatible "
-        f"bicubic, enlarged ×{scale}, classified by {network}"
+        f"bicubic, enlarged ×{scale}, classified by {describe_network(classifier, networks)}"
     )
 
 

@@ -46,6 +46,7 @@ class Results:
     description: str  # the protocol in one line
     backends: Mapping[str, str]  # of networks: device and precision
     metrics: Mapping[str, Unit]
+    networks: Mapping[str, str]  # of metrics that look through one: whose weights it has
     scores: list[Score]
     skipped: list[Skipped]  # images
     refused: Mapping[str, str]  # metrics that could not run, and why
@@ -89,8 +90,10 @@ class Results:
         return [one.describe(self.metrics[one.metric]) for one in self.differences]
 
     def conditions(self) -> list[str]:
-        """Say what the numbers mean: the protocol, and where each network computed."""
-        return [self.description, *(f"{name} on {where}" for name, where in self.backends.items())]
+        """Say what the numbers mean: the protocol, and which networks computed where."""
+        placed = [f"{name} on {where}" for name, where in self.backends.items()]
+        through = [f"{name} in {network}" for name, network in self.networks.items()]
+        return [self.description, *placed, *through]
 
     def notes(self) -> list[str]:
         """Say what is not in the numbers: nothing is left out silently."""
@@ -119,6 +122,7 @@ class Results:
                 }
                 for name, unit in self.metrics.items()
             },
+            "networks": dict(self.networks),
             "images": [
                 {
                     "image": score.name,

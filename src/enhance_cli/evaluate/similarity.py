@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from enhance_cli.config import EvaluateOptions
+from enhance_cli.config import METRIC_NETWORKS, EvaluateOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate import pairs as folders
 from enhance_cli.evaluate.methods import from_results, load_methods
+from enhance_cli.evaluate.networks import describe_network
 from enhance_cli.evaluate.pairs import Pair, Skipped
 from enhance_cli.evaluate.protocol import PROTOCOLS, OnImage, enlarge_each, measure, metric_device
 from enhance_cli.evaluate.results import Results
@@ -54,6 +55,11 @@ def measure_similarity(options: EvaluateOptions, on_image: OnImage) -> Results:
         description=protocol.describe(scale, low_res_given=pairs[0].low_res is not None),
         backends=backends,
         metrics={name: metric.unit for name, metric in metrics.items()},
+        networks={
+            name: describe_network(METRIC_NETWORKS[name], dict(options.networks))
+            for name in metrics
+            if name in METRIC_NETWORKS
+        },
         scores=scores,
         skipped=skipped,
         refused=refused,
