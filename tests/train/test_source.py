@@ -42,11 +42,18 @@ def test_linked_folders_are_read_once_and_circles_end(tmp_path, photographs):
     assert [entry.name for entry in find_entries(data)] == ["linked/deep/a.png"]
 
 
-def test_what_a_mac_adds_to_archives_and_what_is_no_image_is_left_out(tmp_path):
+def test_what_a_mac_adds_to_archives_what_is_hidden_and_what_is_no_image_is_left_out(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-        for name in ("b.jpg", "__MACOSX/b.jpg", "._b.jpg", "notes.txt", "deeper/"):
+        for name in (
+            "./b.jpg",
+            "__MACOSX/b.jpg",
+            "._b.jpg",
+            ".trash/b.jpg",
+            "notes.txt",
+            "deeper/",
+        ):
             archive.writestr(name, b"")
-    assert [entry.name for entry in find_entries(tmp_path / "a.zip")] == ["b.jpg"]
+    assert [entry.name for entry in find_entries(tmp_path / "a.zip")] == ["./b.jpg"]
 
 
 def test_an_archive_that_was_cut_short_is_one_line(archive):
