@@ -111,7 +111,7 @@ def _describe_match(results: dict[Path, Path], root: Path, folder: Path) -> Iter
 def _names(options: EvaluateOptions) -> dict[str, Path]:
     """Return the folders of results by name, or by whole path where the name is taken."""
     others: dict[str, Path] = {}
-    for folder in map(Path, map(os.path.realpath, options.images)):
+    for folder in map(Path, dict.fromkeys(map(os.path.realpath, options.images))):
         is_taken = folder.name in {"original", "bicubic", *options.models, *others}
         others[str(folder) if is_taken else folder.name] = folder
     return others
