@@ -49,6 +49,7 @@ endif
 bench: .venv/.installed-dev
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/runtimes.py
+	$(BIN)/python benchmarks/peers.py
 	$(BIN)/python benchmarks/evaluation.py
 
 clean:
