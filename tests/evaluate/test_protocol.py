@@ -1,4 +1,6 @@
 import math
+import time
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ from PIL import Image
 from enhance_cli.config import PROTOCOLS, Dimensions, EvaluateOptions
 from enhance_cli.evaluate import protocol
 from enhance_cli.evaluate.methods import from_interpolation
-from enhance_cli.evaluate.pairs import Example, Pair, find_pairs
+from enhance_cli.evaluate.pairs import Example, Pair, decode, find_pairs
 from enhance_cli.evaluate.similarity import measure_similarity
 from enhance_cli.evaluate.suite import load_metric
 from enhance_cli.images.files import read_pixels
@@ -39,10 +41,21 @@ def test_numbers_of_two_protocols_are_described_differently():
     assert len(lines) == len(PROTOCOLS)
 
 
-def test_images_come_in_order_although_they_are_decoded_ahead(folder):
+@pytest.mark.parametrize("ahead", [False, True])
+def test_images_come_in_order_and_are_decoded_ahead_only_beside_a_gpu(folder, monkeypatch, ahead):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    decoded = []
+    monkeypatch.setattr(protocol, "decode", lambda pair: decoded.append(pair) or decode(pair))
     methods = {"nearest": from_interpolation("nearest")}
-    found = protocol.enlarge_each(find_pairs(folder), methods, protocol.STANDARD, 4)
-    assert [example.pair.name for example, _ in found] == [f"{n}.png" for n in range(5)]
+    found = protocol.enlarge_each(
+        find_pairs(folder), methods, protocol.STANDARD, 4, decode_ahead=ahead
+    )
+    names = [example.pair.name for example, _ in islice(found, 2)]
+    deadline = time.monotonic() + 30
+    while ahead and len(decoded) < 4 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert len(decoded) == (4 if ahead else 2)
+    assert names + [example.pair.name for example, _ in found] == [f"{n}.png" for n in range(5)]
 
 
 def test_the_border_is_not_measured():

@@ -94,13 +94,16 @@ def enlarge_each(
     protocol: Protocol,
     scale: int,
     on_skip: Callable[[Skipped], None] | None = None,
+    *,
+    decode_ahead: bool = False,
 ) -> Iterator[tuple[Example, dict[str, Tensor]]]:
-    """Yield each pair's pixels and the estimate of each method, in order, decoded a few at once.
+    """Yield each pair's pixels and the estimate of each method, in order.
 
+    `decode_ahead` is for networks on a GPU. One on a CPU would wait for each thread that it lends.
     Raises EnhanceError for the first pair that does not fit, also into memory; with `on_skip` it
     is reported there instead, and left out for all methods alike.
     """
-    for pair, decoding in _decode_each(pairs, protocol):
+    for pair, decoding in _decode_each(pairs, protocol, ahead=decode_ahead):
         try:
             with memory_for(pair.name):
                 example = make_example(pair, decoding.result(), scale, protocol.reduce)
@@ -113,15 +116,23 @@ def enlarge_each(
             yield example, estimates
 
 
-def _decode_each(pairs: list[Pair], protocol: Protocol) -> Iterator[tuple[Pair, Future[Decoded]]]:
-    """Decode a few at once, while no network computes: it would wait for each thread it lends."""
+def _decode_each(
+    pairs: list[Pair], protocol: Protocol, *, ahead: bool
+) -> Iterator[tuple[Pair, Future[Decoded]]]:
+    """Decode a few at once; the next ones not before these are used, unless `ahead`."""
     used = (pair if protocol.takes_low_res else replace(pair, low_res=None) for pair in pairs)
     count = min(torch.get_num_threads(), _MOST_DECODED)
     with ThreadPoolExecutor(count) as pool:
-        while group := list(islice(used, count)):
-            decoding = [pool.submit(decode, pair) for pair in group]
-            wait(decoding)
-            yield from zip(group, decoding, strict=True)
+
+        def start() -> list[tuple[Pair, Future[Decoded]]]:
+            return [(pair, pool.submit(decode, pair)) for pair in islice(used, count)]
+
+        group = start()
+        while group:
+            wait([decoding for _, decoding in group])
+            following = start() if ahead else []
+            yield from group
+            group = following or start()
 
 
 @torch.inference_mode()

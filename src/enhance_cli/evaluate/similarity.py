@@ -37,7 +37,10 @@ def measure_similarity(options: EvaluateOptions, on_image: OnImage) -> Results:
     )
     scores = []
     on_skip = skipped.append if options.skip_bad else None
-    for example, estimates in enlarge_each(pairs, methods, protocol, scale, on_skip):
+    decode_ahead = backend.device.type != "cpu"
+    for example, estimates in enlarge_each(
+        pairs, methods, protocol, scale, on_skip, decode_ahead=decode_ahead
+    ):
         try:
             with memory_for(example.pair.name):
                 scores.append(measure(example, estimates, metrics, protocol.border(scale), device))
