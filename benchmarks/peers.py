@@ -93,9 +93,10 @@ PEERS = {
 
 def runners(side: int, folder: Path) -> Iterator[tuple[str, Runner]]:
     """Yield plain PyTorch, ours and every peer that is there."""
-    generator, provenance = load_generator(find_weights("e"))
+    exported = folder / "e.onnx"
+    export(*load_generator(find_weights("e")), exported, ExportOptions())
     plain = load_generator(find_weights("e"))[0].eval()
-    engine = Engine(generator, pick_backend("cpu"))
+    engine = Engine(load_generator(find_weights("e"))[0], pick_backend("cpu"))
     pixels = np.ascontiguousarray(np.asarray(photograph(side, side)).transpose(2, 0, 1))
     x, own = torch.from_numpy(pixels)[None].float().div(255), operations(plain)
     yield "plain PyTorch, ENet-E", (torch.inference_mode()(lambda: plain(x)), own)
@@ -106,12 +107,6 @@ def runners(side: int, folder: Path) -> Iterator[tuple[str, Runner]]:
         keep_freed_memory(GLIBC_KEEPS)
 
     yield f"ours, ENet-E, {engine}", (run_ours, own)
-    export(
-        load_generator(find_weights("e"))[0],
-        provenance,
-        exported := folder / "e.onnx",
-        ExportOptions(),
-    )
     for name, make in PEERS.items():
         try:
             yield name, make(x, exported, own)
@@ -134,7 +129,7 @@ def main() -> None:
         products = matrix_products(backend)
         runs = {name: run for name, (run, _) in found.items()} | products
         seconds = {
-            name: statistics.median(all_) for name, all_ in times(chosen.rounds, runs).items()
+            name: statistics.median(each) for name, each in times(chosen.rounds, runs).items()
         }
     ceiling = 2 * MATRIX["cpu"] ** 3 / min(seconds[name] for name in products)
     show(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from enhance_cli.config import METRIC_NETWORKS, EvaluateOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate import pairs as folders
 from enhance_cli.evaluate.methods import from_results, load_methods
-from enhance_cli.evaluate.networks import describe_network
+from enhance_cli.evaluate.networks import Networks, describe_network
 from enhance_cli.evaluate.pairs import Pair, Skipped
 from enhance_cli.evaluate.protocol import PROTOCOLS, OnImage, enlarge_each, measure, metric_device
 from enhance_cli.evaluate.results import Results
@@ -35,6 +35,7 @@ def measure_similarity(options: EvaluateOptions, on_image: OnImage) -> Results:
     metrics, refused = load_metrics(
         options.metrics, protocol.colour, device, dict(options.networks)
     )
+    networks = _describe_networks(metrics, dict(options.networks))
     scores = []
     on_skip = skipped.append if options.skip_bad else None
     decode_ahead = backend.device.type != "cpu"
@@ -58,16 +59,19 @@ def measure_similarity(options: EvaluateOptions, on_image: OnImage) -> Results:
         description=protocol.describe(scale, low_res_given=pairs[0].low_res is not None),
         backends=backends,
         metrics={name: metric.unit for name, metric in metrics.items()},
-        networks={
-            name: describe_network(METRIC_NETWORKS[name], dict(options.networks))
-            for name in metrics
-            if name in METRIC_NETWORKS
-        },
+        networks=networks,
         scores=scores,
         skipped=skipped,
         refused=refused,
         matching=matching,
     )
+
+
+def _describe_networks(metrics: Iterable[str], networks: Networks) -> dict[str, str]:
+    """Return what those metrics look through that look through a network."""
+    used = {name: METRIC_NETWORKS[name] for name in metrics if name in METRIC_NETWORKS}
+    described = {network: describe_network(network, networks) for network in {*used.values()}}
+    return {name: described[network] for name, network in used.items()}
 
 
 def _match(
