@@ -68,6 +68,17 @@ def test_whose_network_a_metric_looks_through_is_told_and_kept(enhance, folder, 
     assert json.loads(enhance(*arguments, "--json").stdout)["networks"] == kept
 
 
+def test_what_is_downloaded_is_not_announced_among_the_results(enhance, folder, monkeypatch):
+    def fail(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", fail)
+    result = enhance("evaluate", folder, "--model", "nearest", "--metric", "all", "--json")
+    refused = json.loads(result.stdout)["not_measured"]
+    assert "no network" in refused["gram_conv2.1"]
+    assert "Downloading" in result.stderr
+
+
 def test_methods_stand_side_by_side(enhance, folder):
     peer = folder.parent / "peer"
     peer.mkdir()

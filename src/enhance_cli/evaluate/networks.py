@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -53,7 +54,8 @@ def pretrained(name: str, networks: Networks) -> Iterator[None]:
     published = PurePosixPath(urlparse(url).path).name
     try:
         if file is None:
-            yield
+            with redirect_stdout(sys.stderr):  # where torch.hub announces what it downloads
+                yield
         else:
             with TemporaryDirectory() as folder, _hub_folder(Path(folder)) as checkpoints:
                 torch.save(read_state(file), checkpoints / published)

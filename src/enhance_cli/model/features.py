@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import torch
@@ -127,7 +129,8 @@ def _download() -> Mapping[str, Tensor]:
 
     weights = VGG19_Weights.IMAGENET1K_V1
     try:
-        state: Mapping[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True)
+        with redirect_stdout(sys.stderr):  # where torch.hub announces what it downloads
+            state: Mapping[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True)
     except (OSError, RuntimeError) as error:  # no network or disk; a wrong hash
         raise EnhanceError(
             f"cannot download VGG-19 from {weights.url} ({error}): connect this machine to the "
