@@ -50,11 +50,10 @@ def medians(rounds: int, runs: dict[str, Callable[[], object]]) -> dict[str, flo
     return {name: statistics.median(found) for name, found in times(rounds, runs).items()}
 
 
-def parse_sizes(texts: list[str]) -> list[tuple[int, int]]:
-    """Turn each WIDTHxHEIGHT into numbers."""
-    return [
-        (int(width), int(height)) for width, _, height in (text.partition("x") for text in texts)
-    ]
+def size(text: str) -> tuple[int, int]:
+    """Turn WIDTHxHEIGHT into numbers."""
+    width, _, height = text.partition("x")
+    return int(width), int(height)
 
 
 def show(line: str) -> None:
@@ -134,12 +133,11 @@ def measure_network(rounds: int, precision: str, sizes: list[tuple[int, int]]) -
         found = medians(rounds, runs)
         rate = work * width * height / found["ours"] / 1e9
         ceiling = 2 * MATRIX[backend.device.type] ** 3 / min(found[name] for name in products) / 1e9
-        against = "does not fit | {ours:.3f} s |"
+        before, ratio = "does not fit", ""
         if "plain" in found:
-            against = "{plain:.3f} s | {ours:.3f} s | {ratio:.1f}"
-            found["ratio"] = found["plain"] / found["ours"]
+            before, ratio = f"{found['plain']:.3f} s", f"{found['plain'] / found['ours']:.1f}"
         show(
-            f"| {width}×{height} | {against.format(**found)} "
+            f"| {width}×{height} | {before} | {found['ours']:.3f} s | {ratio} "
             f"| {rate:.0f} | {ceiling:.0f} | {rate / ceiling:.0%} |"
         )
         if backend.device.type == "cuda":
@@ -209,24 +207,20 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument(
-        "--memory", action="append", default=[], metavar="WIDTHxHEIGHT", help="a size to hold"
-    )
-    parser.add_argument(
-        "--size", action="append", metavar="WIDTHxHEIGHT", help="of the network's input"
-    )
+    for option, meaning in (("--memory", "a size to hold"), ("--size", "of the network's input")):
+        parser.add_argument(
+            option, type=size, action="append", metavar="WIDTHxHEIGHT", help=meaning
+        )
     parser.add_argument("--precision", action="append", help="of the network")
     parser.add_argument("--network", action="store_true", help="measure the network alone")
     chosen = parser.parse_args()
     for precision in chosen.precision or ("auto", "fp32"):
-        measure_network(
-            chosen.rounds, precision, parse_sizes(chosen.size or ["256x256", "1024x1024"])
-        )
+        measure_network(chosen.rounds, precision, chosen.size or [(256, 256), (1024, 1024)])
     if chosen.network:
         return
     with tempfile.TemporaryDirectory() as name:
         measure_commands(chosen.rounds, Path(name))
-        measure_memory(parse_sizes(chosen.memory or ["4000x3000"]), Path(name))
+        measure_memory(chosen.memory or [(4000, 3000)], Path(name))
 
 
 if __name__ == "__main__":

@@ -1,3 +1,5 @@
+import hashlib
+
 import pytest
 import torch
 from PIL import Image
@@ -105,7 +107,9 @@ def test_a_set_gives_the_errors_of_every_method_and_the_originals(tmp_path, netw
     Image.new("RGBA", (256, 256)).save(tmp_path / "3" / "clear.png")
     results = recognise(tmp_path, network)
     assert results.methods == ["bicubic", "nearest", "original"]
-    assert " by squeezenet1_1, weights from squeezenet1_1.pth (SHA-256 " in results.description
+    digest = hashlib.sha256(network["squeezenet1_1"].read_bytes()).hexdigest()[:16]
+    by = f"by squeezenet1_1, weights from squeezenet1_1.pth (SHA-256 {digest}…)"
+    assert results.description.endswith(by)
     assert list(results.metrics) == ["top1_error", "top5_error"]
     assert [one.name for one in results.skipped] == ["3/broken.png", "3/clear.png"]
 

@@ -171,9 +171,10 @@ def _open_nothing(target: str) -> BinaryIO:
 
 def _is_image(name: str) -> bool:
     """Whether a member is taken for an image; what lies in hidden folders is not, as on a disk."""
-    *folders, file = PurePosixPath(name).parts or ("",)
+    path = PurePosixPath(name)
+    folders = path.parent.parts
     is_hidden = any(folder.startswith(".") and folder != ".." for folder in folders)
-    return is_image_name(Path(file)) and not is_hidden and "__MACOSX" not in folders
+    return is_image_name(Path(path.name)) and not is_hidden and "__MACOSX" not in folders
 
 
 def _open_part(path: Path, start: int, size: int) -> BinaryIO:
