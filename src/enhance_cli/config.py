@@ -134,6 +134,8 @@ class LossWeights:
     perceptual: dict[str, float] = field(default_factory=dict)  # by layer of VGG-19
     texture: dict[str, float] = field(default_factory=dict)  # by layer of VGG-19
     adversarial: float = 0.0
+    spectrum: float = 0.0
+    checkerboard: float = 0.0
 
     @property
     def layers(self) -> set[str]:
@@ -157,6 +159,8 @@ class TrainOptions:
     d_rate: float = 1.0  # its learning rate, as a multiple of the generator's
     pixel: str = "mse"  # what the letter E measures: "mse" as in the paper, or "l1"
     luma: float = 0.0  # the share of E that compares luma, the rest colours
+    spectrum: float = 0.0  # weight of the log-spectral distance, beside the letters
+    checkerboard: float = 0.0  # weight of patterns that repeat with each low-resolution pixel
     optimizer: str = "adam"  # as in the paper; "muon" for the hidden layers, decision 0001
     steps: int = 30_000
     time: float | None = None  # seconds; the schedule ends at whichever of steps and time is first
@@ -194,6 +198,8 @@ class TrainOptions:
             perceptual=_scaled(self.perceptual_layers, factors["P"]),
             texture=_scaled(self.texture_layers, factors["T"]),
             adversarial=factors["A"] * ADVERSARIAL_WEIGHTS.get(self.losses, 1.0),
+            spectrum=self.spectrum,
+            checkerboard=self.checkerboard,
         )
 
     @property

@@ -10,17 +10,25 @@ from enhance_cli.model.features import Features
 from enhance_cli.model.losses import (
     CombinedLoss,
     adversarial_loss,
+    checkerboard_loss,
     discriminator_loss,
     gradient_norms,
     gram_matrices,
     perceptual_loss,
     pixel_loss,
+    spectral_loss,
     texture_loss,
 )
 
 ALL = LossWeights(
-    pixel=1, perceptual={"pool2": 0.2}, texture={"conv1.1": 3e-7, "conv2.1": 1e-6}, adversarial=2
+    pixel=1,
+    perceptual={"pool2": 0.2},
+    texture={"conv1.1": 3e-7, "conv2.1": 1e-6},
+    adversarial=2,
+    spectrum=0.3,
+    checkerboard=5,
 )
+NAMES = {"E", "P pool2", "T conv1.1", "T conv2.1", "A", "spectrum", "checkerboard"}
 
 
 @pytest.fixture
@@ -85,6 +93,84 @@ def test_adversarial_losses_are_the_papers_formulas():
     assert discriminator_loss(fake, real).item() == pytest.approx(of_discriminator, rel=1e-12)
 
 
+def luma_of(image):
+    """Rows of the luma of (3, H, W)."""
+    r, g, b = image.tolist()
+    rows = [zip(*lines, strict=True) for lines in zip(r, g, b, strict=True)]
+    return [[0.299 * x + 0.587 * y + 0.114 * z for x, y, z in row] for row in rows]
+
+
+def literal_spectrum(luma, top, left, size=5, patch=16):
+    """The logarithm of a patch's power in each wave, as sums over its pixels."""
+    found = []
+    for k in range(size):
+        for n in range(size):
+            scale = math.sqrt((1 if k == 0 else 2) * (1 if n == 0 else 2)) / size
+            power = 0.0
+            for y in range(top, top + patch):
+                for x in range(left, left + patch):
+                    response = 0.0
+                    for i in range(size):
+                        wave = scale * math.cos(math.pi * k * (2 * i + 1) / (2 * size))
+                        for j in range(size):
+                            other = math.cos(math.pi * n * (2 * j + 1) / (2 * size))
+                            response += wave * other * luma[y + i][x + j]
+                    power += response**2
+            found.append(math.log(power / patch**2 + (0.5 / 255) ** 2))
+    return found[1:]  # without the mean
+
+
+def test_spectral_loss_is_the_distance_of_the_logarithms_of_power():
+    one, other = (torch.rand(1, 3, 28, 20, dtype=torch.float64) ** k for k in (1, 3))
+    squares = []
+    for top in (0, 8):
+        a, b = (literal_spectrum(luma_of(x[0]), top, 0) for x in (one, other))
+        squares += [(x - y) ** 2 for x, y in zip(a, b, strict=True)]
+    expected = math.fsum(squares) / (2 * 24)
+    assert spectral_loss(one, other).item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_checkerboard_loss_is_the_variance_of_the_mean_error_of_each_place():
+    one, other = torch.rand(2, 1, 3, 12, 8, dtype=torch.float64)
+    ratios = []
+    for top in (0, 4):  # patches of 8 pixels, as 4 of the input are at a scale of 2
+        a, b = ([row[:8] for row in luma_of(x[0])[top : top + 8]] for x in (one, other))
+        errors = [[x - y for x, y in zip(*rows, strict=True)] for rows in zip(a, b, strict=True)]
+        places = [
+            math.fsum(errors[y][x] for y in range(i, 8, 2) for x in range(j, 8, 2)) / 16
+            for i in range(2)
+            for j in range(2)
+        ]
+        pixels = [x for row in b for x in row]
+        pattern, contrast = (
+            math.fsum((x - math.fsum(v) / len(v)) ** 2 for x in v) / len(v)
+            for v in (places, pixels)
+        )
+        ratios.append(pattern / (contrast + (2 / 255) ** 2))
+    expected = math.fsum(ratios) / 2
+    assert checkerboard_loss(one, other, 2).item() == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_checkerboard_loss_sees_a_pattern_and_not_noise_of_the_same_power(scale):
+    flat = torch.full((1, 3, 128, 128), 0.5)
+    generator = torch.Generator().manual_seed(0)
+    tile, noise = (
+        0.01 * torch.randn(1, 1, side, side, generator=generator) for side in (scale, 128)
+    )
+    tile *= noise.std() / tile.std()
+    pattern = tile.repeat(1, 1, 128 // scale, 128 // scale)
+    seen, unseen = (checkerboard_loss(flat + x, flat, scale).item() for x in (pattern, noise))
+    assert seen > 10 * unseen
+
+
+def test_losses_of_patterns_compute_in_fp32_in_mixed_precision():
+    one, other = torch.rand(2, 1, 3, 32, 32)
+    expected = spectral_loss(one, other), checkerboard_loss(one, other, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert (spectral_loss(one, other), checkerboard_loss(one, other, 4)) == expected
+
+
 def test_gram_matrices_are_symmetric():
     gram = gram_matrices(torch.rand(2, 5, 20, 20, dtype=torch.float64))
     assert gram.shape == (8, 5, 5)
@@ -102,7 +188,7 @@ def test_gram_matrices_are_summed_in_fp32_in_mixed_precision():
 def test_identical_images_have_no_loss(loss):
     image = torch.rand(1, 3, 32, 32)
     terms = loss(image, image)
-    assert set(terms) == {"E", "P pool2", "T conv1.1", "T conv2.1", "A"}
+    assert set(terms) == NAMES
     assert all(value == 0 for name, value in terms.items() if name != "A")
 
 
@@ -110,7 +196,13 @@ def test_terms_carry_their_weights(loss):
     estimate, original = torch.rand(2, 1, 3, 32, 32)
     terms = loss(estimate, original)
     twice = replace(
-        ALL, pixel=2, perceptual={"pool2": 0.4}, texture={"conv1.1": 6e-7}, adversarial=4
+        ALL,
+        pixel=2,
+        perceptual={"pool2": 0.4},
+        texture={"conv1.1": 6e-7},
+        adversarial=4,
+        spectrum=0.6,
+        checkerboard=10,
     )
     loss.weights = twice
     for name, value in loss(estimate, original).items():
@@ -124,7 +216,7 @@ def test_terms_are_named_in_their_order(loss):
 def test_every_term_has_a_gradient_at_the_estimate(loss):
     estimate, original = torch.rand(1, 3, 32, 32, requires_grad=True), torch.rand(1, 3, 32, 32)
     norms = gradient_norms(loss(estimate, original), estimate)
-    assert set(norms) == {"E", "P pool2", "T conv1.1", "T conv2.1", "A"}
+    assert set(norms) == NAMES
     assert all(norm > 0 for norm in norms.values())
 
 

@@ -13,7 +13,15 @@ from enhance_cli.train.processes import Processes
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_replayed_equals_called(cuda, pat_options, losses, precision, monkeypatch):
     backend = pick_backend(cuda, precision)
-    options = replace(pat_options, losses=losses, d_warmup=2, warmup=0, device=cuda)
+    options = replace(
+        pat_options,
+        losses=losses,
+        spectrum=0.1,
+        checkerboard=10,
+        d_warmup=2,
+        warmup=0,
+        device=cuda,
+    )
     batches = torch.randint(0, 256, (12, 2, 3, 32, 32)).byte()
 
     def learn():

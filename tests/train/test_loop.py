@@ -304,10 +304,11 @@ def test_another_vgg_is_measured_anew(tmp_path, pat_options):
 
 
 def test_each_term_and_its_share_of_the_gradient_are_logged(tmp_path, pat_options):
-    run = start(tmp_path / "run", replace(pat_options, steps=50))
+    options = replace(pat_options, steps=50, spectrum=0.1, checkerboard=10)
+    run = start(tmp_path / "run", options)
     run.train(print, never)
     line = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
-    terms = ("P pool2", "T conv1.1", "T conv2.1", "T conv3.1", "A")
+    terms = ("P pool2", "T conv1.1", "T conv2.1", "T conv3.1", "A", "spectrum", "checkerboard")
     assert all(line[f"loss/{term}"] > 0 for term in terms)
     assert sum(line[f"gradient_share/{term}"] for term in terms) == pytest.approx(1)
     assert 0 <= line["discriminator/share_of_steps"] <= 1
@@ -319,6 +320,15 @@ def test_the_generator_is_frozen_while_the_discriminator_warms_up(tmp_path, pat_
     run.train(print, stop_at(run, 2))
     for name, value in run.learner.generator.state_dict().items():
         assert torch.equal(before[name], value)
+
+
+@pytest.mark.parametrize("name", ["spectrum", "checkerboard"])
+def test_the_losses_against_meshes_need_no_letter_with_a_weight(tmp_path, pat_options, name):
+    options = replace(pat_options, losses="E", weight={"E": 0}, steps=2, **{name: 1})
+    run = start(tmp_path / "run", options)
+    run.train(print, never)
+    assert run.learner.loss.names == [name]
+    assert run.learner.features is None
 
 
 @pytest.mark.parametrize("losses", ["P", "T", "EA", "PA", "EAT", "EPAT"])

@@ -123,6 +123,16 @@ def _or_none(_: click.Context, __: click.Parameter, value: str | None) -> str | 
     "luma", "The share of E that compares luma; the rest compares RGB.", type=FiniteRange(0, 1)
 )
 @_option(
+    "spectrum",
+    "Weight of a loss for the right power at each frequency; T alone makes a fine mesh.",
+    type=FiniteRange(min=0),
+)
+@_option(
+    "checkerboard",
+    "Weight of a loss against patterns that repeat with each pixel of the input.",
+    type=FiniteRange(min=0),
+)
+@_option(
     "optimizer", "muon for the hidden layers, or adam for all.", type=click.Choice(["muon", "adam"])
 )
 @_option("steps", "Length of the run and of its cosine decay.")

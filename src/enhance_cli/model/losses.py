@@ -1,8 +1,10 @@
-"""EnhanceNet's four losses: one pure function for each term, and their weighted sum."""
+"""EnhanceNet's four losses and two against meshes: a pure function each, and their weighted sum."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import cast
 
 import torch
@@ -17,6 +19,10 @@ from enhance_cli.model.features import Features
 PATCH = 16  # feature-map pixels on a side
 PIXEL_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": F.mse_loss, "l1": F.l1_loss}
 _LUMA = (0.299, 0.587, 0.114)  # of R, G and B: ITU-R BT.601
+_WAVES = 5  # pixels on a side of the cosines that the spectrum is measured with
+_UNSEEN = 0.5 / 255  # an amplitude below which two powers count as alike
+_MASKED = 2 / 255  # a contrast below which a pattern is seen as well as on flat ground
+_REPEATS = 4  # of a checkerboard, each way, that it is told from texture by
 
 
 def pixel_loss(estimate: Tensor, original: Tensor, kind: str = "mse", luma: float = 0) -> Tensor:
@@ -79,10 +85,57 @@ def discriminator_loss(estimate_logits: Tensor, original_logits: Tensor) -> Tens
     return F.softplus(-original_logits).mean() + F.softplus(estimate_logits).mean()
 
 
-class CombinedLoss:
-    """The weighted terms of a network's loss, by name: `E`, `P pool2`, `T conv2.1`, `A`.
+def spectral_loss(estimate: Tensor, original: Tensor, patch: int = PATCH) -> Tensor:
+    """Return the mean squared log-spectral distance of images (N, 3, H, W), RGB in [0, 1].
 
-    `features` is needed for P and T, `discriminator` for A.
+    That of the luma of patches, which overlap by half: the difference of the natural logarithms of
+    their power in each of the 24 waves of a 5×5 cosine transform. Texture then has the right power
+    at each frequency, also where VGG-19 sees little of it, and smooth patches count like others.
+    The distance is that of Gray and Markel (IEEE ASSP 24, 1976).
+    """
+    with torch.autocast(estimate.device.type, enabled=False):  # squares of small numbers need fp32
+        return F.mse_loss(_log_spectrum(estimate, patch), _log_spectrum(original, patch))
+
+
+def _log_spectrum(image: Tensor, patch: int) -> Tensor:
+    waves = constant(_cosines(_WAVES), image).view(-1, 1, _WAVES, _WAVES)
+    power = F.conv2d(_luma(image), waves).square()
+    return (F.avg_pool2d(power, patch, patch // 2) + _UNSEEN**2).log()
+
+
+@lru_cache
+def _cosines(size: int) -> tuple[float, ...]:
+    """Return the waves of the orthonormal cosine transform of size², but the mean, in a row."""
+    place = torch.arange(size, dtype=torch.float64)
+    rows = math.sqrt(2 / size) * torch.cos(math.pi * place[:, None] * (place + 0.5) / size)
+    rows[0] /= math.sqrt(2)
+    waves = torch.einsum("ay,bx->abyx", rows, rows)
+    return tuple(waves.flatten().tolist()[size**2 :])
+
+
+def checkerboard_loss(estimate: Tensor, original: Tensor, scale: int) -> Tensor:
+    """Return how strong a pattern is in (N, 3, H, W) that repeats with each low-resolution pixel.
+
+    The error of the luma is averaged over 4×4 low-resolution pixels, which overlap by half, apart
+    for each of the scale² places in one. Errors of texture vanish in it, and a pattern does not,
+    which is all that a network can put where its input is flat. Its variance over the places is
+    relative to the original's variance there, which hides it from the eye.
+    The artefact is that of Odena et al. (Distill 2016, doi 10.23915/distill.00003).
+    """
+    side = scale * _REPEATS
+    with torch.autocast(estimate.device.type, enabled=False):
+        truth = _luma(original)
+        error = F.pixel_unshuffle(_luma(estimate) - truth, scale)
+        pattern = F.avg_pool2d(error, _REPEATS, _REPEATS // 2).var(1, correction=0)
+        means, squares = (F.avg_pool2d(x, side, side // 2) for x in (truth, truth.square()))
+        contrast = (squares - means.square()).clamp(min=0)[:, 0]
+        return (pattern / (contrast + _MASKED**2)).mean()
+
+
+class CombinedLoss:
+    """The weighted terms of a loss, by name: `E`, `P pool2`, `T conv2.1`, `A`, `spectrum`, ...
+
+    `features` is needed for P and T, `discriminator` for A, `scale` for `checkerboard`.
     """
 
     def __init__(
@@ -91,12 +144,14 @@ class CombinedLoss:
         pixel: Callable[[Tensor, Tensor], Tensor] = pixel_loss,
         features: Features | None = None,
         discriminator: Discriminator | None = None,
+        scale: int = 4,
     ) -> None:
         assert features or not weights.layers
         assert discriminator or not weights.adversarial
         self.weights = weights
         self._pixel_loss = pixel
         self._features, self._discriminator = features, discriminator
+        self._scale = scale
 
     @property
     def names(self) -> list[str]:
@@ -107,6 +162,8 @@ class CombinedLoss:
             *(f"P {layer}" for layer in weights.perceptual),
             *(f"T {layer}" for layer in weights.texture),
             *["A"] * bool(weights.adversarial),
+            *["spectrum"] * bool(weights.spectrum),
+            *["checkerboard"] * bool(weights.checkerboard),
         ]
 
     def __call__(self, estimate: Tensor, original: Tensor) -> dict[str, Tensor]:
@@ -128,6 +185,11 @@ class CombinedLoss:
         if weights.adversarial:
             judge = cast(Discriminator, self._discriminator)
             terms["A"] = weights.adversarial * adversarial_loss(judge(estimate))
+        if weights.spectrum:
+            terms["spectrum"] = weights.spectrum * spectral_loss(estimate, original)
+        if weights.checkerboard:
+            pattern = checkerboard_loss(estimate, original, self._scale)
+            terms["checkerboard"] = weights.checkerboard * pattern
         return terms
 
     def _compare(

@@ -64,7 +64,7 @@ class Learner:
             judge = self.modules["discriminator"] = self.adversary.discriminator
             self.optimizers["discriminator_adam"] = self.adversary.optimizer
         pixel = partial(pixel_loss, kind=options.pixel, luma=options.luma)
-        self.loss = CombinedLoss(weights, pixel, self.features, judge)
+        self.loss = CombinedLoss(weights, pixel, self.features, judge, options.scale)
 
     def step(
         self, batch: Tensor, index: int, rate: float, *, measure: bool = False
