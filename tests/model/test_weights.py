@@ -104,6 +104,17 @@ def test_shipped_names_are_found_in_any_case():
 
 
 @pytest.mark.parametrize("name", shipped_models())
+def test_every_shipped_model_keeps_flat_ground_flat_and_within_two_levels(name):
+    generator, _ = load_generator(shipped_models()[name])
+    levels = torch.tensor([0, 4, 32, 128, 224, 255]).view(-1, 1, 1, 1)
+    with torch.no_grad():
+        found = 255 * generator(levels.expand(-1, 3, 50, 50) / 255)
+    inside = found[:, :, 96:104, 96:104]  # beyond the reach of the border
+    assert (inside - levels).abs().max() < 2  # as ENet-PAT everywhere
+    assert inside.std((2, 3)).max() < 0.2
+
+
+@pytest.mark.parametrize("name", shipped_models())
 def test_every_shipped_model_has_its_provenance_and_card(name):
     path = shipped_models()[name]
     _, provenance = load_generator(path)
