@@ -322,15 +322,6 @@ def test_the_generator_is_frozen_while_the_discriminator_warms_up(tmp_path, pat_
         assert torch.equal(before[name], value)
 
 
-@pytest.mark.parametrize("name", ["spectrum", "checkerboard"])
-def test_the_losses_against_meshes_need_no_letter_with_a_weight(tmp_path, pat_options, name):
-    options = replace(pat_options, losses="E", weight={"E": 0}, steps=2, **{name: 1})
-    run = start(tmp_path / "run", options)
-    run.train(print, never)
-    assert run.learner.loss.names == [name]
-    assert run.learner.features is None
-
-
 @pytest.mark.parametrize("losses", ["P", "T", "EA", "PA", "EAT", "EPAT"])
 def test_every_set_of_letters_trains(tmp_path, pat_options, losses):
     run = start(tmp_path / "run", replace(pat_options, losses=losses, steps=4))
