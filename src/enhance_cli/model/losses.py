@@ -16,13 +16,13 @@ from enhance_cli.model.device import constant
 from enhance_cli.model.discriminator import Discriminator
 from enhance_cli.model.features import Features
 
-PATCH = 16  # feature-map pixels on a side
+PATCH = 16  # pixels on a side, of feature maps and, for the spectrum, of images
 PIXEL_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": F.mse_loss, "l1": F.l1_loss}
 _LUMA = (0.299, 0.587, 0.114)  # of R, G and B: ITU-R BT.601
 _WAVES = 5  # pixels on a side of the cosines that the spectrum is measured with
 _UNSEEN = 0.5 / 255  # an amplitude below which two powers count as alike
 _MASKED = 2 / 255  # a contrast below which a pattern is seen as well as on flat ground
-_REPEATS = 4  # of a checkerboard, each way, that it is told from texture by
+_REPEATS = 4  # low-resolution pixels on a side: a checkerboard outlasts them, texture does not
 
 
 def pixel_loss(estimate: Tensor, original: Tensor, kind: str = "mse", luma: float = 0) -> Tensor:
@@ -85,22 +85,23 @@ def discriminator_loss(estimate_logits: Tensor, original_logits: Tensor) -> Tens
     return F.softplus(-original_logits).mean() + F.softplus(estimate_logits).mean()
 
 
-def spectral_loss(estimate: Tensor, original: Tensor, patch: int = PATCH) -> Tensor:
+def spectral_loss(estimate: Tensor, original: Tensor) -> Tensor:
     """Return the mean squared log-spectral distance of images (N, 3, H, W), RGB in [0, 1].
 
-    That of the luma of patches, which overlap by half: the difference of the natural logarithms of
-    their power in each of the 24 waves of a 5×5 cosine transform. Texture then has the right power
-    at each frequency, also where VGG-19 sees little of it, and smooth patches count like others.
+    That of the luma of 16×16 patches, which overlap by half: the difference of the natural
+    logarithms of their power in each of the 24 waves of a 5×5 cosine transform. Texture then has
+    the right power at each frequency, also where VGG-19 sees little of it, and smooth patches count
+    like others.
     The distance is that of Gray and Markel (IEEE ASSP 24, 1976).
     """
     with torch.autocast(estimate.device.type, enabled=False):  # squares of small numbers need fp32
-        return F.mse_loss(_log_spectrum(estimate, patch), _log_spectrum(original, patch))
+        return F.mse_loss(_log_spectrum(estimate), _log_spectrum(original))
 
 
-def _log_spectrum(image: Tensor, patch: int) -> Tensor:
+def _log_spectrum(image: Tensor) -> Tensor:
     waves = constant(_cosines(_WAVES), image).view(-1, 1, _WAVES, _WAVES)
     power = F.conv2d(_luma(image), waves).square()
-    return (F.avg_pool2d(power, patch, patch // 2) + _UNSEEN**2).log()
+    return (F.avg_pool2d(power, PATCH, PATCH // 2) + _UNSEEN**2).log()
 
 
 @lru_cache
