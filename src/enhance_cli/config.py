@@ -161,7 +161,6 @@ class TrainOptions:
     luma: float = 0.0  # the share of E that compares luma, the rest colours
     spectrum: float = 0.0  # weight of the log-spectral distance, beside the letters
     checkerboard: float = 0.0  # weight of patterns that repeat with each low-resolution pixel
-    optimizer: str = "adam"  # as in the paper; "muon" for the hidden layers, decision 0001
     steps: int = 30_000
     time: float | None = None  # seconds; the schedule ends at whichever of steps and time is first
     batch: int = 16  # crops

@@ -132,9 +132,6 @@ def _or_none(_: click.Context, __: click.Parameter, value: str | None) -> str | 
     "Weight of a loss against patterns that repeat with each pixel of the input.",
     type=FiniteRange(min=0),
 )
-@_option(
-    "optimizer", "muon for the hidden layers, or adam for all.", type=click.Choice(["muon", "adam"])
-)
 @_option("steps", "Length of the run and of its cosine decay.")
 @_option(
     "time",

@@ -19,6 +19,9 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.model.weights import read_tensors
 
 _NAMES = "checkpoint-*.safetensors"
+_REMOVED = {"optimizer": "adam"}
+"""Options of earlier versions, and the values by which they did what is done today."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -49,6 +52,21 @@ def save_checkpoint(
     for old in set(found) - set(kept):  # later ones are damaged: the run went on from before
         with suppress(OSError):  # one that is open elsewhere goes the next time
             old.unlink()
+
+
+def current_options(stored: dict[str, Any], file: Path) -> dict[str, Any]:
+    """Return the options of a run without those that enhance no longer has.
+
+    Raises EnhanceError where one of these would have changed the result.
+    """
+    for name, value in _REMOVED.items():
+        found = stored.get(name, value)
+        if found != value:
+            raise EnhanceError(
+                f"{file} has {name} {found}, which enhance no longer has, expected {value}: "
+                "start a new run from its weights by --init"
+            )
+    return {name: value for name, value in stored.items() if name not in _REMOVED}
 
 
 def has_checkpoint(run: Path) -> bool:
@@ -87,7 +105,8 @@ class Checkpoint:
     def _read(self, path: Path) -> None:
         self._tensors, metadata = read_tensors(path)
         try:
-            self.options = TrainOptions(**json.loads(metadata["options"]))
+            stored = json.loads(metadata["options"])
+            self.options = TrainOptions(**current_options(stored, path))
             self.counters: dict[str, Any] = json.loads(metadata["counters"])
         except (KeyError, TypeError, ValueError) as error:
             raise EnhanceError(f"{path} is not a checkpoint of enhance train") from error

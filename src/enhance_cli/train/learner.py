@@ -23,10 +23,7 @@ from enhance_cli.model.weights import load_generator
 from enhance_cli.train.adversary import Adversary, NotFiniteError
 from enhance_cli.train.degradation import degrade
 from enhance_cli.train.graphs import Replayed
-from enhance_cli.train.muon import Muon
 from enhance_cli.train.processes import Processes
-
-_MUON_RATE = 4  # times Adam's rate, docs/decisions/0001-optimizer.md
 
 
 class Learner:
@@ -48,9 +45,11 @@ class Learner:
         if options.compile:
             self._learning = _compile(self._learning, self.device)
         self._run = Replayed(processes)
-        self._generator_optimizers = make_optimizers(self.generator, options)
+        self._adam = torch.optim.Adam(
+            self.generator.parameters(), lr=options.peak_rate, betas=(0.9, 0.99), fused=True
+        )
         self.modules: dict[str, nn.Module] = {"generator": self.generator, "average": self.average}
-        self.optimizers = dict(self._generator_optimizers)
+        self.optimizers: dict[str, torch.optim.Optimizer] = {"adam": self._adam}
         self.updates = 0
         weights = options.loss_weights
         if weights == LossWeights():
@@ -142,8 +141,7 @@ class Learner:
         with self._autocast():
             terms = torch.stack(list(self.loss(estimate, original).values()))
         loss = terms.sum()
-        for optimizer in self._generator_optimizers.values():
-            optimizer.zero_grad()
+        self._adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own
         norm = nn.utils.clip_grad_norm_(self.generator.parameters(), self.options.clip)
         return torch.cat([terms.detach(), loss.detach()[None], norm[None]])
@@ -166,36 +164,14 @@ class Learner:
         """Take the step and move the average: linear warm-up once the generator learns."""
         self.updates += 1
         rate *= min(1.0, self.updates / max(1, self.options.warmup))
-        for name, optimizer in self._generator_optimizers.items():
-            for group in optimizer.param_groups:
-                group["lr"] = rate * (_MUON_RATE if name == "muon" else 1)
-            optimizer.step()
+        for group in self._adam.param_groups:
+            group["lr"] = rate
+        self._adam.step()
         decay = min(self.options.ema, self.updates / (self.updates + 9))
         averages: list[Tensor] = list(self.average.parameters())
         weights: list[Tensor] = list(self.generator.parameters())
         with torch.no_grad():
             torch._foreach_lerp_(averages, weights, 1 - decay)
-
-
-def make_optimizers(
-    generator: Generator, options: TrainOptions
-) -> dict[str, torch.optim.Optimizer]:
-    """Adam for everything, or Muon for the hidden weights and Adam for the rest."""
-    hidden = {
-        id(layer.weight)
-        for name, layer in generator.named_modules()
-        if isinstance(layer, nn.Conv2d) and name not in ("first", "last")
-    }
-    if options.optimizer == "adam":
-        hidden = set()
-    weights = [weight for weight in generator.parameters() if id(weight) in hidden]
-    rest = [weight for weight in generator.parameters() if id(weight) not in hidden]
-    optimizers: dict[str, torch.optim.Optimizer] = {
-        "adam": torch.optim.Adam(rest, lr=options.peak_rate, betas=(0.9, 0.99), fused=True)
-    }
-    if weights:
-        optimizers["muon"] = Muon(weights, lr=_MUON_RATE * options.peak_rate)
-    return optimizers
 
 
 def _compile(

@@ -31,7 +31,7 @@ from enhance_cli.upscale.memory import memory_for
 
 _LOG_EVERY = 50  # steps
 _CALIBRATED_ON = 64  # crops, for the mean activation of VGG-19's layers
-_FIXED = ("features", "blocks", "scale", "losses", "optimizer", "crop")
+_FIXED = ("features", "blocks", "scale", "losses", "crop")
 """Options that decide what a checkpoint holds, and what it means."""
 
 

@@ -21,7 +21,7 @@ from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.device import Backend
 from enhance_cli.model.shipped import find_weights
-from enhance_cli.train.checkpoint import has_checkpoint
+from enhance_cli.train.checkpoint import current_options, has_checkpoint
 from enhance_cli.train.scan import Scan
 
 if sys.version_info >= (3, 11):
@@ -136,12 +136,13 @@ def read_record(path: Path) -> Record:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         found = table.get("start", [])
         starts = [{**start, "changed": {**start.get("changed", {})}} for start in found]
-        TrainOptions(**table["options"])
+        options = current_options(table["options"], path)
+        TrainOptions(**options)
     except OSError as error:
         raise EnhanceError(f"cannot read {path}: {error.strerror or error}") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise EnhanceError(f"{path} is not the run.toml of enhance train: {error}") from error
-    return Record(table["options"], starts)
+    return Record(options, starts)
 
 
 def remarks(path: Path, found: Scan, *, is_replay: bool) -> list[str]:

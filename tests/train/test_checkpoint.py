@@ -1,0 +1,61 @@
+import json
+import re
+
+import pytest
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from enhance_cli.errors import EnhanceError
+from enhance_cli.model.device import pick_backend
+from enhance_cli.train.checkpoint import Checkpoint
+from enhance_cli.train.loop import Run
+from enhance_cli.train.record import read_record
+
+CPU = pick_backend("cpu", "fp32")
+
+
+@pytest.fixture
+def store(tmp_path, options):
+    """Write a checkpoint and a run.toml that have options of an earlier version as well."""
+
+    def store(**earlier):
+        run = tmp_path / "run"
+        run.mkdir()
+        Run(run, options, CPU).save()
+        (path,) = run.glob("checkpoint-*")
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata()
+        stored = json.loads(metadata["options"]) | earlier
+        save_file(load_file(path), path, metadata | {"options": json.dumps(stored)})
+        lines = [f"{name} = {json.dumps(value)}" for name, value in earlier.items()]
+        text = "\n".join(["[options]", f"data = {json.dumps(options.data)}", *lines])
+        (run / "run.toml").write_text(text)
+        return run
+
+    return store
+
+
+def test_runs_of_earlier_versions_that_used_adam_are_read(store, options):
+    run = store(optimizer="adam")
+    assert Checkpoint(run).options == options
+    assert read_record(run / "run.toml").options == {"data": options.data}
+
+
+def test_runs_that_used_muon_are_refused_with_what_to_do(store):
+    run = store(optimizer="muon")
+    message = (
+        r" has optimizer muon, which enhance no longer has, expected adam: "
+        r"start a new run from its weights by --init$"
+    )
+    with pytest.raises(
+        EnhanceError, match=re.escape(f"{run}/checkpoint-00000000") + ".*" + message
+    ):
+        Checkpoint(run)
+    with pytest.raises(EnhanceError, match=re.escape(f"{run}/run.toml") + message):
+        read_record(run / "run.toml")
+
+
+def test_options_that_no_version_had_are_refused(store):
+    run = store(no_option=1)
+    with pytest.raises(EnhanceError, match="is not a checkpoint of enhance train"):
+        Checkpoint(run)
