@@ -179,7 +179,6 @@ class TrainOptions:
     val_every: int = 500  # steps
     save_every: int = 300  # seconds
     keep: int = 2  # checkpoints
-    compile: bool = False  # the generator, by torch.compile
     workers: int = 2  # threads that decode
     cache: int = 2 << 30  # bytes of decoded photographs kept in memory
     device: str = "auto"

@@ -130,15 +130,14 @@ def test_what_a_run_had_can_be_taken_back(enhance, photographs, tmp_path, vgg_fi
     given = ["--time", "9h", "--val", tmp_path / "val"]
     assert enhance("train", photographs, "-o", run, "--steps", 2, *given, *SMALL).exit_code == 0
     record = run / "run.toml"
-    lines = f'compile = true\nprepare = "paper"\nvgg = "{vgg_file}"'
-    record.write_text(record.read_text().replace("compile = false", lines))
+    lines = f'[options]\nprepare = "paper"\nvgg = "{vgg_file}"'
+    record.write_text(record.read_text().replace("[options]", lines))
     taken_back = ["--time", "none", "--val", "none", "--vgg", "none", "--prepare", "none"]
-    again = ["train", "--config", record, "-o", tmp_path / "again", *taken_back, "--no-compile"]
+    again = ["train", "--config", record, "-o", tmp_path / "again", *taken_back]
     result = enhance(*again)
     assert result.exit_code == 0, result.output
     options = Checkpoint(tmp_path / "again").options
     assert (options.time, options.val, options.vgg, options.prepare) == (None, None, None, None)
-    assert not options.compile
 
 
 def test_a_run_that_is_finished_says_so_and_ends_well(enhance, photographs, tmp_path):

@@ -35,8 +35,9 @@ def store(tmp_path, options):
     return store
 
 
-def test_runs_of_earlier_versions_that_used_adam_are_read(store, options):
-    run = store(optimizer="adam")
+@pytest.mark.parametrize("earlier", [{"optimizer": "adam", "compile": False}, {"compile": True}])
+def test_runs_of_earlier_versions_that_used_adam_are_read(store, options, earlier):
+    run = store(**earlier)
     assert Checkpoint(run).options == options
     assert read_record(run / "run.toml").options == {"data": options.data}
 

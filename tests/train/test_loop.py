@@ -525,24 +525,6 @@ def test_a_run_without_git_has_no_commit(tmp_path, options, monkeypatch):
     assert start(tmp_path / "run", options).provenance()["commit"] is None
 
 
-@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs g++ on a CPU")
-def test_compiled_equals_plain(tmp_path, options):
-    start(tmp_path / "plain", options).train(print, never)
-    start(tmp_path / "compiled", replace(options, compile=True)).train(print, never)
-    plain, compiled = weights(tmp_path / "plain"), weights(tmp_path / "compiled")
-    for name, value in plain.items():
-        torch.testing.assert_close(compiled[name], value, rtol=1e-3, atol=1e-5)
-
-
-def test_no_compiler_is_one_line(tmp_path, options, monkeypatch):
-    def refuse(*_):
-        raise RuntimeError("no working C++ compiler\nand much more")
-
-    monkeypatch.setattr(torch, "compile", lambda _: refuse)
-    with pytest.raises(EnhanceError, match=r"--compile.*no working C\+\+ compiler$"):
-        start(tmp_path / "run", replace(options, compile=True))
-
-
 def test_an_adversary_that_a_run_never_had_cannot_be_resumed(tmp_path, pat_options):
     start(tmp_path / "run", replace(pat_options, weight={"A": 0})).train(print, never)
     run = Run(tmp_path / "run", replace(pat_options, weight={"A": 0.1}), CPU)

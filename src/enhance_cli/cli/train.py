@@ -184,12 +184,6 @@ def _or_none(_: click.Context, __: click.Parameter, value: str | None) -> str | 
     "Bytes of decoded photographs that each process keeps in memory.",
     type=click.IntRange(min=0),
 )
-@click.option(
-    "--compile/--no-compile",
-    default=_DEFAULTS.compile,
-    show_default=True,
-    help="Compile the generator (torch.compile).",
-)
 @_option("features", "Channels of the hidden layers.", type=click.IntRange(1, MAX_FEATURES))
 @_option("blocks", "Residual blocks.", type=click.IntRange(1, MAX_BLOCKS))
 @_option("scale", "Enlargement.", type=click.Choice([2, 4, 8]))

@@ -19,8 +19,8 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.model.weights import read_tensors
 
 _NAMES = "checkpoint-*.safetensors"
-_REMOVED = {"optimizer": "adam"}
-"""Options of earlier versions, and the values by which they did what is done today."""
+_REMOVED = {"compile": (False, True), "optimizer": ("adam",)}
+"""Options of earlier versions, and the values of them that ask for nothing else than today."""
 
 _log = logging.getLogger(__name__)
 
@@ -59,12 +59,11 @@ def current_options(stored: dict[str, Any], file: Path) -> dict[str, Any]:
 
     Raises EnhanceError where one of these would have changed the result.
     """
-    for name, value in _REMOVED.items():
-        found = stored.get(name, value)
-        if found != value:
+    for name, values in _REMOVED.items():
+        if name in stored and stored[name] not in values:
             raise EnhanceError(
-                f"{file} has {name} {found}, which enhance no longer has, expected {value}: "
-                "start a new run from its weights by --init"
+                f"{file} has {name} {stored[name]}, which enhance no longer has, expected "
+                f"{values[0]}: start a new run from its weights by --init"
             )
     return {name: value for name, value in stored.items() if name not in _REMOVED}
 

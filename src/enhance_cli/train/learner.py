@@ -42,8 +42,6 @@ class Learner:
         self.generator.requires_grad_(True).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self._learning: Callable[[Tensor], Tensor] = processes.wrap(self.generator)
-        if options.compile:
-            self._learning = _compile(self._learning, self.device)
         self._run = Replayed(processes)
         self._adam = torch.optim.Adam(
             self.generator.parameters(), lr=options.peak_rate, betas=(0.9, 0.99), fused=True
@@ -172,18 +170,6 @@ class Learner:
         weights: list[Tensor] = list(self.generator.parameters())
         with torch.no_grad():
             torch._foreach_lerp_(averages, weights, 1 - decay)
-
-
-def _compile(
-    compute: Callable[[Tensor], Tensor], device: torch.device
-) -> Callable[[Tensor], Tensor]:
-    """Compile what learns. Raises EnhanceError where a first small try shows that it fails."""
-    try:
-        torch.compile(torch.sin)(torch.zeros(2, device=device))
-    except Exception as error:  # of the compiler, of Triton, of what they call
-        why = (str(error).strip() or repr(error)).splitlines()[0]
-        raise EnhanceError(f"--compile: PyTorch cannot compile for {device.type}: {why}") from error
-    return torch.compile(compute)
 
 
 def _initial_generator(options: TrainOptions) -> Generator:
