@@ -66,9 +66,6 @@ VGG_LAYERS = (
 LETTERS = {"E": "pixels", "P": "perceptual", "A": "adversarial", "T": "texture"}
 """The losses, in the order in which the paper names its networks."""
 
-NETWORKS = ("E", "P", "EA", "PA", "EAT", "PAT")
-"""The six networks of the paper."""
-
 PERCEPTUAL_LAYERS = {"pool2": 2e-1, "pool5": 2e-2}
 TEXTURE_LAYERS = {"conv1.1": 3e-7, "conv2.1": 1e-6, "conv3.1": 1e-6}
 ADVERSARIAL_WEIGHTS = {"EA": 1e-3, "PA": 1.0, "EAT": 1e-3, "PAT": 2.0}

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageCms, ImageDraw, PngImagePlugin, TiffImagePlugin
 
 from enhance_cli.images import tiff
-from enhance_cli.images.files import from_pillow, read_photo, read_pixels
+from enhance_cli.images.files import from_pillow, read_photo
 from enhance_cli.upscale.enlarge import Upscaler
 
 TAGS = (
@@ -276,7 +276,7 @@ def test_cmyk_is_converted_through_its_profile(tmp_path, suffix):
     Image.new("CMYK", (16, 16), (180, 40, 90, 20)).save(source, icc_profile=profile)
     inks = pyvips.Image.new_from_file(str(source))
     expected = inks.icc_transform("srgb", embedded=True, intent="perceptual")(8, 8)
-    found = read_pixels(source)[:, 8, 8].tolist()
+    found = read_photo(source).pixels[:, 8, 8].tolist()
     assert max(abs(one - other) for one, other in zip(found, expected, strict=True)) <= 1
 
 

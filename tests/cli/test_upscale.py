@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageCms
 
 from enhance_cli.config import DEFAULT_MODEL, PURPOSES, Dimensions
-from enhance_cli.images.files import read_pixels
+from enhance_cli.images.files import read_photo
 from enhance_cli.images.resize import to_size
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.weights import describe_shipped, save_generator
@@ -379,12 +379,12 @@ def test_consistent_results_reduce_to_their_input(upscale, tmp_path, sample):
     with torch.no_grad():
         network.last.bias.fill_(0.1)
     save_generator(network, tmp_path / "drifts.safetensors", {})
-    low = read_pixels(sample)[None].float()
+    low = torch.tensor(read_photo(sample).pixels)[None].float()
     apart = {}
     for options in ([], ["--consistent"]):
         target, model = tmp_path / "out.png", ("--model", tmp_path / "drifts.safetensors")
         upscale(sample, "-o", target, "--overwrite", *model, *options)
-        reduced = to_size(read_pixels(target)[None].float(), *low.shape[2:])
+        reduced = to_size(torch.tensor(read_photo(target).pixels)[None].float(), *low.shape[2:])
         apart[bool(options)] = (reduced - low).abs().mean().item()
     assert apart[True] < 1
     assert apart[False] > 10

@@ -5,7 +5,7 @@ import pytest
 
 from enhance_cli.config import EvaluateOptions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.evaluate.card import card_of, read_card, update_card
+from enhance_cli.evaluate.card import card_of, update_card
 from enhance_cli.evaluate.protocol import Score
 from enhance_cli.evaluate.results import Results
 from enhance_cli.evaluate.similarity import measure_similarity
@@ -23,6 +23,16 @@ def results(data, psnr, metric="psnr_y"):
         data=data, protocol="standard", description="", backends={}, networks={},
         metrics={metric: Unit(digits=2)}, scores=[score], skipped=[], refused={},
     )  # fmt: skip
+
+
+def read_card(card):
+    """What a card says, by data, protocol and metric: bicubic's score and the network's."""
+    table = card.read_text().partition("<!-- scores")[2].partition("<!-- end")[0]
+    _, _, *rows = re.findall(r"^\| (.+) \|$", table, re.MULTILINE)
+    return {
+        (data, protocol, metric): (bicubic, score)
+        for data, _, protocol, metric, bicubic, score in (row.split(" | ") for row in rows)
+    }
 
 
 def test_scores_are_written_and_what_was_there_stays(tmp_path):

@@ -7,7 +7,7 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.methods import BASELINES, from_results, load_methods
 from enhance_cli.evaluate.pairs import decode, find_pairs, find_partners, make_example
 from enhance_cli.evaluate.protocol import reduce_bicubic
-from enhance_cli.images.files import read_pixels
+from enhance_cli.images.files import read_photo
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.weights import save_generator
 
@@ -69,7 +69,7 @@ def test_a_model_called_original_goes_by_its_path(tmp_path, monkeypatch):
 
 def test_results_of_another_program_are_read_by_name(tmp_path, pair):
     result = result_of(tmp_path, pair, Image.new("RGB", (64, 64), (1, 2, 3)))
-    assert torch.equal(result, read_pixels(tmp_path / "results" / "a_peer.png"))
+    assert torch.equal(result, torch.tensor(read_photo(tmp_path / "results" / "a_peer.png").pixels))
 
 
 def test_a_result_of_another_size_is_refused(tmp_path, pair):

@@ -5,11 +5,11 @@ import torch
 
 from enhance_cli.evaluate.niqe import niqe
 from enhance_cli.evaluate.pairs import bundled_photographs
-from enhance_cli.images.files import read_pixels
+from enhance_cli.images.files import read_photo
 
 
 def unit(path):
-    return read_pixels(path)[None].float().div(255)
+    return torch.tensor(read_photo(path).pixels)[None].float().div(255)
 
 
 def test_niqe_equals_that_of_matlab(data):

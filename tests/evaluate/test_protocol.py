@@ -13,7 +13,7 @@ from enhance_cli.evaluate.methods import from_interpolation
 from enhance_cli.evaluate.pairs import Example, Pair, decode, find_pairs
 from enhance_cli.evaluate.similarity import measure_similarity
 from enhance_cli.evaluate.suite import load_metric
-from enhance_cli.images.files import read_pixels
+from enhance_cli.images.files import read_photo
 from enhance_cli.model.device import pick_backend
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.weights import save_generator
@@ -88,7 +88,7 @@ def test_the_protocol_lanczos_reduces_as_pillow_and_ignores_given_images(folder,
     example, _ = next(protocol.enlarge_each([pair], {}, lanczos, 4))
     with Image.open(folder / "0.png") as image:
         image.convert("RGB").resize((16, 16), Image.Resampling.LANCZOS).save(tmp_path / "r.png")
-    assert torch.equal(example.low_res, read_pixels(tmp_path / "r.png"))
+    assert torch.equal(example.low_res, torch.tensor(read_photo(tmp_path / "r.png").pixels))
 
 
 def test_training_validates_by_what_the_command_prints(folder, tmp_path):

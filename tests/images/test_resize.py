@@ -3,14 +3,15 @@ import torch
 
 from enhance_cli.evaluate.pairs import find_pairs
 from enhance_cli.evaluate.protocol import reduce_bicubic
-from enhance_cli.images.files import read_pixels
+from enhance_cli.images.files import read_photo
 from enhance_cli.images.resize import reduce_levels, resize, resize_levels, to_size
 
 
 @pytest.mark.parametrize("name", ["Set5", "Set14"])
 def test_reduction_equals_matlabs_to_the_bit(data, name):
     for pair in find_pairs(data / "eval" / name):
-        pixels, low = read_pixels(pair.high_res), read_pixels(pair.low_res)
+        files = (pair.high_res, pair.low_res)
+        pixels, low = (torch.tensor(read_photo(file).pixels) for file in files)
         height, width = (4 * side for side in low.shape[1:])
         reduced = reduce_bicubic(pixels[:, :height, :width], 4)
         if not torch.equal(low[0], low[1]):  # MATLAB reduced the grey image as one channel

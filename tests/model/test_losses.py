@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from enhance_cli.config import NETWORKS, LossWeights, TrainOptions
+from enhance_cli.config import LossWeights, TrainOptions
 from enhance_cli.model.discriminator import Discriminator
 from enhance_cli.model.features import Features
 from enhance_cli.model.losses import (
@@ -232,7 +232,8 @@ def test_no_gradient_reaches_vgg_the_discriminator_or_the_original(loss):
 def test_networks_have_the_weights_of_the_paper():
     perceptual = {"pool2": 2e-1, "pool5": 2e-2}
     texture = {"conv1.1": 3e-7, "conv2.1": 1e-6, "conv3.1": 1e-6}
-    found = {name: TrainOptions(data="", losses=name).loss_weights for name in NETWORKS}
+    names = ("E", "P", "EA", "PA", "EAT", "PAT")
+    found = {name: TrainOptions(data="", losses=name).loss_weights for name in names}
     assert found["E"] == LossWeights(pixel=1)
     assert found["P"] == LossWeights(perceptual=perceptual)
     assert found["PA"] == LossWeights(perceptual=perceptual, adversarial=1)

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from enhance_cli.config import DEGRADATIONS
-from enhance_cli.images.files import read_pixels
+from enhance_cli.images.files import read_photo
 from enhance_cli.images.resize import reduce_levels
 from enhance_cli.train import degradation
 from enhance_cli.train.degradation import _add_noise, _blur, degrade
@@ -14,7 +14,7 @@ from enhance_cli.train.degradation import _add_noise, _blur, degrade
 
 @pytest.fixture
 def originals(sample):
-    pixels = read_pixels(sample).float()
+    pixels = torch.tensor(read_photo(sample).pixels).float()
     return torch.stack([pixels[:, :128, :128], pixels[:, 300:428, 200:328]])
 
 
@@ -30,7 +30,7 @@ def test_bicubic_is_matlabs(originals):
 
 
 def test_lanczos_is_pillows(sample):
-    pixels = read_pixels(sample)[:, :128, :128]
+    pixels = torch.tensor(read_photo(sample).pixels)[:, :128, :128]
     with Image.open(sample) as image:
         small = (
             image.convert("RGB").crop((0, 0, 128, 128)).resize((32, 32), Image.Resampling.LANCZOS)

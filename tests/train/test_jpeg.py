@@ -4,13 +4,13 @@ import pytest
 import torch
 from PIL import Image
 
-from enhance_cli.images.files import Photo, read_pixels, to_pillow
+from enhance_cli.images.files import Photo, read_photo, to_pillow
 from enhance_cli.train.jpeg import jpeg
 
 
 @pytest.fixture
 def crop(sample):
-    return read_pixels(sample)[:, 100:196, 200:312]
+    return torch.tensor(read_photo(sample).pixels)[:, 100:196, 200:312]
 
 
 def by_pillow(pixels, quality, subsampling):

@@ -5,7 +5,7 @@ import torch
 from enhance_cli import Upscaler
 from enhance_cli.config import Dimensions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.files import find_images, read_levels, read_pixels
+from enhance_cli.images.files import find_images, read_photo
 from enhance_cli.model.device import Backend, cpu_multiplies_bf16, pick_backend
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.shipped import find_weights
@@ -56,7 +56,7 @@ def test_tiled_equals_whole_with_the_shipped_weights(sample, backend):
     if backend is BF16 and not cpu_multiplies_bf16():
         pytest.skip("this CPU has no bf16 products")
     generator, _ = load_generator(find_weights("e"))
-    pixels = read_pixels(sample)[:, :150, :170].numpy()
+    pixels = read_photo(sample).pixels[:, :150, :170].copy()
     whole = Engine(generator, backend, 0).enlarge(pixels)
     assert levels_apart(Engine(generator, backend, 64).enlarge(pixels), whole) <= 1
 
@@ -65,7 +65,7 @@ def test_tiled_equals_whole_with_the_shipped_weights(sample, backend):
 @pytest.mark.parametrize("tile", [64, 0])
 def test_a_gpu_gives_what_a_cpu_gives(sample, cuda, tile, levels):
     generator, _ = load_generator(find_weights("e"))
-    pixels = read_pixels(sample)[:, :150, :170].numpy()
+    pixels = read_photo(sample).pixels[:, :150, :170].copy()
     whole = Engine(generator, FP32, 0).enlarge(pixels, levels=np.dtype(levels))
     found = Engine(generator, pick_backend(cuda, "fp32"), tile)
     assert (
@@ -77,7 +77,7 @@ def test_a_gpu_gives_what_a_cpu_gives(sample, cuda, tile, levels):
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_tiled_equals_whole_on_a_gpu(sample, cuda, precision):
     generator, _ = load_generator(find_weights("e"))
-    pixels = read_pixels(sample)[:, :150, :170].numpy()
+    pixels = read_photo(sample).pixels[:, :150, :170].copy()
     backend = pick_backend(cuda, precision)
     whole = Engine(generator, backend, 0).enlarge(pixels)
     assert levels_apart(Engine(generator, backend, 64).enlarge(pixels), whole) <= 1
@@ -107,8 +107,8 @@ def test_bf16_costs_nothing_that_can_be_seen(data, model):
     exact, fast = Engine(generator, FP32), Engine(generator, BF16)
     far = count = lost = 0
     for low_res in find_images(data / "eval/Set14/LR"):
-        pixels = read_levels(low_res)
-        original = read_levels(data / "eval/Set14/HR" / low_res.name)
+        pixels = read_photo(low_res).pixels
+        original = read_photo(data / "eval/Set14/HR" / low_res.name).pixels
         one, other = exact.enlarge(pixels), fast.enlarge(pixels)
         far += np.sum(np.abs(one.astype(int) - other) > 2)
         count += one.size

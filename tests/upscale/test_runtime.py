@@ -13,7 +13,7 @@ from enhance_cli.config import Dimensions, ExportOptions, UpscaleOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.export.write import export
 from enhance_cli.extras import install_command
-from enhance_cli.images.files import read_pixels
+from enhance_cli.images.files import read_photo
 from enhance_cli.images.resize import to_size
 from enhance_cli.model.device import Backend
 from enhance_cli.model.generator import Generator
@@ -71,7 +71,7 @@ def test_consistent_results_are_those_of_torch(exported, generator, tile):
 
 @pytest.mark.parametrize("wanted", ["onnxruntime", "openvino"])
 def test_consistent_results_reduce_to_their_inputs(exported, wanted, sample):
-    pixels = read_pixels(sample)[:, 100:150, 100:190].numpy()
+    pixels = read_photo(sample).pixels[:, 100:150, 100:190].copy()
     error = []
     for is_consistent in (False, True):
         engine = tiler(exported, wanted, 32, consistent=is_consistent)
@@ -119,7 +119,7 @@ def test_the_shipped_network_in_openvinos_own_precision(tmp_path, sample):
     """bf16, where the processor has it, moves a photograph by two levels at most."""
     trained, _ = load_generator(find_weights("e"))
     export(trained, {}, tmp_path / "e.xml", ExportOptions())
-    pixels = read_pixels(sample)[:, 100:170, 100:190].numpy()
+    pixels = read_photo(sample).pixels[:, 100:170, 100:190].copy()
     whole = Engine(trained, FP32, 0).enlarge(pixels)
     options = UpscaleOptions(model=str(tmp_path / "e.xml"), tile=32)
     assert levels_apart(open_tiler(options).enlarge(pixels), whole) <= 2

@@ -42,17 +42,6 @@ def update_card(card: Path, results: Results, method: str) -> None:
         file.write(f"{before}{block}{after}".encode(errors="replace"))
 
 
-def read_card(card: Path) -> dict[tuple[str, str, str], tuple[str, str]]:
-    """Return what a card says, by data, protocol and metric: bicubic's score and the network's.
-
-    Raises EnhanceError.
-    """
-    return {
-        (data, protocol, metric): (bicubic, score)
-        for data, _, protocol, metric, bicubic, score in _rows_in(_read(card) or "", card)
-    }
-
-
 def _row(results: Results, method: str, metric: str, unit: Unit) -> Row:
     count = str(results.summary(method, metric).count)
     means = [results.summary(name, metric).mean for name in (results.methods[0], method)]

@@ -170,7 +170,7 @@ def decode(pair: Pair) -> Decoded:
 def read_opaque(path: Path) -> Levels:
     """Return the levels of a file, (3, H, W) uint8.
 
-    Raises EnhanceError as `read_levels`, and for transparency: the colours below it are arbitrary.
+    Raises EnhanceError as `read_photo`, and for transparency: the colours below it are arbitrary.
     """
     photo = read_photo(path)
     levels = levels_of(photo, path)

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -23,9 +23,6 @@ from enhance_cli.images.deep import avif_bits, bits_a_channel, decode_deep
 from enhance_cli.images.formats import Contents
 from enhance_cli.images.metadata import has_coded_colours, orientation_of
 from enhance_cli.images.photo import Levels, Photo, from_pillow, to_pillow
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = ["Photo", "from_pillow", "to_pillow"]  # what other rooms take from here as well
 
@@ -128,18 +125,6 @@ def _decode(data: bytes, name: Path | str, *, every: bool, max_pixels: int) -> l
 def _check_pixels(count: int, most: int, name: Path | str) -> None:
     if count > most:
         raise EnhanceError(f"{name} has {count} pixels, more than {most} (--max-pixels)")
-
-
-def read_pixels(path: Path) -> Tensor:
-    """Return the upright RGB pixels of a file, (3, H, W) uint8. Raises as `read_photo`."""
-    import torch  # what only reads and writes photographs does without it
-
-    return torch.from_numpy(read_levels(path))
-
-
-def read_levels(path: Path) -> Levels:
-    """Return the same as an array."""
-    return decode_levels(_read(path), path)
 
 
 def decode_levels(data: bytes, name: Path | str) -> Levels:
