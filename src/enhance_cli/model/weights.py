@@ -20,7 +20,7 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.shipped import list_shipped, shipped_models
 
-_UNPICKLING_ERRORS = (
+UNPICKLING_ERRORS = (
     pickle.UnpicklingError,
     struct.error,
     AssertionError,
@@ -124,7 +124,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise EnhanceError(f"cannot read {path}: {error.strerror or error}") from error
-    except _UNPICKLING_ERRORS as error:
+    except UNPICKLING_ERRORS as error:
         raise EnhanceError(f"{path} is not a file of weights") from error
     if not isinstance(state, dict) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()

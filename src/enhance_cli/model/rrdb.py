@@ -1,0 +1,206 @@
+"""ESRGAN's generator: residual-in-residual dense blocks at low resolution, then enlargement."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SLOPE = 0.2  # of every leaky ReLU
+RESIDUAL = 0.2  # what a block's result counts where it is added to its input
+_BLOCK_REACH = 15  # pixels: 3 dense blocks of 5 convolutions
+
+_RENAMED = (
+    (r"model\.0|conv_first", "first"),
+    (r"model\.1\.sub\.(\d+)\.RDB([123])\.conv([1-5])\.0", "block"),
+    (r"(?:RRDB_trunk|body)\.(\d+)\.(?:RDB|rdb)([123])\.conv([1-5])", "block"),
+    (r"model\.1\.sub\.\d+|trunk_conv|conv_body", "after"),
+    (r"(?:model\.|upconv|conv_up)(\d+)", "tail"),
+    (r"HRconv|conv_hr", "tail 98"),
+    (r"conv_last", "tail 99"),
+)
+"""The names of old and new files; those of the tail are put in order by their numbers."""
+
+
+class LeakyConv(nn.Conv2d):
+    """A 3×3 convolution and leaky ReLU: (N, C, H, W) to (N, C', H, W)."""
+
+    def __init__(self, channels: int, features: int) -> None:
+        super().__init__(channels, features, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, C', H, W)."""
+        return F.leaky_relu(super().forward(x), SLOPE, inplace=True)
+
+
+class NearestLeakyConv(LeakyConv):
+    """Nearest-neighbour enlargement ×2, then a `LeakyConv`: (N, C, H, W) to (N, C', 2H, 2W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, C', 2H, 2W)."""
+        return super().forward(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+
+
+class DenseBlock(nn.Module):
+    """Five convolutions, each of everything before it; the last is added to the input."""
+
+    def __init__(self, features: int, growth: int) -> None:
+        super().__init__()
+        self.growing = nn.ModuleList(
+            LeakyConv(features + index * growth, growth) for index in range(4)
+        )
+        self.last = nn.Conv2d(features + 4 * growth, features, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Keep the shape (N, features, H, W)."""
+        seen = x
+        for convolution in self.growing:
+            seen = torch.cat((seen, convolution(seen)), 1)
+        change: Tensor = self.last(seen)
+        return x + RESIDUAL * change
+
+
+class ResidualDense(nn.Module):
+    """Three dense blocks, whose result is added to their input."""
+
+    def __init__(self, features: int, growth: int) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*(DenseBlock(features, growth) for _ in range(3)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Keep the shape (N, features, H, W)."""
+        change: Tensor = self.blocks(x)
+        return x + RESIDUAL * change
+
+
+class RRDBNet(nn.Module):
+    """Enlarge (N, C, H, W) in [0, 1] to (N, C, scale*H, scale*W).
+
+    With `unshuffle` above 1 the input is first rearranged, each square of so many pixels into the
+    channels of one; H and W are multiples of it then.
+
+    The weights may be in any floating type; the input and the result are in the input's type.
+
+    Source: ESRGAN (arXiv 1809.00219), figures 3 and 4; Real-ESRGAN (arXiv 2107.10833).
+    """
+
+    architecture = "ESRGAN"
+
+    def __init__(
+        self,
+        channels: int = 3,
+        features: int = 64,
+        growth: int = 32,
+        blocks: int = 23,
+        enlargements: int = 2,
+        unshuffle: int = 1,
+    ) -> None:
+        super().__init__()
+        self.channels, self.align = channels, unshuffle
+        self.scale = 2**enlargements // unshuffle
+        assert self.scale * unshuffle == 2**enlargements
+        self.first = nn.Conv2d(channels * unshuffle**2, features, 3, padding=1)
+        self.body = nn.Sequential(*(ResidualDense(features, growth) for _ in range(blocks)))
+        self.after = nn.Conv2d(features, features, 3, padding=1)
+        self.upsample = nn.Sequential(
+            *(NearestLeakyConv(features, features) for _ in range(enlargements))
+        )
+        self.refine = LeakyConv(features, features)
+        self.last = nn.Conv2d(features, channels, 3, padding=1)
+
+    @property
+    def halo(self) -> int:
+        """How many input pixels, in each direction, a result depends on at most.
+
+        349 for 23 blocks and two enlargements. Exact between multiples of `align`.
+        """
+        return self.reach(2 + _BLOCK_REACH * len(self.body))
+
+    @property
+    def head_halo(self) -> int:
+        """The same from the features of `describe` on."""
+        return self.reach(0)
+
+    def reach(self, low_convolutions: int) -> int:
+        """Return the reach in input pixels with so many convolutions at low resolution."""
+        reaches = []
+        for phase in range(2 ** len(self.upsample)):
+            low, high = phase - 2, phase + 2  # last and refine
+            for _ in self.upsample:
+                low, high = (low - 1) // 2, (high + 1) // 2
+            reaches += [low_convolutions - low, high + low_convolutions]
+        return max(reaches) * self.align
+
+    def describe(self, x: Tensor) -> Tensor:
+        """Return the features (N, features, H / align, W / align) of an image."""
+        if self.align > 1:
+            x = F.pixel_unshuffle(x, self.align)
+        shallow: Tensor = self.first(x.to(self.last.weight.dtype))
+        deep: Tensor = self.after(self.body(shallow))
+        return shallow + deep
+
+    def add_detail(self, x: Tensor, described: Tensor) -> Tensor:
+        """Enlarge the features of `describe` to the estimate, in the type of the image `x`."""
+        estimate: Tensor = self.last(self.refine(self.upsample(described)))
+        return estimate.to(x.dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the estimate, (N, C, scale*H, scale*W)."""
+        return self.add_detail(x, self.describe(x))
+
+
+def read_rrdb(state: Mapping[str, Tensor]) -> tuple[RRDBNet, dict[str, Tensor]] | None:
+    """Return the network that a state dict is for, empty, and its tensors by their names here.
+
+    None if the names are not those of an ESRGAN: BSRGAN's, Real-ESRGAN's, or the first version's.
+    Every size is read off the tensors.
+    """
+    renamed = _rename(state)
+    if renamed is None or not {"first.weight", "body.0.blocks.0.growing.0.weight"} <= set(renamed):
+        return None
+    enlargements = sum(bool(re.fullmatch(r"upsample\.\d+\.weight", name)) for name in renamed)
+    given = renamed["first.weight"].shape[1]
+    channels = renamed["last.weight"].shape[0]
+    unshuffle = next((side for side in (1, 2, 4) if given == channels * side**2), 0)
+    if not unshuffle or 2**enlargements < unshuffle:
+        return None
+    with torch.device("meta"):
+        network = RRDBNet(
+            channels,
+            features=renamed["first.weight"].shape[0],
+            growth=renamed["body.0.blocks.0.growing.0.weight"].shape[0],
+            blocks=len({name.split(".")[1] for name in renamed if name.startswith("body.")}),
+            enlargements=enlargements,
+            unshuffle=unshuffle,
+        )
+    return network, renamed
+
+
+def _rename(state: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+    """Give the tensors the names of `RRDBNet`, or return None if one has no such name."""
+    found, tail = {}, {}
+    for name, value in state.items():
+        layer, _, kind = name.rpartition(".")
+        matches = ((re.fullmatch(old, layer), new) for old, new in _RENAMED)
+        match, new = next(((match, new) for match, new in matches if match), (None, ""))
+        if match is None:
+            return None
+        if new == "block":
+            block, dense, index = (int(number) for number in match.groups())
+            part = "last" if index == 5 else f"growing.{index - 1}"
+            found[f"body.{block}.blocks.{dense - 1}.{part}.{kind}"] = value
+        elif new.startswith("tail"):
+            place = int(new[5:] or match[1])
+            tail[place, kind] = value
+        else:
+            found[f"{new}.{kind}"] = value
+    places = sorted({place for place, _ in tail})
+    if len(places) < 2:
+        return None
+    names = [*(f"upsample.{index}" for index in range(len(places) - 2)), "refine", "last"]
+    for (place, kind), value in tail.items():
+        found[f"{names[places.index(place)]}.{kind}"] = value
+    return found

@@ -1,0 +1,133 @@
+"""SPAN: a small network whose blocks weigh their own results, all at low resolution."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_MEAN = (0.4488, 0.4371, 0.4040)  # RGB, of DIV2K
+_RANGE = 255.0
+_BLOCKS = 6
+_REACH = 3 * _BLOCKS + 3  # 3×3 convolutions one after the other
+
+
+class SiLUConv(nn.Conv2d):
+    """A 3×3 convolution and SiLU, x · sigmoid(x): (N, C, H, W) to (N, C', H, W)."""
+
+    def __init__(self, channels: int, features: int) -> None:
+        super().__init__(channels, features, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, C', H, W)."""
+        return F.silu(super().forward(x), inplace=True)
+
+
+class AttentionBlock(nn.Module):
+    """Three convolutions; the sum with the input is weighed by an odd function of their result."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.first = SiLUConv(features, features)
+        self.second = SiLUConv(features, features)
+        self.third = nn.Conv2d(features, features, 3, padding=1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the result and the first convolution's, both (N, features, H, W)."""
+        first = self.first(x)
+        third = self.third(self.second(first))
+        return (third + x) * (torch.sigmoid(third) - 0.5), first
+
+
+class SPAN(nn.Module):
+    """Enlarge (N, C, H, W) in [0, 1] to (N, C, scale*H, scale*W).
+
+    The weights may be in any floating type; the input and the result are in the input's type.
+
+    Source: SPAN (arXiv 2311.12770), figure 2, with every convolution in its folded form.
+    """
+
+    architecture = "SPAN"
+    align = 1
+    halo = _REACH
+
+    def __init__(
+        self, channels: int = 3, features: int = 48, scale: int = 4, *, is_centred: bool = True
+    ) -> None:
+        super().__init__()
+        self.channels, self.scale, self.is_centred = channels, scale, is_centred
+        self.first = nn.Conv2d(channels, features, 3, padding=1)
+        self.body = nn.ModuleList(AttentionBlock(features) for _ in range(_BLOCKS))
+        self.after = nn.Conv2d(features, features, 3, padding=1)
+        self.join = nn.Conv2d(4 * features, features, 1)
+        self.last = nn.Conv2d(features, channels * scale**2, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the estimate, (N, C, scale*H, scale*W)."""
+        seen = (x - x.new_tensor(_MEAN).view(1, 3, 1, 1)) * _RANGE if self.is_centred else x
+        shallow = self.first(seen.to(self.last.weight.dtype))
+        results, deep, inner = [], shallow, shallow
+        for block in self.body:
+            deep, inner = block(deep)
+            results.append(deep)
+        joined = self.join(torch.cat((shallow, self.after(deep), results[0], inner), 1))
+        return F.pixel_shuffle(self.last(joined).to(x.dtype), self.scale)
+
+
+_LAYERS = {"conv_1": "first", "conv_2": "after"} | {
+    f"block_{index + 1}.c{place}_r": f"body.{index}.{name}"
+    for index in range(_BLOCKS)
+    for place, name in ((1, "first"), (2, "second"), (3, "third"))
+}
+_KEPT = {"conv_cat": "join", "upsampler.0": "last"}
+
+
+def read_span(state: Mapping[str, Tensor]) -> tuple[SPAN, dict[str, Tensor]] | None:
+    """Return the network that a state dict is for, empty, and its tensors by their names here.
+
+    Each convolution is stored as the branches that it was trained as; they are folded into one,
+    in double precision. None if the names are not SPAN's.
+    """
+    wanted = {f"{layer}.sk.weight" for layer in _LAYERS} | {f"{layer}.weight" for layer in _KEPT}
+    layers = {_layer_of(name) for name in state} - {"no_norm"}
+    if not wanted <= set(state) or layers != {*_LAYERS, *_KEPT}:
+        return None
+    try:
+        renamed = {
+            f"{new}.{kind}": value
+            for old, new in _LAYERS.items()
+            for kind, value in _fold_branches(state, old).items()
+        }
+        for old, new in _KEPT.items():
+            renamed |= {f"{new}.{kind}": state[f"{old}.{kind}"] for kind in ("weight", "bias")}
+    except (KeyError, RuntimeError):  # no such branch, or of another shape
+        return None
+    features, channels = renamed["first.weight"].shape[:2]
+    scale = math.isqrt(renamed["last.weight"].shape[0] // channels)
+    is_centred = "no_norm" not in state
+    if renamed["last.weight"].shape[0] != channels * scale**2 or (is_centred and channels != 3):
+        return None
+    with torch.device("meta"):
+        return SPAN(channels, features, scale, is_centred=is_centred), renamed
+
+
+def _layer_of(name: str) -> str:
+    return re.sub(r"(\.(sk|eval_conv|conv\.[012]))?\.(weight|bias)$", "", name)
+
+
+def _fold_branches(state: Mapping[str, Tensor], layer: str) -> dict[str, Tensor]:
+    """Return the 3×3 convolution that equals 1×1, 3×3, 1×1 in a row plus a 1×1 beside them."""
+    names = ("conv.0", "conv.1", "conv.2", "sk")
+    (w0, b0), (w1, b1), (w2, b2), (ws, bs) = (
+        tuple(state[f"{layer}.{name}.{kind}"].double() for kind in ("weight", "bias"))
+        for name in names
+    )
+    w0, w2 = w0[:, :, 0, 0], w2[:, :, 0, 0]
+    weight = torch.einsum("om,mnyx,ni->oiyx", w2, w1, w0)
+    weight[:, :, 1:2, 1:2] += ws
+    bias = w2 @ (w1.sum((2, 3)) @ b0 + b1) + b2 + bs
+    return {"weight": weight, "bias": bias}

@@ -1,0 +1,152 @@
+"""Files of weights from anywhere, read without running anything in them."""
+
+from __future__ import annotations
+
+import pickletools
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from enhance_cli.errors import EnhanceError
+from enhance_cli.model.weights import UNPICKLING_ERRORS, read_tensors
+
+_WRAPPERS = ("params_ema", "params-ema", "params", "state_dict", "model_state_dict", "model", "net")
+_PREFIXES = ("module.", "netG.")
+_LORA = re.compile(r"lora[_.]|\.alpha$", re.IGNORECASE)
+_PAGE = re.compile(rb"\s*<(!doctype|html|\?xml)", re.IGNORECASE)
+_POINTER = b"version https://git-lfs"
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
+_SAY = "expected the weights of a network, as .pth or .safetensors"
+
+
+def read_network(path: Path) -> dict[str, Tensor]:
+    """Return the named tensors of a network in a file, PyTorch's or safetensors.
+
+    What the file holds decides, not its name. Wrappers (`params_ema`, `params`, `state_dict`) and
+    prefixes (`module.`) are taken off. Nothing in the file is executed, and no size that it states
+    is believed before the file proves to be that large. Raises EnhanceError.
+    """
+    held = _read(path)
+    tensors = {name: value for name, value in held.items() if isinstance(value, Tensor)}
+    if any(_LORA.search(name) for name in tensors):
+        raise EnhanceError(f"{path} is a LoRA, changes to some other network: {_SAY}")
+    if not tensors or len(tensors) < len(held):
+        raise EnhanceError(f"{path} holds {_describe(held)}: {_SAY}")
+    for name, value in tensors.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise EnhanceError(f"{path} is damaged: {name} has values that are not finite")
+    return tensors
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            start = file.read(64)
+            size = file.seek(0, 2)
+    except OSError as error:
+        raise EnhanceError(f"cannot read {path}: {error.strerror or error}") from error
+    if start[8:9] == b"{":  # after a length, whose first byte may be that of a pickle
+        held = dict(read_tensors(path)[0])
+    elif start.startswith((_ZIP, _PICKLE)):
+        is_archive = start.startswith(_ZIP)
+        (_check_archive if is_archive else _check_numbers)(path, size)
+        held = _load(path, is_archive=is_archive)
+    else:
+        raise EnhanceError(f"{path} is {_name_content(start, size)}: {_SAY}")
+    return _unwrap(path, held)
+
+
+def _name_content(start: bytes, size: int) -> str:
+    """Say what a file is that holds no weights: downloads that failed are the common ones."""
+    if not size:
+        return "empty"
+    if _PAGE.match(start):
+        return "a web page, not what its link was for"
+    if start.startswith(_POINTER):
+        return "a pointer of Git LFS, not the file it stands for"
+    return "neither PyTorch's nor safetensors"
+
+
+def _check_archive(path: Path, size: int) -> None:
+    """Refuse programs, and archives whose parts would be larger than the file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            parts = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise EnhanceError(f"{path} is damaged, perhaps not downloaded to its end") from error
+    names = {part.filename.partition("/")[2] for part in parts}
+    if "constants.pkl" in names or any(name.startswith("code/") for name in names):
+        raise EnhanceError(f"{path} is a TorchScript program, which enhance does not run: {_SAY}")
+    if "data.pkl" not in names:
+        raise EnhanceError(f"{path} is a zip archive of something else: {_SAY}")
+    if sum(part.file_size for part in parts) > size:
+        raise EnhanceError(f"{path} is damaged: its parts would be larger than the file")
+
+
+def _check_numbers(path: Path, size: int) -> None:
+    """Refuse a file of PyTorch before 1.6 that states a size larger than itself."""
+    with path.open("rb") as file:
+        try:
+            for part in range(4):  # a mark, a version, the machine, and the weights' shapes
+                for _, argument, _ in pickletools.genops(file):
+                    if part == 3 and isinstance(argument, int) and argument > size:
+                        raise EnhanceError(f"{path} is damaged: it states {argument} weights")
+        except (ValueError, UnicodeDecodeError, IndexError) as error:
+            raise EnhanceError(f"{path} is damaged or not a file of weights") from error
+
+
+def _load(path: Path, *, is_archive: bool) -> dict[str, Any]:
+    """Unpickle tensors and plain containers only; an archive is mapped, not read."""
+    if path.suffix == ".safetensors":  # which torch.load would believe
+        raise EnhanceError(f"{path} is PyTorch's, not safetensors: rename it to {path.stem}.pth")
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
+    except OSError as error:
+        raise EnhanceError(f"cannot read {path}: {error.strerror or error}") from error
+    except UNPICKLING_ERRORS as error:
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if found:
+            raise EnhanceError(
+                f"{path} holds Python objects ({found[1]}), which could run any program: {_SAY}"
+            ) from error
+        raise EnhanceError(f"{path} is damaged or not a file of weights") from error
+    if not isinstance(held, dict):
+        raise EnhanceError(f"{path} holds {type(held).__name__}: {_SAY}")
+    for value in _tensors_in(held):
+        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise EnhanceError(f"{path} is damaged: it states {value.numel()} weights")
+    return held
+
+
+def _tensors_in(held: Any) -> list[Tensor]:
+    if isinstance(held, Tensor):
+        return [held]
+    values = held.values() if isinstance(held, Mapping) else held
+    return (
+        [tensor for value in values for tensor in _tensors_in(value)]
+        if isinstance(held, Mapping | list | tuple)
+        else []
+    )
+
+
+def _unwrap(path: Path, held: dict[str, Any]) -> dict[str, Any]:
+    """Return what is named in a file; checkpoints of training hold it beside other things."""
+    for name in _WRAPPERS:
+        if isinstance(held.get(name), dict):
+            return _unwrap(path, held[name])
+    if "param_groups" in held or any("optimizer" in str(name) for name in held):
+        raise EnhanceError(f"{path} is the state of an optimizer: {_SAY}")
+    for prefix in _PREFIXES:
+        if held and all(str(name).startswith(prefix) for name in held):
+            return {name.removeprefix(prefix): value for name, value in held.items()}
+    return {str(name): value for name, value in held.items()}
+
+
+def _describe(held: dict[str, Any]) -> str:
+    names = [name for name, value in held.items() if not isinstance(value, Tensor)]
+    return f"{names[0]!r}, which is no tensor" if names else "nothing"
