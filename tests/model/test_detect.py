@@ -1,3 +1,4 @@
+import importlib
 import math
 
 import pytest
@@ -21,12 +22,9 @@ def randomise(state):
 
 def reference(name, **options):
     """A network of spandrel with random weights."""
-    pytest.importorskip("spandrel")
-    from spandrel.architectures import SPAN as span
-    from spandrel.architectures import Compact as compact
-    from spandrel.architectures import ESRGAN as esrgan
-
-    made = {"ESRGAN": esrgan.ESRGAN, "Compact": compact.Compact, "SPAN": span.SPAN}[name](**options)
+    architectures = pytest.importorskip("spandrel.architectures")
+    module = importlib.import_module(f"{architectures.__name__}.{name}")
+    made = getattr(module, name)(**options)
     made.load_state_dict(made.state_dict() | randomise(made.state_dict()))
     return made.eval()
 
