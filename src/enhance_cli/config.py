@@ -52,7 +52,7 @@ METRIC_NETWORKS = {
 """What some metrics look through, by torchvision's names."""
 
 PROTOCOLS = ("standard", "rgb", "lanczos")
-DEGRADATIONS = ("bicubic", "lanczos", "photo")
+DEGRADATIONS = ("bicubic", "lanczos", "photo", "camera")
 
 
 VGG_LAYERS = (

@@ -9,7 +9,27 @@ from enhance_cli.config import DEGRADATIONS
 from enhance_cli.images.files import read_photo
 from enhance_cli.images.resize import reduce_levels
 from enhance_cli.train import degradation
-from enhance_cli.train.degradation import _add_noise, _blur, degrade
+from enhance_cli.train.degradation import _add_noise, _blur, _save, _sharpen, degrade
+
+PHOTO_DRAWS = [
+    (16, 16, "bicubic"),
+    68,
+    (16, 16, "bilinear"),
+    90,
+    (16, 16, "bilinear"),
+    91,
+    (16, 16, "bicubic"),
+    32,
+    (16, 16, "bicubic"),
+    85,
+    (16, 16, "lanczos"),
+    43,
+    (16, 16, "bicubic"),
+    85,
+    80,
+    (16, 16, "lanczos"),
+    91,
+]
 
 
 @pytest.fixture
@@ -41,27 +61,81 @@ def test_lanczos_is_pillows(sample):
     assert (ours[inner, inner] - theirs[inner, inner].float()).abs().max() <= 1
 
 
-def test_an_image_depends_on_its_own_seed_alone(originals):
-    both = degrade(originals, 4, "photo", ["a", "b"])
-    alone = degrade(originals[1:], 4, "photo", ["b"])
+@pytest.mark.parametrize("kind", ["photo", "camera"])
+def test_an_image_depends_on_its_own_seed_alone(originals, kind):
+    both = degrade(originals, 4, kind, ["a", "b"])
+    alone = degrade(originals[1:], 4, kind, ["b"])
     assert torch.equal(both[1:], alone)
-    assert not torch.equal(degrade(originals[1:], 4, "photo", ["c"]), alone)
+    assert not torch.equal(degrade(originals[1:], 4, kind, ["c"]), alone)
 
 
-def test_photographs_are_worse_than_reduced_but_the_same_picture(originals):
+@pytest.mark.parametrize("kind", ["photo", "camera"])
+def test_photographs_are_worse_than_reduced_but_the_same_picture(originals, kind):
     clean = reduce_levels(originals[:1], 4)
     seeds = [str(index) for index in range(40)]
-    many = degrade(originals[:1].expand(40, -1, -1, -1), 4, "photo", seeds)
+    many = degrade(originals[:1].expand(40, -1, -1, -1), 4, kind, seeds)
     error = (many - clean).abs().mean((1, 2, 3))
     assert 2 < error.mean() < 25
     assert (error == 0).float().mean() < 0.4
     assert (many.mean((2, 3)) - clean.mean((2, 3))).abs().max() < 12
 
 
-def test_a_share_of_photographs_is_only_reduced(originals):
+@pytest.mark.parametrize(("kind", "share"), [("photo", 0.2), ("camera", 0.1)])
+def test_a_share_of_photographs_is_only_reduced(originals, kind, share):
     clean = reduce_levels(originals[:1], 4)
-    many = degrade(originals[:1].expand(300, -1, -1, -1), 4, "photo", [*map(str, range(300))])
-    assert 0.13 < (many == clean).flatten(1).all(dim=1).float().mean() < 0.27
+    many = degrade(originals[:1].expand(300, -1, -1, -1), 4, kind, [*map(str, range(300))])
+    found = (many == clean).flatten(1).all(dim=1).float().mean()
+    assert share - 0.07 < found < share + 0.07
+
+
+def test_photo_draws_what_it_drew_before_there_was_camera(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(degradation, "jpeg", lambda image, quality: drawn.append(quality) or image)
+    monkeypatch.setattr(degradation, "resize", _recorded(drawn))
+    degrade(torch.zeros(8, 3, 64, 64), 4, "photo", [*"abcdefgh"])
+    assert drawn == PHOTO_DRAWS
+
+
+def test_a_camera_file_is_saved_twice_and_chroma_is_halved_in_most(monkeypatch):
+    saved = []
+    monkeypatch.setattr(
+        degradation, "jpeg", lambda image, _, subsample: saved.append(subsample) or image
+    )
+    degrade(torch.zeros(400, 3, 32, 32), 4, "camera", [*map(str, range(400))])
+    assert 1.05 < len(saved) / 400 < 1.4  # 0.9 of them by 0.5 and 0.85
+    assert 0.65 < sum(saved) / len(saved) < 0.85
+
+
+def test_a_camera_file_is_first_saved_at_a_size_of_its_own(monkeypatch):
+    sizes = []
+    monkeypatch.setattr(
+        degradation, "jpeg", lambda image, *_, **__: sizes.append(image.shape[2]) or image
+    )
+    degrade(torch.zeros(200, 3, 64, 64), 4, "camera", [*map(str, range(200))])
+    between = [size for size in sizes if size not in (16, 64)]
+    assert len(between) > 40
+    assert 16 < min(between) < max(between) <= 48
+
+
+def test_saving_adds_noise_then_sharpens_then_compresses(monkeypatch):
+    steps = []
+    for name in ("_add_noise", "_sharpen", "jpeg"):
+        monkeypatch.setattr(
+            degradation, name, lambda image, *_, n=name, **__: steps.append(n) or image
+        )
+    monkeypatch.setattr(degradation, "_SHARPENING", (1.0, (0.5, 0.5)))
+    _save(torch.zeros(1, 3, 8, 8), (1.0, (50, 50)), random.Random(1))
+    assert steps == ["_add_noise", "_sharpen", "jpeg"]
+
+
+def test_sharpening_steepens_an_edge_and_leaves_flat_ground():
+    edge = torch.full((1, 3, 16, 16), 100.0)
+    edge[..., 8:] = 150
+    sharp = _sharpen(edge, 1.0, 1.0)
+    assert sharp[0, 0, 8, 8] > 160
+    assert sharp[0, 0, 8, 7] < 90
+    assert sharp[0, 0, 8, 0] == pytest.approx(100, abs=1e-3)
+    assert torch.allclose((edge + sharp) / 2, _sharpen(edge, 0.5, 1.0), atol=1e-4)
 
 
 @pytest.mark.parametrize("angle", [0, 0.5, math.pi / 2])
@@ -77,11 +151,18 @@ def test_blur_spreads_a_point_by_its_deviations(angle):
         assert (spread * position**2).sum().sqrt() == pytest.approx(deviation, rel=0.03)
 
 
-def test_noise_has_the_deviation_drawn_and_is_grey_or_not(monkeypatch):
-    monkeypatch.setattr(degradation, "_NOISE", (1.0, (5.0, 5.0)))
+def test_noise_has_the_deviation_drawn_and_is_grey_or_not():
     found = set()
     for seed in range(10):
-        grey = _add_noise(torch.full((1, 3, 64, 64), 127.5), random.Random(seed))
+        grey = _add_noise(torch.full((1, 3, 64, 64), 127.5), (1.0, (5.0, 5.0)), random.Random(seed))
         assert grey.std() == pytest.approx(5, rel=0.03)
         found.add(torch.equal(grey[:, 0], grey[:, 1]))
     assert found == {True, False}
+
+
+def _recorded(drawn):
+    def resize(_, height, width, kernel):
+        drawn.append((height, width, kernel))
+        return torch.zeros(1, 3, height, width)
+
+    return resize

@@ -148,7 +148,7 @@ def _or_none(_: click.Context, __: click.Parameter, value: str | None) -> str | 
 )
 @_option(
     "degradation",
-    "How the low-resolution images are made; photo adds blur, noise and JPEG.",
+    "How the low-resolution images are made; photo and camera add blur, noise and JPEG.",
     type=click.Choice(DEGRADATIONS),
 )
 @_option("candidates", "Crops drawn for each one kept, the most detailed.")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from enhance_cli.images.resize import KERNELS, reduce_levels, resize
+from enhance_cli.images.resize import reduce_levels, resize
 from enhance_cli.train.jpeg import jpeg
 
 # The ranges of "photo": those of BSRGAN (arXiv 2103.14006, section 3) and Real-ESRGAN
@@ -23,6 +23,19 @@ _FIRST_JPEG = 0.3, (75, 95)  # probability; quality, before the reduction
 _LAST_JPEG = 0.8, (30, 95)  # probability; quality, after it
 _CLEAN = 0.2  # share that is only reduced, so that clean files stay what they are
 
+# The ranges of "camera", wider, in the order of its steps: docs/decisions/0050.
+_CAMERA_BLUR = 0.5, (0.2, 2.0)  # probability; σ in pixels of the original, drawn for either axis
+_TAKEN_AT = 0.6, (1.0, 3.0)  # probability; size of the first file, as a multiple of the last one's
+_CAMERA_NOISE = 0.4, (0.5, 8.0)  # probability; σ in levels, before the first JPEG and after it
+_SHARPENING = 0.3, (0.2, 1.2)  # probability; share of the detail that is added, before each JPEG
+_SHARPENED_FROM = 0.5, 1.2  # σ in pixels of the blur that detail is what it takes away
+_CAMERA_FIRST_JPEG = 0.5, (60, 95)  # probability; quality
+_CAMERA_LAST_JPEG = 0.85, (35, 95)  # probability; quality
+_HALVED_CHROMA = 0.75  # share of JPEGs that are 4:2:0, the rest 4:4:4
+_CAMERA_CLEAN = 0.1  # share that is only reduced
+
+_KERNELS = "bicubic", "lanczos", "bilinear", "box"  # their order decides what a seed draws
+
 Range = tuple[float, tuple[float, float]]
 
 
@@ -31,13 +44,15 @@ def degrade(levels: Tensor, scale: int, kind: str, seeds: Sequence[str]) -> Tens
 
     Levels are whole, 0 to 255. "bicubic" is MATLAB's reduction, "lanczos" Pillow's kernel, as
     the authors of EnhanceNet used; "photo" is a random chain of blur, resampling, sensor noise
-    and JPEG before and after the reduction. What happens to image i depends on seeds[i] alone.
+    and JPEG before and after the reduction; "camera" is a wider one, with sharpening, of a file
+    that is saved once or twice. What happens to image i depends on seeds[i] alone.
     """
-    if kind != "photo":
+    if kind not in _CHAINS:
         return reduce_levels(levels, scale, kind)
+    chain = _CHAINS[kind]
     draws = [random.Random(seed) for seed in seeds]  # noqa: S311  not for secrets
     pairs = zip(levels, draws, strict=True)
-    return torch.cat([_photograph(image[None], scale, draw) for image, draw in pairs])
+    return torch.cat([chain(image[None], scale, draw) for image, draw in pairs])
 
 
 def _photograph(image: Tensor, scale: int, draw: random.Random) -> Tensor:
@@ -49,15 +64,50 @@ def _photograph(image: Tensor, scale: int, draw: random.Random) -> Tensor:
         image = _blur(image, deviations, draw.uniform(*_BLUR[1]), draw.uniform(0, math.pi))
     if (factor := _drawn(_RESIZE, draw)) is not None:
         taller, wider = (max(8, round(factor * side)) for side in image.shape[2:])
-        image = resize(image, taller, wider, draw.choice(list(KERNELS)))
-    image = _add_noise(image, draw)
+        image = resize(image, taller, wider, draw.choice(_KERNELS))
+    image = _add_noise(image, _NOISE, draw)
     if (quality := _drawn(_FIRST_JPEG, draw)) is not None:
         image = jpeg(image.round().clamp(0, 255), round(quality))
-    image = resize(image, height, width, draw.choice(list(KERNELS)))
-    image = _add_noise(image, draw).round().clamp(0, 255)
+    image = resize(image, height, width, draw.choice(_KERNELS))
+    image = _add_noise(image, _NOISE, draw).round().clamp(0, 255)
     if (quality := _drawn(_LAST_JPEG, draw)) is not None:
         image = jpeg(image, round(quality))
     return image
+
+
+def _send(image: Tensor, scale: int, draw: random.Random) -> Tensor:
+    """Degrade one image, (1, 3, H, W) levels, as a phone, then a chat or a web site does.
+
+    The phone takes it with blur and noise at a size of its own, sharpens it and saves a JPEG. What
+    it is sent through reduces that, perhaps sharpens it, and saves it again.
+    """
+    if draw.random() < _CAMERA_CLEAN:
+        return reduce_levels(image, scale)
+    height, width = (side // scale for side in image.shape[2:])
+    if (deviations := _drawn(_CAMERA_BLUR, draw)) is not None:
+        image = _blur(image, deviations, draw.uniform(*_CAMERA_BLUR[1]), draw.uniform(0, math.pi))
+    if (factor := _drawn(_TAKEN_AT, draw)) is not None:
+        taken = round(factor * height), round(factor * width)
+        image = resize(image, *taken, draw.choice(_KERNELS))
+    image = _save(image, _CAMERA_FIRST_JPEG, draw)
+    image = resize(image, height, width, draw.choice(_KERNELS))
+    return _save(image, _CAMERA_LAST_JPEG, draw)
+
+
+def _save(image: Tensor, qualities: Range, draw: random.Random) -> Tensor:
+    """Add noise, sharpen and compress (1, 3, H, W), each perhaps; return whole levels."""
+    image = _add_noise(image, _CAMERA_NOISE, draw)
+    if (share := _drawn(_SHARPENING, draw)) is not None:
+        image = _sharpen(image, share, draw.uniform(*_SHARPENED_FROM))
+    image = image.round().clamp(0, 255)
+    if (quality := _drawn(qualities, draw)) is not None:
+        image = jpeg(image, round(quality), subsample=draw.random() < _HALVED_CHROMA)
+    return image
+
+
+def _sharpen(image: Tensor, share: float, deviation: float) -> Tensor:
+    """Add a share of what a Gaussian blur of `deviation` pixels takes away."""
+    return image + share * (image - _blur(image, deviation, deviation, 0.0))
 
 
 def _drawn(setting: Range, draw: random.Random) -> float | None:
@@ -80,10 +130,10 @@ def _blur(image: Tensor, first: float, second: float, angle: float) -> Tensor:
     return F.conv2d(padded, kernel, groups=image.shape[1])
 
 
-def _add_noise(image: Tensor, draw: random.Random) -> Tensor:
+def _add_noise(image: Tensor, setting: Range, draw: random.Random) -> Tensor:
     """Add the noise of a sensor: half of its power constant, half growing with the light."""
     deviation, is_grey, seed = (
-        _drawn(_NOISE, draw),
+        _drawn(setting, draw),
         draw.random() < _GREY_NOISE,
         draw.getrandbits(62),
     )
@@ -94,3 +144,9 @@ def _add_noise(image: Tensor, draw: random.Random) -> Tensor:
     noise = torch.randn(shape, generator=source).to(image.device, image.dtype)
     light = image.clamp(0, 255) / 255
     return image + deviation * noise * (0.5 + light).sqrt()
+
+
+_CHAINS: dict[str, Callable[[Tensor, int, random.Random], Tensor]] = {
+    "photo": _photograph,
+    "camera": _send,
+}
