@@ -1,17 +1,21 @@
 """Let a generator learn from what a teacher makes of all eight flips and rotations of an image.
 
-python benchmarks/distil.py targets DATA TEACHER FOLDER SEED
-python benchmarks/distil.py train FOLDER START OUT MINUTES SEED
+    python tools/distil.py targets DATA TEACHER FOLDER SEED
+    python tools/distil.py train FOLDER START OUT MINUTES SEED
 
-Their mean is nearer to the original than each of them, and free of what nobody can know of an
-original from its reduced image: a target with little noise, so that a network learns finer
-differences in the same time (docs/decisions/0007-distillation.md). `train` first makes hidden units
-anew that are silent.
+The mean of the eight results is nearer to the original than each of them, and it lacks the detail
+that nobody can know from the reduced image. So it is a target with little noise, and a network
+learns finer differences from it in the same time (docs/decisions/0007-distillation.md).
+
+`targets` enlarges every photograph in DATA, reduced at random, by the network TEACHER, and writes
+the targets into FOLDER. `train` trains the network START on them for so many MINUTES and writes
+OUT. It first gives new random weights to hidden units that hardly ever fire.
 
 Source: for the mean, Timofte et al. (arXiv 1511.02228); for learning from it, Hinton et al.
 (arXiv 1503.02531).
 """
 
+import argparse
 import copy
 import math
 import random
@@ -24,6 +28,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from enhance_cli.atomic import make_folder
+from enhance_cli.errors import EnhanceError
 from enhance_cli.images.files import find_images, read_photo, to_pillow
 from enhance_cli.images.resize import reduce_levels
 from enhance_cli.model.device import cpu_multiplies_bf16
@@ -45,12 +51,15 @@ Example = dict[str, np.ndarray]
 
 
 @torch.inference_mode()
-def targets(data: str, teacher: str, folder: str, seed: str) -> None:
-    """Write a file for each photograph, reduced by a random scale."""
+def targets(data: Path, teacher: str, folder: Path, seed: int) -> None:
+    """Write a file for each photograph, reduced by a random scale. Raises EnhanceError."""
     network = load_generator(find_weights(teacher))[0].to(memory_format=torch.channels_last)
-    draw = random.Random(seed)  # noqa: S311  not for secrets
-    Path(folder).mkdir()
-    for path in find_images(Path(data)):
+    draw = random.Random(str(seed))  # noqa: S311  not for secrets
+    photographs = find_images(data)
+    if folder.exists():
+        raise EnhanceError(f"{folder} exists; choose another folder for the targets")
+    make_folder(folder)
+    for path in photographs:
         photo = to_pillow(read_photo(path)).convert("RGB")
         scale = min(1.0, max(draw.uniform(SMALLEST, 1), SIDE / min(photo.size)))
         width, height = (int(side * scale) // 4 * 4 for side in photo.size)
@@ -62,7 +71,7 @@ def targets(data: str, teacher: str, folder: str, seed: str) -> None:
             target = mean_of_eight(network, low_res / 255).mul(255).round().clamp(0, 255)
         images = {"original": original, "low_res": low_res, "target": target}
         arrays = {name: image[0].permute(1, 2, 0).byte().numpy() for name, image in images.items()}
-        np.savez(Path(folder) / f"{path.parent.name}-{path.stem}.npz", **arrays)
+        np.savez(folder / f"{path.parent.name}-{path.stem}.npz", **arrays)
 
 
 def mixed_precision() -> torch.autocast:
@@ -81,15 +90,20 @@ def mean_of_eight(network: Generator, low_res: Tensor) -> Tensor:
     return total / 8
 
 
-def train(folder: str, start: str, out: str, minutes: str, seed: str) -> None:
-    """Train for so many minutes, with the rate decaying by the clock; write the average."""
-    examples = [dict(np.load(path)) for path in sorted(Path(folder).rglob("*.npz"))]
+def train(folder: Path, start: str, out: Path, minutes: float, seed: int) -> None:
+    """Train for so many minutes, with the rate decaying by the clock; write the average.
+
+    Raises EnhanceError.
+    """
+    examples = [dict(np.load(path)) for path in sorted(folder.rglob("*.npz"))]
     examples = [one for one in examples if min(one["original"].shape[:2]) >= CROP]
+    if not examples:
+        raise EnhanceError(
+            f"no targets of at least {CROP} pixels a side in {folder}: make them by `targets`"
+        )
     network, provenance = load_generator(find_weights(start))
     network.train().requires_grad_(True).to(memory_format=torch.channels_last)
-    revived = revive(
-        network, [draw_batch(examples, f"{seed}/-{k}")[1] for k in range(8)], int(seed)
-    )
+    revived = revive(network, [draw_batch(examples, f"{seed}/-{k}")[1] for k in range(8)], seed)
     average = copy.deepcopy(network).requires_grad_(False)
     adam = torch.optim.Adam(network.parameters(), betas=(0.9, 0.99), fused=True)
     began, step, progress = time.monotonic(), 0, 0.0
@@ -111,12 +125,12 @@ def train(folder: str, start: str, out: str, minutes: str, seed: str) -> None:
         decay = min(DECAY, step / (step + 9))
         with torch.no_grad():
             torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
-        progress = (time.monotonic() - began) / (60 * float(minutes))
+        progress = (time.monotonic() - began) / (60 * minutes)
         if step % 100 == 0:
             sys.stdout.write(f"{step}: {of_target:.5f} {of_original:.5f}\n")
             sys.stdout.flush()
-    stage = {"start": Path(start).name, "steps": step, "seed": int(seed), "revived": revived}
-    save_generator(average, Path(out), provenance | {"distilled": stage})
+    stage = {"start": Path(start).name, "steps": step, "seed": seed, "revived": revived}
+    save_generator(average, out, provenance | {"distilled": stage})
 
 
 def draw_batch(examples: list[Example], name: str) -> list[Tensor]:
@@ -164,5 +178,31 @@ def revive(network: Generator, low_res: list[Tensor], seed: int) -> int:
     return count
 
 
+def main() -> None:
+    """Make targets or train, as the command line says."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    tasks = parser.add_subparsers(required=True)
+    make = tasks.add_parser("targets", help="make targets of photographs")
+    make.add_argument("data", type=Path, help="a folder of photographs")
+    make.add_argument("teacher", help="a shipped name, the folder of a run, or a file")
+    make.add_argument("folder", type=Path, help="a new folder for the targets")
+    make.add_argument("seed", type=int, help="of the random scales")
+    make.set_defaults(run=targets)
+    learn = tasks.add_parser("train", help="train a network on targets")
+    learn.add_argument("folder", type=Path, help="a folder of targets, or of folders of them")
+    learn.add_argument("start", help="a shipped name, the folder of a run, or a file")
+    learn.add_argument("out", type=Path, help="the file to write, .safetensors")
+    learn.add_argument("minutes", type=float, help="how long to train")
+    learn.add_argument("seed", type=int, help="of crops and new weights")
+    learn.set_defaults(run=train)
+    chosen = vars(parser.parse_args())
+    try:
+        chosen.pop("run")(**chosen)
+    except EnhanceError as error:
+        sys.exit(f"distil: {error}")
+
+
 if __name__ == "__main__":
-    {"targets": targets, "train": train}[sys.argv[1]](*sys.argv[2:])
+    main()
