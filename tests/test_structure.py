@@ -42,6 +42,27 @@ def test_only_the_command_line_knows_click_and_rich():
             assert not {m.split(".")[0] for m in imports_of(file)} & {"click", "rich"}, file
 
 
+def names_in(file):
+    """The public names that a module defines, and its own."""
+    found = {file.stem}
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return {name for name in found if not name.startswith("_")}
+
+
+def test_no_two_things_have_one_name():
+    """A module may be called as what it holds, and as its room: `export` in export/write.py."""
+    places = {}
+    for file in sorted(PACKAGE.rglob("*.py")):
+        for name in names_in(file) - {file.parent.name}:
+            places.setdefault(name, []).append(str(file.relative_to(PACKAGE)))
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}
+
+
 def loaded_after(code):
     script = f"import sys\n{code}\nprint(*sys.modules)"
     asked = subprocess.run(

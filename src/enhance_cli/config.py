@@ -29,7 +29,7 @@ MAX_FEATURES, MAX_BLOCKS = 1024, 256
 
 LARGEST_SCALE = 16
 SMALLEST_TILE = 16  # input pixels
-FORMATS = ("png", "jpeg", "webp", "tiff", "avif", "bmp")
+FORMAT_NAMES = ("png", "jpeg", "webp", "tiff", "avif", "bmp")
 
 DEVICES = "auto, cpu, cuda, cuda:N, mps"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -51,7 +51,7 @@ METRIC_NETWORKS = {
 }  # fmt: skip
 """What some metrics look through, by torchvision's names."""
 
-PROTOCOLS = ("standard", "rgb", "lanczos")
+PROTOCOL_NAMES = ("standard", "rgb", "lanczos")
 DEGRADATIONS = ("bicubic", "lanczos", "photo", "camera")
 
 

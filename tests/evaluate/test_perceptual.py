@@ -6,7 +6,7 @@ import torch
 
 from enhance_cli.config import TEXTURE_METRICS
 from enhance_cli.errors import EnhanceError
-from enhance_cli.evaluate.networks import pretrained
+from enhance_cli.evaluate.downloads import pretrained
 from enhance_cli.evaluate.perceptual import load_dists, load_lpips
 from enhance_cli.evaluate.suite import load_metrics
 from enhance_cli.extras import install_command

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from enhance_cli.config import PROTOCOLS, Dimensions, EvaluateOptions
+from enhance_cli.config import PROTOCOL_NAMES, Dimensions, EvaluateOptions
 from enhance_cli.evaluate import protocol
 from enhance_cli.evaluate.methods import from_interpolation
 from enhance_cli.evaluate.pairs import Example, Pair, decode, find_pairs
@@ -32,13 +32,13 @@ def folder(tmp_path, sample):
 
 
 def test_the_names_of_protocols_are_those_of_the_command():
-    assert tuple(protocol.PROTOCOLS) == PROTOCOLS
+    assert tuple(protocol.PROTOCOLS) == PROTOCOL_NAMES
     assert all(one.name == name for name, one in protocol.PROTOCOLS.items())
 
 
 def test_numbers_of_two_protocols_are_described_differently():
     lines = {one.describe(4, low_res_given=False) for one in protocol.PROTOCOLS.values()}
-    assert len(lines) == len(PROTOCOLS)
+    assert len(lines) == len(PROTOCOL_NAMES)
 
 
 @pytest.mark.parametrize("ahead", [False, True])

@@ -90,7 +90,9 @@ def test_a_share_of_photographs_is_only_reduced(originals, kind, share):
 
 def test_photo_draws_what_it_drew_before_there_was_camera(monkeypatch):
     drawn = []
-    monkeypatch.setattr(degradation, "jpeg", lambda image, quality: drawn.append(quality) or image)
+    monkeypatch.setattr(
+        degradation, "compress", lambda image, quality: drawn.append(quality) or image
+    )
     monkeypatch.setattr(degradation, "resize", _recorded(drawn))
     degrade(torch.zeros(8, 3, 64, 64), 4, "photo", [*"abcdefgh"])
     assert drawn == PHOTO_DRAWS
@@ -99,7 +101,7 @@ def test_photo_draws_what_it_drew_before_there_was_camera(monkeypatch):
 def test_a_camera_file_is_saved_twice_and_chroma_is_halved_in_most(monkeypatch):
     saved = []
     monkeypatch.setattr(
-        degradation, "jpeg", lambda image, _, subsample: saved.append(subsample) or image
+        degradation, "compress", lambda image, _, subsample: saved.append(subsample) or image
     )
     degrade(torch.zeros(400, 3, 32, 32), 4, "camera", [*map(str, range(400))])
     assert 1.05 < len(saved) / 400 < 1.4  # 0.9 of them by 0.5 and 0.85
@@ -109,7 +111,7 @@ def test_a_camera_file_is_saved_twice_and_chroma_is_halved_in_most(monkeypatch):
 def test_a_camera_file_is_first_saved_at_a_size_of_its_own(monkeypatch):
     sizes = []
     monkeypatch.setattr(
-        degradation, "jpeg", lambda image, *_, **__: sizes.append(image.shape[2]) or image
+        degradation, "compress", lambda image, *_, **__: sizes.append(image.shape[2]) or image
     )
     degrade(torch.zeros(200, 3, 64, 64), 4, "camera", [*map(str, range(200))])
     between = [size for size in sizes if size not in (16, 64)]
@@ -119,13 +121,13 @@ def test_a_camera_file_is_first_saved_at_a_size_of_its_own(monkeypatch):
 
 def test_saving_adds_noise_then_sharpens_then_compresses(monkeypatch):
     steps = []
-    for name in ("_add_noise", "_sharpen", "jpeg"):
+    for name in ("_add_noise", "_sharpen", "compress"):
         monkeypatch.setattr(
             degradation, name, lambda image, *_, n=name, **__: steps.append(n) or image
         )
     monkeypatch.setattr(degradation, "_SHARPENING", (1.0, (0.5, 0.5)))
     _save(torch.zeros(1, 3, 8, 8), (1.0, (50, 50)), random.Random(1))
-    assert steps == ["_add_noise", "_sharpen", "jpeg"]
+    assert steps == ["_add_noise", "_sharpen", "compress"]
 
 
 def test_sharpening_steepens_an_edge_and_leaves_flat_ground():

@@ -11,7 +11,7 @@ from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.device import pick_backend
 from enhance_cli.model.shipped import shipped_models
-from enhance_cli.train.record import fingerprint, read_record, remarks, write_record
+from enhance_cli.train.record import hash_files, read_record, remarks, write_record
 from enhance_cli.train.scan import scan
 
 CPU = pick_backend("cpu", "fp32")
@@ -43,10 +43,10 @@ def test_every_start_is_kept(write, options):
 
 
 def test_the_fingerprint_changes_with_the_data(photographs):
-    before = fingerprint(scan(photographs, 32))
-    assert fingerprint(scan(photographs, 32)) == before
+    before = hash_files(scan(photographs, 32))
+    assert hash_files(scan(photographs, 32)) == before
     (photographs / "deeper" / "0.png").rename(photographs / "deeper" / "9.png")
-    assert fingerprint(scan(photographs, 32)) != before
+    assert hash_files(scan(photographs, 32)) != before
 
 
 def test_a_start_holds_the_options_that_it_changed(write, options):
@@ -90,6 +90,6 @@ def test_names_that_are_no_text_are_recorded(write, options, photographs, tmp_pa
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
     photographs.rename(folder)
     os.rename(folder / "small.png", os.fsencode(folder) + b"/caf\xe9.png")
-    assert fingerprint(scan(folder, 16))
+    assert hash_files(scan(folder, 16))
     path = write(replace(options, data=str(folder)), command="enhance train caf\udce9")
     assert read_record(path).options["data"] == str(tmp_path / "caf?")

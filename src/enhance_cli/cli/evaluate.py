@@ -19,7 +19,7 @@ from enhance_cli.config import (
     IMAGE_SUFFIXES,
     METRIC_NETWORKS,
     METRICS,
-    PROTOCOLS,
+    PROTOCOL_NAMES,
     EvaluateOptions,
 )
 from enhance_cli.errors import EnhanceError
@@ -47,7 +47,7 @@ _UNLIMITED = 10_000  # characters: a file or another program has no width
 )
 @click.option(
     "--protocol",
-    type=click.Choice(PROTOCOLS),
+    type=click.Choice(PROTOCOL_NAMES),
     default=_DEFAULTS.protocol,
     show_default=True,
     help="standard: the literature's; rgb: RGB without a border; lanczos: inputs made by Lanczos.",

@@ -13,8 +13,8 @@ import click
 
 from enhance_cli.atomic import remove_leftovers
 from enhance_cli.cli.options import backend_options, is_given
-from enhance_cli.cli.recorded import check_options, merge_options, recorded_options
-from enhance_cli.cli.training import show_training
+from enhance_cli.cli.train_display import show_training
+from enhance_cli.cli.train_options import check_options, merge_options, recorded_options
 from enhance_cli.cli.types import (
     DurationType,
     FactorType,
@@ -210,7 +210,13 @@ def train(
     from enhance_cli.train.checkpoint import Checkpoint
     from enhance_cli.train.loop import Run
     from enhance_cli.train.processes import joined, local_device
-    from enhance_cli.train.record import NAME, create_run, remarks, write_record, write_unreadable
+    from enhance_cli.train.record import (
+        RECORD_FILE,
+        create_run,
+        remarks,
+        write_record,
+        write_unreadable,
+    )
 
     values["weight"] = dict(values["weight"])
     given = {name: value for name, value in values.items() if is_given(ctx, name)}
@@ -239,7 +245,9 @@ def train(
             create_run(folder)
         if processes.is_first:
             remove_leftovers([folder])
-            for remark in remarks(config or folder / NAME, run.scan, is_replay=config is not None):
+            for remark in remarks(
+                config or folder / RECORD_FILE, run.scan, is_replay=config is not None
+            ):
                 click.echo(remark, err=True)
             command = shlex.join(sys.argv)
             write_record(folder, options, command, run.step, run.scan, backend, processes.count)

@@ -19,7 +19,7 @@ from enhance_cli.cli.types import (
     SuffixType,
     TileType,
 )
-from enhance_cli.config import FORMATS, LARGEST_SCALE, RUNTIMES, UpscaleOptions
+from enhance_cli.config import FORMAT_NAMES, LARGEST_SCALE, RUNTIMES, UpscaleOptions
 
 _DEFAULTS = UpscaleOptions()
 
@@ -56,7 +56,7 @@ _size_options = _options(
 _format_options = _options(
     click.option(
         "--format",
-        type=click.Choice(FORMATS, case_sensitive=False),
+        type=click.Choice(FORMAT_NAMES, case_sensitive=False),
         help="Format of the results; by default the output's extension decides.",
     ),
     click.option(
@@ -171,7 +171,7 @@ def upscale(
     _check(options, as_json=as_json, names=names)
     from PIL import Image
 
-    from enhance_cli.cli.report import Report
+    from enhance_cli.cli.upscale_display import UpscaleDisplay
     from enhance_cli.model.shipped import find_weights
     from enhance_cli.upscale.batch import Batch
     from enhance_cli.upscale.exported import open_tiler
@@ -182,13 +182,13 @@ def upscale(
     jobs = plan(list(inputs), output, options)
     batch = Batch(jobs, output, options, find_weights(options.model))
     engine = open_tiler(options)
-    with Report(len(jobs), as_json=as_json, quiet=quiet, names=names) as report:
-        report.remark(f"{options.model} on {engine}")
-        for outcome in batch.run(engine, report.on_progress):
-            report.on_outcome(outcome)
-        if len(jobs) != 1 or report.skipped:
-            report.summarise()
-    sys.exit(1 if report.failed or report.is_cut else 0)
+    with UpscaleDisplay(len(jobs), as_json=as_json, quiet=quiet, names=names) as display:
+        display.remark(f"{options.model} on {engine}")
+        for outcome in batch.run(engine, display.on_progress):
+            display.on_outcome(outcome)
+        if len(jobs) != 1 or display.skipped:
+            display.summarise()
+    sys.exit(1 if display.failed or display.is_cut else 0)
 
 
 def _check(options: UpscaleOptions, *, as_json: bool, names: bool) -> None:

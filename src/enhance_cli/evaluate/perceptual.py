@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from enhance_cli.errors import EnhanceError
-from enhance_cli.evaluate.networks import Networks, pretrained
+from enhance_cli.evaluate.downloads import Networks, pretrained
 from enhance_cli.extras import install_command
 
 Compute = Callable[[Tensor, Tensor], float]

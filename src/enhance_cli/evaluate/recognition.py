@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from enhance_cli.config import IMAGE_SUFFIXES, EvaluateOptions
 from enhance_cli.errors import EnhanceError
+from enhance_cli.evaluate.downloads import Networks, describe_network, imagenet_weights, pretrained
 from enhance_cli.evaluate.methods import load_methods
-from enhance_cli.evaluate.networks import Networks, describe_network, imagenet_weights, pretrained
 from enhance_cli.evaluate.pairs import Example, Pair, Skipped, name_all, name_of_set, read_opaque
 from enhance_cli.evaluate.protocol import OnImage, Score, metric_device, reduce_bicubic
 from enhance_cli.evaluate.results import Results

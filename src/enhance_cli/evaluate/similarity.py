@@ -9,8 +9,8 @@ from pathlib import Path
 from enhance_cli.config import METRIC_NETWORKS, EvaluateOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate import pairs as folders
+from enhance_cli.evaluate.downloads import Networks, describe_network
 from enhance_cli.evaluate.methods import from_results, load_methods
-from enhance_cli.evaluate.networks import Networks, describe_network
 from enhance_cli.evaluate.pairs import Pair, Skipped
 from enhance_cli.evaluate.protocol import PROTOCOLS, OnImage, enlarge_each, measure, metric_device
 from enhance_cli.evaluate.results import Results

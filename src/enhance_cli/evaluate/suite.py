@@ -12,8 +12,8 @@ from torch import Tensor
 from enhance_cli.config import METRICS, TEXTURE_METRICS
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate import perceptual
+from enhance_cli.evaluate.downloads import Networks
 from enhance_cli.evaluate.metrics import Luma, ms_ssim, psnr_rgb, psnr_y, ssim_rgb, ssim_y
-from enhance_cli.evaluate.networks import Networks
 from enhance_cli.evaluate.niqe import BLOCK, niqe
 from enhance_cli.evaluate.texture import Describe, Remembered, feature_distance, gram_distance
 from enhance_cli.images.colour import luma_studio

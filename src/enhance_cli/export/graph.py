@@ -27,10 +27,10 @@ class PixelGraph(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Enlarge (N, H, W, 3) uint8 RGB to (N, scale*H, scale*W, 3) uint8."""
-        return to_levels(self.generator, image).round().to(torch.uint8)
+        return enlarge_to_levels(self.generator, image).round().to(torch.uint8)
 
 
-def to_levels(generator: Generator, image: Tensor) -> Tensor:
+def enlarge_to_levels(generator: Generator, image: Tensor) -> Tensor:
     """Enlarge (N, H, W, 3) uint8 RGB to (N, scale*H, scale*W, 3) in 0 to 255, unrounded."""
     x = image.permute(0, 3, 1, 2).float().div(255)
     levels: Tensor = generator(x).mul(255).clamp(0, 255)

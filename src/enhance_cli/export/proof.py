@@ -11,7 +11,7 @@ from torch import Tensor
 
 from enhance_cli.config import ExportOptions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.export.graph import random_image, to_levels
+from enhance_cli.export.graph import enlarge_to_levels, random_image
 from enhance_cli.model.generator import Generator
 
 PROVED = ((1, 1, 1), (1, 37, 53), (3, 5, 18))  # images, rows and columns: none as traced
@@ -19,7 +19,7 @@ FP32_TOLERANCE = 0.025  # 8-bit levels: 1e-4 of values in [0, 1]
 FP16_TOLERANCE = 1.0  # 8-bit levels
 ROUNDING = 0.5  # levels that 8-bit output is away from the unrounded value
 
-Run = Callable[[Tensor], Tensor]
+RunFile = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Proof:
         )
 
 
-def prove(generator: Generator, options: ExportOptions, run: Run) -> Proof:
+def prove(generator: Generator, options: ExportOptions, run: RunFile) -> Proof:
     """Compare a loaded file with the generator in fp32, at sizes that were not traced.
 
     8-bit output is compared with what it was rounded from. Raises EnhanceError if the difference
@@ -55,10 +55,12 @@ def prove(generator: Generator, options: ExportOptions, run: Run) -> Proof:
 
 
 def _difference(
-    generator: Generator, io: str, run: Run, images: int, height: int, width: int
+    generator: Generator, io: str, run: RunFile, images: int, height: int, width: int
 ) -> float:
     image = random_image(io, images, height, width)
-    expected = to_levels(generator, image) if io == "uint8" else generator(image).double().mul(255)
+    expected = (
+        enlarge_to_levels(generator, image) if io == "uint8" else generator(image).double().mul(255)
+    )
     found = run(image)
     if found.shape != expected.shape or found.dtype != image.dtype:
         return math.inf

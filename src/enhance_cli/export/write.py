@@ -10,16 +10,16 @@ from typing import Any
 from enhance_cli.atomic import check_folder, check_new, check_replaceable, replacing
 from enhance_cli.config import ExportOptions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.export import formats
+from enhance_cli.export import writers
 from enhance_cli.export.graph import describe
-from enhance_cli.export.proof import Proof, Run, prove
+from enhance_cli.export.proof import Proof, RunFile, prove
 from enhance_cli.model.generator import Generator
 
-_FORMATS: dict[str, Callable[..., Run]] = {
-    ".onnx": formats.write_onnx,
-    ".pt2": formats.write_pt2,
-    ".safetensors": formats.write_safetensors,
-    ".xml": formats.write_openvino,
+_FORMATS: dict[str, Callable[..., RunFile]] = {
+    ".onnx": writers.write_onnx,
+    ".pt2": writers.write_pt2,
+    ".safetensors": writers.write_safetensors,
+    ".xml": writers.write_openvino,
 }
 
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from enhance_cli.images.resize import reduce_levels, resize
-from enhance_cli.train.jpeg import jpeg
+from enhance_cli.train.compression import compress
 
 # The ranges of "photo": those of BSRGAN (arXiv 2103.14006, section 3) and Real-ESRGAN
 # (arXiv 2107.10833, appendix A) where given, narrowed: docs/decisions/0042.
@@ -67,11 +67,11 @@ def _photograph(image: Tensor, scale: int, draw: random.Random) -> Tensor:
         image = resize(image, taller, wider, draw.choice(_KERNELS))
     image = _add_noise(image, _NOISE, draw)
     if (quality := _drawn(_FIRST_JPEG, draw)) is not None:
-        image = jpeg(image.round().clamp(0, 255), round(quality))
+        image = compress(image.round().clamp(0, 255), round(quality))
     image = resize(image, height, width, draw.choice(_KERNELS))
     image = _add_noise(image, _NOISE, draw).round().clamp(0, 255)
     if (quality := _drawn(_LAST_JPEG, draw)) is not None:
-        image = jpeg(image, round(quality))
+        image = compress(image, round(quality))
     return image
 
 
@@ -101,7 +101,7 @@ def _save(image: Tensor, qualities: Range, draw: random.Random) -> Tensor:
         image = _sharpen(image, share, draw.uniform(*_SHARPENED_FROM))
     image = image.round().clamp(0, 255)
     if (quality := _drawn(qualities, draw)) is not None:
-        image = jpeg(image, round(quality), subsample=draw.random() < _HALVED_CHROMA)
+        image = compress(image, round(quality), subsample=draw.random() < _HALVED_CHROMA)
     return image
 
 

@@ -18,11 +18,11 @@ from torch import Tensor
 from enhance_cli.atomic import replacing
 from enhance_cli.errors import EnhanceError
 
-NAME = "metrics.jsonl"
+METRICS_FILE = "metrics.jsonl"
 
 
 @dataclass(frozen=True)
-class Report:
+class Status:
     """What the run is doing, for whoever watches."""
 
     step: int
@@ -38,7 +38,7 @@ class Log:
     """
 
     def __init__(self, run: Path, step: int) -> None:
-        self._path = run / NAME
+        self._path = run / METRICS_FILE
         kept = _lines_until(self._path, step) if self._path.exists() else []
         with replacing(self._path) as file:
             file.write("".join(kept).encode())

@@ -22,7 +22,7 @@ from enhance_cli.train.best import BEST_FILE, Best
 from enhance_cli.train.checkpoint import Checkpoint, has_checkpoint, save_checkpoint
 from enhance_cli.train.data import Crops, batches, smallest_side
 from enhance_cli.train.learner import Learner
-from enhance_cli.train.log import Log, Meter, Report
+from enhance_cli.train.log import Log, Meter, Status
 from enhance_cli.train.processes import Processes
 from enhance_cli.train.record import commit_of_source
 from enhance_cli.train.scan import scan
@@ -143,7 +143,7 @@ class Run:
         by_time = self.elapsed / self.options.time if self.options.time else 0.0
         return min(1.0, max(self.step / self.options.steps, by_time))
 
-    def train(self, on_report: Callable[[Report], None], should_stop: Callable[[], bool]) -> None:
+    def train(self, on_status: Callable[[Status], None], should_stop: Callable[[], bool]) -> None:
         """Train until the schedule ends or `should_stop` says so, then save.
 
         Of several processes, the first validates, writes and reports. Raises EnhanceError for a
@@ -159,14 +159,14 @@ class Run:
             source = stack.enter_context(closing(batches(crops, self.step, options.workers)))
             if self.processes.is_first:
                 self._log = stack.enter_context(closing(Log(self.folder, self.step)))
-            self._train_until_stopped(source, crops, on_report, should_stop)
+            self._train_until_stopped(source, crops, on_status, should_stop)
             self.save()
 
     def _train_until_stopped(
         self,
         source: Iterator[Tensor],
         crops: Crops,
-        on_report: Callable[[Report], None],
+        on_status: Callable[[Status], None],
         should_stop: Callable[[], bool],
     ) -> None:
         options = self.options
@@ -186,10 +186,10 @@ class Run:
                 values = meter.read(self.step, options.batch)
                 values = self._mean(values | {"rate": self._rate()})
                 (values["unreadable"],) = self.processes.maximum([float(len(crops.unreadable))])
-                self._tell(values, on_report)
+                self._tell(values, on_status)
                 meter = Meter(self.step)
             if self.validation and (self.step % options.val_every == 0 or is_last):
-                self._validate(self.validation, on_report)
+                self._validate(self.validation, on_status)
                 meter = Meter(self.step)
                 is_stopped = self._agree(should_stop())
             if time.perf_counter() - saved >= options.save_every:
@@ -207,12 +207,12 @@ class Run:
     def _mean(self, values: dict[str, float]) -> dict[str, float]:
         return dict(zip(values, self.processes.mean(list(values.values())), strict=True))
 
-    def _tell(self, values: dict[str, float], on_report: Callable[[Report], None]) -> None:
+    def _tell(self, values: dict[str, float], on_status: Callable[[Status], None]) -> None:
         """Record and report, in the first process."""
         if self._log:
             self._log.write(self.step, values)
             left = self.elapsed * (1 - self.progress) / self.progress if self.progress else math.inf
-            on_report(Report(self.step, self.progress, left, values))
+            on_status(Status(self.step, self.progress, left, values))
 
     def _learn(self, batch: Tensor, *, measure: bool) -> dict[str, float]:
         try:
@@ -230,7 +230,7 @@ class Run:
         """Return Adam's learning rate now, before any warm-up: cosine decay to zero."""
         return self.options.peak_rate * 0.5 * (1 + math.cos(math.pi * self.progress))
 
-    def _validate(self, validation: Validation, on_report: Callable[[Report], None]) -> None:
+    def _validate(self, validation: Validation, on_status: Callable[[Status], None]) -> None:
         """Measure the averaged weights, keep the best, and record values and pictures."""
         if not self._log:
             return
@@ -240,5 +240,5 @@ class Run:
             if self.learner.updates and score > self.best.score:
                 self.best.score = score
                 self._save_weights(BEST_FILE)
-            self._tell(values, on_report)
+            self._tell(values, on_status)
             self._log.show(self.step, lambda: validation.show(self.learner.average))

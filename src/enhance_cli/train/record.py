@@ -29,8 +29,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-NAME = "run.toml"
-UNREADABLE = "unreadable.txt"
+RECORD_FILE = "run.toml"
+UNREADABLE_FILE = "unreadable.txt"
 _START = "[[start]]"
 
 
@@ -61,7 +61,7 @@ def write_record(
     `enhance train --config run.toml` replays it. In names that are no text, what is none becomes
     a question mark. Raises EnhanceError.
     """
-    path = run / NAME
+    path = run / RECORD_FILE
     before, text = options, ""
     if path.exists():
         before = TrainOptions(**read_record(path).options)
@@ -78,7 +78,7 @@ def write_record(
         "enhance": enhance_cli.__version__,
         "commit": commit_of_source() or "unknown",
         "images": len(found.files),
-        "data_sha256": fingerprint(found),
+        "data_sha256": hash_files(found),
         **_hashes(options, step),
         "backend": str(backend),
         "device": _name_of(backend.device),
@@ -96,7 +96,7 @@ def write_record(
 
 def write_unreadable(run: Path, found: Scan) -> None:
     """Write a line for each file whose header could not be read, with the reason."""
-    with replacing(run / UNREADABLE) as file:
+    with replacing(run / UNREADABLE_FILE) as file:
         for reason in found.unreadable.values():
             file.write(f"{reason}\n".encode(errors="surrogateescape"))
 
@@ -161,13 +161,13 @@ def remarks(path: Path, found: Scan, *, is_replay: bool) -> list[str]:
         others = "; ".join(changes)
         said.append(f"{path}: only the last options are replayed; others were {others}")
     before = starts[-1].get("data_sha256") if starts else None
-    if before and before != fingerprint(found):
+    if before and before != hash_files(found):
         counts = f"{starts[-1].get('images')} there, {len(found.files)} now"
         said.append(f"{path} records other photographs: {counts}")
     return said
 
 
-def fingerprint(found: Scan) -> str:
+def hash_files(found: Scan) -> str:
     """Return a hash of the names and sizes of the files: it tells whether data changed."""
     digest = hashlib.sha256()
     for entry in found.files:

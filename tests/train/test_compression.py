@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from enhance_cli.images.files import Photo, read_photo, to_pillow
-from enhance_cli.train.jpeg import jpeg
+from enhance_cli.train.compression import compress
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def by_pillow(pixels, quality, subsampling):
 @pytest.mark.parametrize("quality", [5, 30, 75, 95])
 @pytest.mark.parametrize("subsample", [False, True])
 def test_it_does_what_libjpeg_does(crop, quality, subsample):
-    ours = jpeg(crop[None].float(), quality, subsample=subsample)[0]
+    ours = compress(crop[None].float(), quality, subsample=subsample)[0]
     theirs = by_pillow(crop, quality, 2 if subsample else 0).float()
     assert (ours - theirs).abs().mean() < 0.8
     assert (theirs - crop).abs().mean() > 1
@@ -32,6 +32,6 @@ def test_it_does_what_libjpeg_does(crop, quality, subsample):
 
 def test_sides_need_not_be_multiples_of_a_block(crop):
     ragged = crop[:, :45, :51]
-    ours = jpeg(ragged[None].float(), 60)[0]
+    ours = compress(ragged[None].float(), 60)[0]
     assert ours.shape == ragged.shape
     assert (ours - by_pillow(ragged, 60, 2).float()).abs().mean() < 0.8

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from enhance_cli.config import ExportOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.export.graph import graph_of, trace
-from enhance_cli.export.proof import Run
+from enhance_cli.export.proof import RunFile
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.weights import load_generator
 from enhance_cli.upscale.runtime import (
@@ -28,12 +28,12 @@ from enhance_cli.upscale.runtime import (
 
 def write_onnx(
     generator: Generator, options: ExportOptions, metadata: dict[str, str], file: BinaryIO
-) -> Run:
+) -> RunFile:
     """Write ONNX with its weights inside, and load it into onnxruntime."""
     import_extra("onnxruntime")
     file.write(onnx_bytes(generator, options, metadata))
     file.flush()
-    return _run_of(open_onnx(Path(file.name)))
+    return _run_network(open_onnx(Path(file.name)))
 
 
 def onnx_bytes(generator: Generator, options: ExportOptions, metadata: dict[str, str]) -> bytes:
@@ -79,7 +79,7 @@ def write_openvino(
     metadata: dict[str, str],
     file: BinaryIO,
     weights: BinaryIO,
-) -> Run:
+) -> RunFile:
     """Write OpenVINO's two files, converted from ONNX, and load them in fp32."""
     ov = import_extra("openvino")
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -88,16 +88,16 @@ def write_openvino(
         ov.save_model(ov.Core().read_model(source), target, compress_to_fp16=False)
         file.write(target.read_bytes())
         weights.write(target.with_suffix(".bin").read_bytes())
-        return _run_of(open_openvino(target, "fp32"))
+        return _run_network(open_openvino(target, "fp32"))
 
 
-def _run_of(network: Network) -> Run:
+def _run_network(network: Network) -> RunFile:
     return lambda image: torch.from_numpy(network.run(image.numpy()))
 
 
 def write_pt2(
     generator: Generator, options: ExportOptions, metadata: dict[str, str], file: BinaryIO
-) -> Run:
+) -> RunFile:
     """Write PyTorch's own graph, with the metadata in it as `enhance.json`, and load it."""
     program = trace(graph_of(generator, options), options.io)
     torch.export.save(program, file, extra_files={"enhance.json": json.dumps(metadata)})
@@ -107,7 +107,7 @@ def write_pt2(
 
 def write_safetensors(
     generator: Generator, options: ExportOptions, metadata: dict[str, str], file: BinaryIO
-) -> Run:
+) -> RunFile:
     """Write the weights alone, as `enhance` itself reads them, and load them."""
     if options.io != "float":
         raise EnhanceError("a .safetensors file holds weights and no graph: leave --io out")

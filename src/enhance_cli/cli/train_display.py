@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 if TYPE_CHECKING:
-    from enhance_cli.train.log import Report
+    from enhance_cli.train.log import Status
     from enhance_cli.train.loop import Run
     from enhance_cli.train.processes import Processes
 
@@ -27,7 +27,7 @@ def show_training(run: Run, processes: Processes) -> int:
 
     Of several processes the first speaks.
     """
-    from enhance_cli.train.record import UNREADABLE
+    from enhance_cli.train.record import UNREADABLE_FILE
 
     console = Console(stderr=True, quiet=not processes.is_first)
     found = run.scan
@@ -41,7 +41,7 @@ def show_training(run: Run, processes: Processes) -> int:
     )
     lines = [f"skipped: {reason}" for reason in found.unreadable.values()]
     if len(lines) > _NAMED:
-        lines[_NAMED:] = [f"skipped: {len(lines) - _NAMED} more, in {run.folder / UNREADABLE}"]
+        lines[_NAMED:] = [f"skipped: {len(lines) - _NAMED} more, in {run.folder / UNREADABLE_FILE}"]
     for line in lines:
         console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
     if run.progress == 1:
@@ -54,15 +54,15 @@ def show_training(run: Run, processes: Processes) -> int:
         task = progress.add_task("starting", total=1.0)
         seen: dict[str, float] = {}
 
-        def on_report(report: Report) -> None:
-            seen.update(report.values)
-            line = _line(report, seen)
-            progress.update(task, completed=report.progress, description=line)
-            if "validation/psnr_y" in report.values and not console.is_terminal:
+        def on_status(status: Status) -> None:
+            seen.update(status.values)
+            line = _line(status, seen)
+            progress.update(task, completed=status.progress, description=line)
+            if "validation/psnr_y" in status.values and not console.is_terminal:
                 console.print(line, highlight=False, soft_wrap=True)
 
         with _only_errors("enhance_cli.images" if processes.is_first else "enhance_cli"):
-            run.train(on_report, lambda: bool(stopped))
+            run.train(on_status, lambda: bool(stopped))
     if processes.is_first:
         click.echo(run.folder / "generator.safetensors")
     if run.learner.updates == 0:
@@ -97,10 +97,10 @@ def _only_errors(name: str) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _line(report: Report, seen: dict[str, float]) -> str:
-    left = f"{report.seconds_left / 60:.0f} min left" if math.isfinite(report.seconds_left) else ""
+def _line(status: Status, seen: dict[str, float]) -> str:
+    left = f"{status.seconds_left / 60:.0f} min left" if math.isfinite(status.seconds_left) else ""
     parts = [
-        f"step {report.step}",
+        f"step {status.step}",
         f"{seen.get('images_per_second', 0):.0f} images/s",
         left,
     ]

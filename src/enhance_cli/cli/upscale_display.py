@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from enhance_cli.upscale.plan import Job
 
 
-class Report(logging.Handler):
+class UpscaleDisplay(logging.Handler):
     """Follows a run: a bar for the photographs, one for the pixels of each, a line for each result.
 
     With `quiet`, only errors are shown. Log messages of the package become remarks.
@@ -46,7 +46,7 @@ class Report(logging.Handler):
         self.done, self.skipped, self.failed = 0, 0, 0
         self.is_cut = False  # standard output has taken no more
 
-    def __enter__(self) -> Report:
+    def __enter__(self) -> UpscaleDisplay:
         logging.getLogger("enhance_cli").addHandler(self)
         logging.getLogger("PIL").addHandler(self.pillow)  # it would print what an error tells too
         self.progress.start()

@@ -27,7 +27,7 @@ _TO_YCBCR = (
 )
 
 
-def jpeg(levels: Tensor, quality: int, *, subsample: bool = True) -> Tensor:
+def compress(levels: Tensor, quality: int, *, subsample: bool = True) -> Tensor:
     """Return levels 0 to 255, (N, 3, H, W) RGB, as they are after JPEG at a quality of 1 to 100.
 
     Quantisation tables as libjpeg scales them; with `subsample` chroma is halved each way (4:2:0)
