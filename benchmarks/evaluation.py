@@ -9,11 +9,12 @@ from pathlib import Path
 from speed import photograph, show
 from timing import times
 
-from enhance_cli.config import EvaluateOptions, UpscaleOptions
+from enhance_cli.config import EvaluateOptions
 from enhance_cli.evaluate.pairs import decode, find_pairs, make_example
 from enhance_cli.evaluate.protocol import STANDARD
 from enhance_cli.evaluate.similarity import measure_similarity
-from enhance_cli.upscale.exported import open_tiler
+from enhance_cli.model.open import open_network
+from enhance_cli.upscale.tiler import Tiler
 
 WIDTH, HEIGHT = 1024, 768  # Urban100's most frequent size
 
@@ -32,7 +33,7 @@ def main() -> None:
         options = EvaluateOptions(
             data=folder, metrics=("psnr", "ssim"), models=("e",), precision=chosen.precision
         )
-        engine = open_tiler(UpscaleOptions(model="e", precision=chosen.precision))
+        engine = Tiler(open_network("e", precision=chosen.precision))
         low = [
             make_example(pair, decode(pair), engine.scale, STANDARD.reduce).low_res.numpy()
             for pair in find_pairs(folder)

@@ -23,10 +23,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from enhance_cli.config import ExportOptions
 from enhance_cli.export.write import export
-from enhance_cli.model.device import keep_freed_memory, pick_backend
+from enhance_cli.memory import keep_freed_memory
+from enhance_cli.model.device import pick_backend
+from enhance_cli.model.open import open_network
 from enhance_cli.model.shipped import find_weights
 from enhance_cli.model.weights import load_generator
-from enhance_cli.upscale.engine import Engine
+from enhance_cli.upscale.tiler import Tiler
 
 Runner = tuple[Callable[[], object], float]
 """Enlarges the photograph once; the operations for one of its pixels."""
@@ -96,7 +98,7 @@ def runners(side: int, folder: Path) -> Iterator[tuple[str, Runner]]:
     exported = folder / "e.onnx"
     export(*load_generator(find_weights("e")), exported, ExportOptions())
     plain = load_generator(find_weights("e"))[0].eval()
-    engine = Engine(load_generator(find_weights("e"))[0], pick_backend("cpu"))
+    engine = Tiler(open_network("e", "cpu"))
     pixels = np.ascontiguousarray(np.asarray(photograph(side, side)).transpose(2, 0, 1))
     x, own = torch.from_numpy(pixels)[None].float().div(255), operations(plain)
     yield "plain PyTorch, ENet-E", (torch.inference_mode()(lambda: plain(x)), own)

@@ -11,13 +11,14 @@ from pathlib import Path
 from PIL import Image
 from timing import run_command, times
 
-from enhance_cli.config import ExportOptions, UpscaleOptions
+from enhance_cli.config import ExportOptions
 from enhance_cli.evaluate.pairs import bundled_photographs
 from enhance_cli.export.write import export
 from enhance_cli.images.files import read_photo
+from enhance_cli.model.open import open_network
 from enhance_cli.model.shipped import find_weights
 from enhance_cli.model.weights import load_generator
-from enhance_cli.upscale.exported import open_tiler
+from enhance_cli.upscale.tiler import Tiler
 
 RUNTIMES = ("torch", "onnxruntime", "openvino")
 TILES = (64, 96, 128, 256, 0)
@@ -64,7 +65,7 @@ def main() -> None:
         for tile in TILES:
             runs: dict[str, Callable[[], object]] = {}
             for runtime, model in models.items():
-                tiler = open_tiler(UpscaleOptions(model=model, runtime=runtime, tile=tile))
+                tiler = Tiler(open_network(model, runtime=runtime), tile)
                 runs[f"{runtime}: {tiler}"] = lambda tiler=tiler: tiler.enlarge(pixels)  # type: ignore[misc]
             report(
                 f"{chosen.size}² in tiles of {tile or 'everything'}", best_of(chosen.rounds, runs)

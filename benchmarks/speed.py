@@ -19,13 +19,14 @@ from timing import GLIBC_KEEPS, run_command, times
 
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.pairs import bundled_photographs
-from enhance_cli.images.photo import Levels
-from enhance_cli.model.device import Backend, keep_freed_memory, pick_backend
+from enhance_cli.memory import check_memory, keep_freed_memory
+from enhance_cli.model.device import Backend, pick_backend
 from enhance_cli.model.generator import Generator
+from enhance_cli.model.levels import Levels
+from enhance_cli.model.pytorch import TorchNetwork
 from enhance_cli.model.shipped import find_weights
 from enhance_cli.model.weights import load_generator
-from enhance_cli.upscale.engine import Engine
-from enhance_cli.upscale.memory import check_memory
+from enhance_cli.upscale.tiler import Tiler
 
 PLAIN, PEAK = (Path(__file__).with_name(name) for name in ("plain.py", "peak.py"))
 MATRIX = {"cpu": 4096, "cuda": 8192}  # side of the product that gives the ceiling
@@ -103,7 +104,7 @@ def measure_network(rounds: int, precision: str, sizes: list[tuple[int, int]]) -
     backend = pick_backend(precision=precision)
     generator, _ = load_generator(find_weights("e"))
     plain = load_generator(find_weights("e"))[0].eval().to(backend.device)
-    engine = Engine(generator, backend)
+    engine = Tiler(TorchNetwork(generator, backend))
     products = matrix_products(backend)
     work = operations(plain)
     show(f"\nnetwork ({backend}; {work / 1e6:.1f} MFLOP an input pixel)")

@@ -21,7 +21,8 @@ from timing import GLIBC_KEEPS, times
 from torch import Tensor
 
 from enhance_cli.config import TrainOptions
-from enhance_cli.model.device import keep_freed_memory, pick_backend
+from enhance_cli.memory import keep_freed_memory
+from enhance_cli.model.device import pick_backend
 from enhance_cli.model.discriminator import Discriminator
 from enhance_cli.model.features import load_features
 from enhance_cli.model.generator import Generator

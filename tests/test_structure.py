@@ -13,6 +13,8 @@ ORDER = ["cli", "train", "export", "evaluate", "upscale", "images", "model", "co
 ANYWHERE = {
     "atomic": "errors",
     "extras": "errors",
+    "machine": "errors",
+    "memory": "errors",
 }  # modules that stand beside another
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from enhance_cli.model.process import prepare_process as prepare_process
     from enhance_cli.upscale.enlarge import Upscaler as Upscaler
 
 __version__ = "0.1.0"
-__all__ = ["Upscaler", "__version__"]
+__all__ = ["Upscaler", "__version__", "prepare_process"]
 
 
 def __getattr__(name: str) -> object:
@@ -17,4 +18,8 @@ def __getattr__(name: str) -> object:
         from enhance_cli.upscale.enlarge import Upscaler
 
         return Upscaler
+    if name == "prepare_process":
+        from enhance_cli.model.process import prepare_process
+
+        return prepare_process
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

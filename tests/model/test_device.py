@@ -1,12 +1,9 @@
-import ctypes
-from types import SimpleNamespace
-
 import pytest
 import torch
 
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model import device
-from enhance_cli.model.device import available_devices, keep_freed_memory, pick_backend
+from enhance_cli.model.device import available_devices, pick_backend
 
 
 def test_auto_takes_the_first_device_there_is(monkeypatch):
@@ -36,29 +33,8 @@ def test_a_named_precision_is_obeyed():
     assert pick_backend("cpu", "fp16").dtype == torch.float16
 
 
-def test_fp32_leaves_tf32():
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    pick_backend("cpu", "fp32")
-    assert not torch.backends.cuda.matmul.allow_tf32
-    assert not torch.backends.cudnn.allow_tf32
-
-
-@pytest.mark.parametrize(
-    ("refused", "expected"),
-    [
-        ((), [(-3, 1 << 30), (-1, 1 << 30)]),
-        ((-3,), [(-3, 1 << 30), (-4, 0), (-1, 1 << 30)]),  # glibc up to 2.34
-        ((-3, -4), [(-3, 1 << 30), (-4, 0)]),
-    ],
-)
-def test_freed_memory_is_kept_by_what_the_c_library_accepts(monkeypatch, refused, expected):
-    asked = []
-
-    def mallopt(name, value):
-        asked.append((name, value))
-        return int(name not in refused)
-
-    monkeypatch.setattr("sys.platform", "linux")
-    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=mallopt))
-    keep_freed_memory()
-    assert asked == expected
+@pytest.mark.parametrize("precision", ["fp8", "", "FP32"])
+def test_an_unknown_precision_is_one_line(precision):
+    line = rf"^no precision '{precision}'; there is: auto, fp32, bf16, fp16$"
+    with pytest.raises(EnhanceError, match=line):
+        pick_backend("cpu", precision)

@@ -14,20 +14,22 @@ from enhance_cli.images.photo import Photo
 from enhance_cli.images.resize import to_size
 from enhance_cli.model.device import Backend
 from enhance_cli.model.generator import Generator
-from enhance_cli.upscale.engine import Engine
+from enhance_cli.model.pytorch import TorchNetwork
+from enhance_cli.upscale.consistency import ConsistentNetwork
 from enhance_cli.upscale.enlarge import (
     count_passes,
     enlarge_in_bands,
     enlarge_photo,
     target_size,
 )
+from enhance_cli.upscale.tiler import Tiler
 
 FP32 = Backend(torch.device("cpu"), torch.float32)
 
 
 @pytest.fixture
 def engine():
-    return Engine(Generator(Dimensions(features=4, blocks=1)), FP32)
+    return Tiler(TorchNetwork(Generator(Dimensions(features=4, blocks=1)), FP32))
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,8 @@ def test_consistent_results_reduce_to_their_inputs(sample, factor):
     pixels = read_photo(sample).pixels[:, 100:180, 100:190]
     error = {}
     for is_consistent in (False, True):
-        engine = Engine(generator, FP32, is_consistent=is_consistent)
+        network = TorchNetwork(generator, FP32)
+        engine = Tiler(ConsistentNetwork(network) if is_consistent else network)
         result = enlarge_photo(engine, Photo(pixels), (90 * factor, 80 * factor))
         enlarged = torch.from_numpy(result.pixels)[None].float()
         reduced = to_size(enlarged, 80, 90)[0].numpy()
@@ -90,7 +93,7 @@ def test_a_result_beyond_the_machines_memory_is_refused_before_work(engine, monk
 def test_a_whole_result_of_the_networks_scale_is_refused_as_well(engine, monkeypatch):
     values = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 2**10}
     monkeypatch.setattr(os, "sysconf", values.get)
-    monkeypatch.setattr(engine, "enlarge_tile", None)  # no work is begun
+    monkeypatch.setattr(engine.network, "estimate", None)  # no work is begun
     with pytest.raises(EnhanceError, match="not enough memory for a result of 4000×4000"):
         enlarge_photo(engine, Photo(np.zeros((3, 1000, 1000), np.uint8)))
 

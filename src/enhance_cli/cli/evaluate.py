@@ -117,6 +117,7 @@ def evaluate(
     from enhance_cli.evaluate.recognition import measure_recognition
     from enhance_cli.evaluate.report import Gallery, write_report
     from enhance_cli.evaluate.similarity import measure_similarity
+    from enhance_cli.model.process import prepare_process
 
     options = EvaluateOptions(**values)
     if csv and report and os.path.realpath(csv) == os.path.realpath(report):
@@ -133,6 +134,7 @@ def evaluate(
         check_replaceable(written)
         if written.suffix.lower() in IMAGE_SUFFIXES:  # as all that is measured
             raise EnhanceError(f"{written} has an image's name; choose another output")
+    prepare_process(options.device, options.precision)
     gallery = Gallery()
     with Console(stderr=True).status("measuring") as status:
 

@@ -207,6 +207,7 @@ def train(
     from torch import float16, float32
 
     from enhance_cli.model.device import pick_backend
+    from enhance_cli.model.process import prepare_process
     from enhance_cli.train.checkpoint import Checkpoint
     from enhance_cli.train.loop import Run
     from enhance_cli.train.processes import joined, local_device
@@ -236,6 +237,7 @@ def train(
     backend = pick_backend(local_device(options.device), options.precision)
     if backend.dtype == float16:  # "auto", where bf16 is missing
         backend = replace(backend, dtype=float32)
+    prepare_process(str(backend.device), backend.precision)
     with joined(backend.device) as processes:
         run = Run(folder, options, backend, processes, is_resumed=checkpoint is not None)
         if checkpoint:

@@ -172,15 +172,20 @@ def upscale(
     from PIL import Image
 
     from enhance_cli.cli.upscale_display import UpscaleDisplay
+    from enhance_cli.model.open import pick_runtime
     from enhance_cli.model.shipped import find_weights
     from enhance_cli.upscale.batch import Batch
-    from enhance_cli.upscale.exported import open_tiler
     from enhance_cli.upscale.plan import plan
+    from enhance_cli.upscale.tiler import open_tiler
 
     # Pillow's own limit must not come before --max-pixels.
     Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, options.max_pixels)
     jobs = plan(list(inputs), output, options)
     batch = Batch(jobs, output, options, find_weights(options.model))
+    if pick_runtime(options.model, options.runtime) == "torch":
+        from enhance_cli.model.process import prepare_process
+
+        prepare_process(options.device, options.precision)
     engine = open_tiler(options)
     with UpscaleDisplay(len(jobs), as_json=as_json, quiet=quiet, names=names) as display:
         display.remark(f"{options.model} on {engine}")

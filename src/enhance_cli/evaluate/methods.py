@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from enhance_cli.config import Dimensions, UpscaleOptions
+from enhance_cli.config import Dimensions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.pairs import Example, is_grey, read_opaque
 from enhance_cli.images.files import Photo, from_pillow, to_pillow
 from enhance_cli.images.resize import resize_levels
-from enhance_cli.upscale.exported import open_tiler
+from enhance_cli.model.open import open_network
 from enhance_cli.upscale.tiler import Tiler
 
 Enlarge = Callable[[Example], Tensor]
@@ -59,8 +59,7 @@ def load_methods(
         if model in BASELINES:
             methods[model] = from_interpolation(model)
         else:
-            options = UpscaleOptions(model=model, device=device, precision=precision)
-            engine = open_tiler(options)
+            engine = Tiler(open_network(model, device, precision))
             name = label_of(model)
             methods[name], scales[name] = from_engine(engine), engine.scale
             backends[name] = str(engine)

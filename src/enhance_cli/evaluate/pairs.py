@@ -15,7 +15,7 @@ from torch import Tensor
 import enhance_cli
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.files import find_images, levels_of, read_photo
-from enhance_cli.images.photo import Levels
+from enhance_cli.model.levels import Levels
 
 SMALLEST_SIDE = 32  # pixels of an original: the SSIM window must fit after cropping
 

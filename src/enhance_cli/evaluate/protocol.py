@@ -18,8 +18,8 @@ from enhance_cli.evaluate.pairs import Decoded, Example, Pair, Skipped, decode, 
 from enhance_cli.evaluate.suite import Metric
 from enhance_cli.images.files import Photo, from_pillow, to_pillow
 from enhance_cli.images.resize import reduce_levels
+from enhance_cli.memory import memory_for
 from enhance_cli.model.device import Backend
-from enhance_cli.upscale.memory import memory_for
 
 _MOST_DECODED = 4  # images at once
 

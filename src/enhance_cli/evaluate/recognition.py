@@ -22,8 +22,8 @@ from enhance_cli.evaluate.protocol import OnImage, Score, metric_device, reduce_
 from enhance_cli.evaluate.results import Results
 from enhance_cli.evaluate.suite import Unit
 from enhance_cli.images.files import Photo, find_images, from_pillow, to_pillow
+from enhance_cli.memory import memory_for
 from enhance_cli.model.device import pick_backend
-from enhance_cli.upscale.memory import memory_for
 
 SIDE, SHORT_SIDE = 224, 256  # pixels: what is classified is the centre of a reduced photograph
 CLASSES = 1000

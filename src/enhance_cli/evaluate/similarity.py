@@ -16,8 +16,8 @@ from enhance_cli.evaluate.protocol import PROTOCOLS, OnImage, enlarge_each, meas
 from enhance_cli.evaluate.results import Results
 from enhance_cli.evaluate.suite import load_metrics
 from enhance_cli.images.files import find_images
+from enhance_cli.memory import memory_for
 from enhance_cli.model.device import pick_backend
-from enhance_cli.upscale.memory import memory_for
 
 
 def measure_similarity(options: EvaluateOptions, on_image: OnImage) -> Results:

@@ -15,15 +15,15 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.export.graph import graph_of, trace
 from enhance_cli.export.proof import RunFile
 from enhance_cli.model.generator import Generator
-from enhance_cli.model.weights import load_generator
-from enhance_cli.upscale.runtime import (
+from enhance_cli.model.runtimes import (
     INPUT,
     OUTPUT,
-    Network,
+    Graph,
     import_extra,
     open_onnx,
     open_openvino,
 )
+from enhance_cli.model.weights import load_generator
 
 
 def write_onnx(
@@ -33,7 +33,7 @@ def write_onnx(
     import_extra("onnxruntime")
     file.write(onnx_bytes(generator, options, metadata))
     file.flush()
-    return _run_network(open_onnx(Path(file.name)))
+    return _run_graph(open_onnx(Path(file.name)))
 
 
 def onnx_bytes(generator: Generator, options: ExportOptions, metadata: dict[str, str]) -> bytes:
@@ -88,11 +88,11 @@ def write_openvino(
         ov.save_model(ov.Core().read_model(source), target, compress_to_fp16=False)
         file.write(target.read_bytes())
         weights.write(target.with_suffix(".bin").read_bytes())
-        return _run_network(open_openvino(target, "fp32"))
+        return _run_graph(open_openvino(target, "fp32"))
 
 
-def _run_network(network: Network) -> RunFile:
-    return lambda image: torch.from_numpy(network.run(image.numpy()))
+def _run_graph(graph: Graph) -> RunFile:
+    return lambda image: torch.from_numpy(graph.run(image.numpy()))
 
 
 def write_pt2(

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from enhance_cli.images.photo import Levels, Photo, to_levels
+from enhance_cli.images.photo import Photo
+from enhance_cli.model.levels import Levels, to_levels
 
 
 def fill_unseen(photo: Photo) -> Levels:

@@ -22,7 +22,8 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.images.deep import avif_bits, bits_a_channel, decode_deep
 from enhance_cli.images.formats import Contents
 from enhance_cli.images.metadata import has_coded_colours, orientation_of
-from enhance_cli.images.photo import Levels, Photo, from_pillow, to_pillow
+from enhance_cli.images.photo import Photo, from_pillow, to_pillow
+from enhance_cli.model.levels import Levels
 
 __all__ = ["Photo", "from_pillow", "to_pillow"]  # what other rooms take from here as well
 

@@ -14,15 +14,10 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
 from enhance_cli.images.metadata import metadata_of, orientation_of, profile_of
-
-Levels = NDArray[np.unsignedinteger[Any]]
-"""Whole levels, (C, H, W), in uint8 or uint16: white is the greatest of the type."""
-
-DEEP = np.dtype(np.uint16)
+from enhance_cli.model.levels import DEEP, Levels
 
 _BAND = 1 << 22  # pixels taken from Pillow at once
 
@@ -193,10 +188,3 @@ def _grey(pixels: Levels) -> Levels:
     mean = pixels.mean(axis=0, keepdims=True, dtype=np.float32)
     grey: Levels = np.rint(mean).astype(pixels.dtype)
     return grey
-
-
-def to_levels(image: NDArray[np.floating[Any]], levels: np.dtype[Any]) -> Levels:
-    """Round floats in [0, 1] to levels of uint8 or uint16."""
-    white = np.iinfo(levels).max
-    rounded: Levels = np.rint(image * white).clip(0, white).astype(levels)
-    return rounded

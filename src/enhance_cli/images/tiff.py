@@ -25,7 +25,8 @@ from enhance_cli.images.metadata import (
     X_RESOLUTION,
     Y_RESOLUTION,
 )
-from enhance_cli.images.photo import Levels, Photo, stack_channels
+from enhance_cli.images.photo import Photo, stack_channels
+from enhance_cli.model.levels import Levels
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _STRIPS, _CHANNELS, _STRIP_ROWS, _STRIP_BYTES = 273, 277, 278, 279

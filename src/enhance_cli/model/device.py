@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,9 +10,8 @@ from torch import Tensor
 
 from enhance_cli.errors import EnhanceError
 
-_PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4  # malloc.h of glibc
-_KEEP = 1 << 30  # bytes
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""What PyTorch networks may compute in, by the names of `config.PRECISIONS`."""
 
 
 @dataclass(frozen=True)
@@ -24,27 +21,26 @@ class Backend:
     device: torch.device
     dtype: torch.dtype
 
+    @property
+    def precision(self) -> str:
+        """The type by the name that `--precision` takes."""
+        return next(name for name, dtype in DTYPES.items() if dtype == self.dtype)
+
     def __str__(self) -> str:
-        name = next(name for name, dtype in _PRECISIONS.items() if dtype == self.dtype)
-        return f"{self.device}, {name}"
+        return f"{self.device}, {self.precision}"
 
 
 def pick_backend(device: str = "auto", precision: str = "auto") -> Backend:
-    """Choose the device and the precision.
+    """Choose the device and the precision. Nothing of the process is changed.
 
     "auto" takes CUDA, then MPS, then the CPU. In "auto" precision a CPU computes in bf16 only
     where it multiplies bf16 natively (AMX, AVX512-BF16), a GPU in bf16 where it does so, else
-    fp16. With fp32 the whole process leaves TF32. Raises EnhanceError for a device that is not
-    there.
+    fp16. Raises EnhanceError for a device that is not there, or a precision that is none.
     """
+    if precision not in ("auto", *DTYPES):
+        raise EnhanceError(f"no precision {precision!r}; there is: auto, {', '.join(DTYPES)}")
     chosen = _pick_device(device)
-    if chosen.type == "cpu":
-        keep_freed_memory()
-    dtype = _best_dtype(chosen) if precision == "auto" else _PRECISIONS[precision]
-    if dtype == torch.float32:
-        torch.backends.cudnn.allow_tf32 = False  # which has the mantissa of fp16
-        torch.backends.cuda.matmul.allow_tf32 = False  # which an environment variable turns on
-    return Backend(chosen, dtype)
+    return Backend(chosen, _best_dtype(chosen) if precision == "auto" else DTYPES[precision])
 
 
 def available_devices() -> list[str]:
@@ -94,19 +90,3 @@ def cpu_multiplies_bf16() -> bool:
     """Whether the CPU has bf16 products in hardware: emulated ones are slower than fp32."""
     has = torch.cpu.get_capabilities()
     return bool(has.get("amx_bf16") or has.get("avx512_bf16"))
-
-
-def keep_freed_memory(kept: int = _KEEP) -> None:
-    """Tell glibc to keep so many freed bytes for the next layer, not to return them to the kernel.
-
-    Large activations are otherwise mapped and page-faulted anew in every layer, which is half of
-    the time of a bf16 network. Does nothing where the C library is another one.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:
-        return
-    # Up to glibc 2.34 a threshold above 32 MiB is refused: then nothing is mapped by itself.
-    if mallopt(_M_MMAP_THRESHOLD, kept) or mallopt(_M_MMAP_MAX, 0):
-        mallopt(_M_TRIM_THRESHOLD, kept)

@@ -98,6 +98,11 @@ class Generator(nn.Module):
         return self.dimensions.scale
 
     @property
+    def features(self) -> int:
+        """Channels of its widest layer at the result's resolution."""
+        return self.dimensions.features
+
+    @property
     def halo(self) -> int:
         """How many input pixels, in each direction, one output pixel depends on at most.
 

@@ -21,8 +21,8 @@ from torch import Tensor
 from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.files import decode_levels
-from enhance_cli.images.photo import Levels
 from enhance_cli.images.resize import resize
+from enhance_cli.model.levels import Levels
 from enhance_cli.train.source import Entry, read_entry
 
 _PREPARED_SIDE = 256  # pixels, of the paper

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
+from enhance_cli.memory import memory_for
 from enhance_cli.model.device import Backend
 from enhance_cli.model.weights import save_generator
 from enhance_cli.train.adversary import NotFiniteError
@@ -27,7 +28,6 @@ from enhance_cli.train.processes import Processes
 from enhance_cli.train.record import commit_of_source
 from enhance_cli.train.scan import scan
 from enhance_cli.train.validation import Validation
-from enhance_cli.upscale.memory import memory_for
 
 _LOG_EVERY = 50  # steps
 _CALIBRATED_ON = 64  # crops, for the mean activation of VGG-19's layers

@@ -14,7 +14,8 @@ from enhance_cli.evaluate.pairs import find_pairs
 from enhance_cli.evaluate.suite import Metric, load_metric
 from enhance_cli.model.device import Backend
 from enhance_cli.model.generator import Generator
-from enhance_cli.upscale.engine import Engine
+from enhance_cli.model.pytorch import TorchNetwork
+from enhance_cli.upscale.tiler import Tiler
 
 _SHOWN = 4  # photographs of which a crop is shown
 _CROP = 128  # pixels on a side
@@ -41,7 +42,7 @@ class Validation:
 
     def measure(self, generator: Generator) -> dict[str, float]:
         """Return the mean of each metric, by the standard protocol."""
-        engine = Engine(generator, self.backend)
+        engine = Tiler(TorchNetwork(generator, self.backend))
         border = protocol.STANDARD.border(engine.scale)
         methods = {"model": from_engine(engine)}
         # Made anew each time: distances remember features, whose memory training needs.
@@ -55,7 +56,7 @@ class Validation:
 
     def show(self, generator: Generator) -> Tensor:
         """Return fixed crops, (3, rows * h, 3w) in [0, 1]: bicubic, estimate, original beside."""
-        engine = Engine(generator, self.backend)
+        engine = Tiler(TorchNetwork(generator, self.backend))
         methods = {"bicubic": from_interpolation("bicubic"), "model": from_engine(engine)}
         shown = self.pairs[:_SHOWN]
         rows = []

@@ -23,10 +23,11 @@ from enhance_cli.images.deep import load_vips
 from enhance_cli.images.encode import Encoding, encode, encode_bands
 from enhance_cli.images.files import STANDARD_STREAM, read_contents, read_frames
 from enhance_cli.images.formats import Contents, check_holds, contents_of
-from enhance_cli.images.photo import DEEP, Photo
+from enhance_cli.images.photo import Photo
+from enhance_cli.memory import check_memory, memory_for, return_freed_memory
+from enhance_cli.model.levels import DEEP
 from enhance_cli.upscale.enlarge import enlarge_in_bands, enlarge_photo, target_size
 from enhance_cli.upscale.ledger import Ledger, fingerprint
-from enhance_cli.upscale.memory import check_memory, memory_for, return_freed_memory
 from enhance_cli.upscale.plan import Job
 from enhance_cli.upscale.tiler import Tiler
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from enhance_cli.model.levels import Levels
+from enhance_cli.model.network import Network, Span
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -11,6 +17,54 @@ _ROUNDS = 2  # docs/decisions/0012
 _ROUND_REACH = 5  # input pixels: the bicubic kernel down, then up, in whole pixels
 REACH = _ROUNDS * _ROUND_REACH
 """How many input pixels around a result's pixel the correction looks at."""
+
+
+class ConsistentNetwork(Network):
+    """A network whose results reduce to their inputs, to within 1/255 on average.
+
+    The correction is computed by PyTorch, whatever computes the network. It needs `REACH` more
+    pixels of halo.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.scale, self.channels, self.align = network.scale, network.channels, network.align
+        self.halo = None if network.halo is None else network.halo + REACH
+        self.precision, self.precisions = network.precision, network.precisions
+        self.tile, self.ahead = network.tile, network.ahead
+        self.deepest, self.failures = network.deepest, (*network.failures, RuntimeError)
+
+    def __str__(self) -> str:
+        return str(self.network)
+
+    def estimate(self, tile: Levels, row: Span, column: Span) -> Tensor:
+        """Compute a tile and correct it; the result is (3, scale*rows, scale*columns)."""
+        import torch
+
+        rows, columns = _widen(row), _widen(column)
+        low = tile[:, rows.core, columns.core].astype(np.float32)
+        with torch.inference_mode():
+            enlarged = torch.as_tensor(self.network.estimate(tile, rows, columns))
+            low_res = torch.from_numpy(low).to(enlarged.device).div(np.iinfo(tile.dtype).max)
+            corrected = back_project(enlarged[None], low_res[None])[0]
+        return corrected[:, _inside(row, rows, self.scale), _inside(column, columns, self.scale)]
+
+    def round(self, estimate: Tensor, levels: np.dtype[Any]) -> Callable[[], Levels]:
+        """Start rounding an estimate; what is returned waits for the result."""
+        from enhance_cli.model.pytorch import start_rounding
+
+        return start_rounding(estimate, levels)
+
+
+def _widen(span: Span) -> Span:
+    """Return a span whose core has as much around it as the correction looks at."""
+    left, right = min(REACH, span.left), min(REACH, span.right)
+    return Span(span.start - left, span.stop + right, span.left - left, span.right - right)
+
+
+def _inside(span: Span, wide: Span, scale: int) -> slice:
+    """Return where a span's core lies in the enlarged core of a wider one."""
+    return slice(scale * (span.start - wide.start), scale * (span.stop - wide.start))
 
 
 def back_project(estimate: Tensor, low_res: Tensor) -> Tensor:

@@ -9,13 +9,14 @@ from itertools import chain
 
 from PIL import Image
 
-from enhance_cli.config import DEFAULT_MODEL, LARGEST_SCALE, UpscaleOptions
+from enhance_cli.config import DEFAULT_MODEL, LARGEST_SCALE
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.alpha import fill_unseen
 from enhance_cli.images.deep import bits_a_channel
-from enhance_cli.images.photo import Levels, Photo, empty_levels, from_pillow, to_pillow
-from enhance_cli.upscale.exported import open_tiler
-from enhance_cli.upscale.memory import check_memory, memory_for
+from enhance_cli.images.photo import Photo, empty_levels, from_pillow, to_pillow
+from enhance_cli.memory import check_memory, memory_for
+from enhance_cli.model.levels import Levels
+from enhance_cli.model.open import open_network
 from enhance_cli.upscale.resample import resample, resample_bands
 from enhance_cli.upscale.tiler import Tiler
 
@@ -143,7 +144,12 @@ def _run_first_passes(
 
 
 class Upscaler:
-    """The tool as a Python object: `Upscaler()(image)` enlarges a Pillow image."""
+    """The tool as a Python object: `Upscaler()(image)` enlarges a Pillow image.
+
+    It takes what `open_network` takes, and a tile in input pixels (0 for the whole image). It
+    changes nothing of the process: `prepare_process` does, for programs that want the commands'
+    full speed. Raises EnhanceError for a model, device, precision or runtime that cannot be had.
+    """
 
     def __init__(
         self,
@@ -151,11 +157,10 @@ class Upscaler:
         *,
         device: str = "auto",
         precision: str = "auto",
+        runtime: str = "auto",
         tile: int | None = None,
     ) -> None:
-        self.engine = open_tiler(
-            UpscaleOptions(model=model, device=device, precision=precision, tile=tile)
-        )
+        self.engine = Tiler(open_network(model, device, precision, runtime), tile)
 
     def __call__(self, image: Image.Image) -> Image.Image:
         """Return the image enlarged, upright, in mode L, LA, RGB or RGBA, with its profile and dpi.

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from enhance_cli.images.photo import Levels, join_bands, to_levels
+from enhance_cli.images.photo import join_bands
+from enhance_cli.model.levels import Levels, to_levels
 
 _BAND = 128  # rows that are resampled at once: the floats of a result take four times its size
 _REACH = 2  # of the kernel, in pixels of the picture that has fewer

@@ -1,20 +1,23 @@
-"""Enlarging a whole image tile by tile, whatever computes a tile."""
+"""Enlarging a whole image tile by tile, whatever network computes a tile."""
 
 from __future__ import annotations
 
 import logging
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from enhance_cli.config import SMALLEST_TILE
+from enhance_cli.config import SMALLEST_TILE, UpscaleOptions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.photo import DEEP, Levels, empty_levels, join_bands
-from enhance_cli.upscale.memory import is_out_of_memory
-from enhance_cli.upscale.tiles import Span, split
+from enhance_cli.images.photo import empty_levels, join_bands
+from enhance_cli.memory import is_out_of_memory
+from enhance_cli.model.levels import Levels
+from enhance_cli.model.network import Network, Span
+from enhance_cli.model.open import open_network
+from enhance_cli.upscale.consistency import ConsistentNetwork
+from enhance_cli.upscale.tiles import split
 
 _log = logging.getLogger(__name__)
 
@@ -28,34 +31,22 @@ class _Started(NamedTuple):
     finish: Callable[[], Levels]
 
 
-class Tiler(ABC):
-    """A network that is ready to enlarge.
+class Tiler:
+    """Runs a network over whole images, tile by tile.
 
     Tiled equals whole: the result does not depend on the tile, to float32 rounding in fp32 and
-    to one level of an 8-bit file in every precision.
+    to one level of an 8-bit file in every precision. `tile` is the core of a tile in input pixels,
+    0 for the whole image; without it the network's own choice is taken.
     """
 
-    scale: int  # output pixels per input pixel, each way
-    halo: int  # input pixels that a tile is read with around its core
-    tile: int  # input pixels; 0 is the whole image
-    ahead: int = 0  # tiles that are started before the result of one is taken
-    deepest: np.dtype[Any] = DEEP  # of the levels that it takes and gives
-    failures: tuple[type[Exception], ...] = (RuntimeError, MemoryError)  # where memory runs out
+    def __init__(self, network: Network, tile: int | None = None) -> None:
+        self.network = network
+        self.scale, self.deepest = network.scale, network.deepest
+        chosen = network.tile if tile is None else tile
+        self.tile = 0 if network.halo is None else chosen
 
-    @abstractmethod
-    def enlarge_tile(self, tile: Levels, row: Span, column: Span, levels: np.dtype[Any]) -> Levels:
-        """Return the enlarged core, (3, h, w), of a tile that was read with its halo."""
-
-    def start_tile(
-        self, tile: Levels, row: Span, column: Span, levels: np.dtype[Any]
-    ) -> Callable[[], Levels]:
-        """Begin with what `enlarge_tile` does; return what waits for the result."""
-        core = self.enlarge_tile(tile, row, column, levels)
-        return lambda: core
-
-    @abstractmethod
     def __str__(self) -> str:
-        """Say where it computes, and in which precision."""
+        return str(self.network)
 
     def enlarge(
         self,
@@ -99,33 +90,51 @@ class Tiler(ABC):
 
     def _start_each(self, pixels: Levels, levels: np.dtype[Any]) -> Iterator[_Started]:
         """Yield the tiles row by row, each when as many as `ahead` of those after it are begun."""
-        _, height, width = pixels.shape
+        network = self.network
+        channels, height, width = pixels.shape
         started: deque[_Started] = deque()
         top = 0
         while top < height:
-            row = split(height, self.tile, self.halo, start=top)[0]
+            row = self._split(height, start=top)[0]
             try:
-                size = (3, self.scale * (row.stop - row.start), self.scale * width)
+                size = (channels, self.scale * (row.stop - row.start), self.scale * width)
                 band = empty_levels(size, levels)
-                for column in split(width, self.tile, self.halo):
+                for column in self._split(width):
                     tile = pixels[:, row.read, column.read]
-                    finish = self.start_tile(tile, row, column, levels)
+                    finish = network.round(network.estimate(tile, row, column), levels)
                     started.append(_Started(row, column, band, finish))
-                    if len(started) > self.ahead:
+                    if len(started) > network.ahead:
                         yield started.popleft()
-            except self.failures as error:
+            except network.failures as error:
                 self._take_smaller_tiles(error, max(height, width))
                 started = deque(tile for tile in started if tile.row != row)
                 continue
             top = row.stop
         yield from started
 
+    def _split(self, size: int, start: int = 0) -> list[Span]:
+        return split(size, self.tile, self.network.halo or 0, self.network.align, start)
+
     def _take_smaller_tiles(self, error: Exception, longest: int) -> None:
         """Halve the tile, if memory ran out; any other error is our own bug and stays as it is."""
         if not is_out_of_memory(error):
             raise error
+        if self.network.halo is None:
+            raise EnhanceError(
+                f"not enough memory for an image of {longest} pixels, which this network can only "
+                "compute as a whole"
+            ) from error
         tile = min(self.tile or longest, longest)
         if tile <= SMALLEST_TILE:
             raise EnhanceError(f"not enough memory, even for tiles of {tile} pixels") from error
         self.tile = max(tile // 2, SMALLEST_TILE)
         _log.warning("not enough memory for tiles of %d pixels: going on with %d", tile, self.tile)
+
+
+def open_tiler(options: UpscaleOptions) -> Tiler:
+    """Open the network that the options name, ready for whole images.
+
+    Raises EnhanceError as `open_network` does.
+    """
+    network = open_network(options.model, options.device, options.precision, options.runtime)
+    return Tiler(ConsistentNetwork(network) if options.consistent else network, options.tile)

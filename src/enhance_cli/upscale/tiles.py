@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 
+from enhance_cli.model.network import Span
 
-@dataclass(frozen=True)
-class Span:
-    """One axis of a tile, in input pixels.
 
-    The core `start` to `stop` is what the tile contributes; `left` and `right` are how many
-    pixels around it are read as well: the halo, clipped at the image's border.
+def split(size: int, tile: int, halo: int, align: int = 1, start: int = 0) -> list[Span]:
+    """Divide an axis of `size` input pixels, from `start` on, into cores of nearly equal size.
+
+    A core has at most `tile` pixels, or `align` if that is more; a tile of 0 stands for all. Every
+    pixel is in exactly one core. `start` must be a multiple of `align`.
+
+    What is read begins at a multiple of `align`, and ends at one or at the image's border. At the
+    border it ends where the image ends and is never padded: so the network's own padding happens
+    where it would for the whole image.
     """
-
-    start: int
-    stop: int
-    left: int
-    right: int
-
-    @property
-    def read(self) -> slice:
-        """What is read of the image."""
-        return slice(self.start - self.left, self.stop + self.right)
-
-
-def split(size: int, tile: int, halo: int, start: int = 0) -> list[Span]:
-    """Divide an axis of `size` input pixels, from `start` on, into near-equal cores.
-
-    They have at most `tile` pixels; 0 stands for all. Every pixel is in exactly one core. The halo
-    is never padded: at the image's border the tile ends where the image ends, so the network's
-    own padding happens where it would for the whole.
-    """
-    rest = size - start
-    assert rest > 0
+    assert 0 <= start < size
     assert tile >= 0
-    count = -(-rest // tile) if tile else 1
-    edges = [start + rest * index // count for index in range(count + 1)]
-    return [
-        Span(start, stop, min(halo, start), min(halo, size - stop))
-        for start, stop in pairwise(edges)
-    ]
+    assert start % align == 0
+    units = -(-(size - start) // align)
+    count = -(-units // max(1, tile // align)) if tile else 1
+    edges = [start + units * index // count * align for index in range(count)] + [size]
+    spans = []
+    for first, last in pairwise(edges):
+        left = max(0, first - halo) // align * align
+        right = min(size, -(-(last + halo) // align) * align)
+        spans.append(Span(first, last, first - left, right - last))
+    return spans

@@ -1,4 +1,4 @@
-"""Exported networks in onnxruntime and OpenVINO: what `enhance export` wrote, without PyTorch."""
+"""Loading exported graphs into onnxruntime and OpenVINO, without PyTorch."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from enhance_cli.config import EXPORT_IO, PRECISIONS
+from enhance_cli.config import EXPORT_IO, LARGEST_SCALE, PRECISIONS
 from enhance_cli.errors import EnhanceError
 from enhance_cli.extras import install_command
-from enhance_cli.images.photo import to_levels
+from enhance_cli.model.levels import to_levels
 
 INPUT, OUTPUT = "image", "enlarged"  # of every exported graph
 EXTRAS = {
@@ -24,11 +24,12 @@ EXTRAS = {
     "openvino": "openvino",
 }
 _OPENVINO_TYPES = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+_SCALES = tuple(map(str, range(1, LARGEST_SCALE + 1)))
 _FRONTENDS = {".onnx": "onnx", ".xml": "ir"}
 
 
 @dataclass(frozen=True)
-class Network:
+class Graph:
     """An exported network, loaded and ready to run.
 
     `run` computes `enlarged` from `image`, in the layout and type that the file was exported
@@ -41,10 +42,25 @@ class Network:
     run: Callable[[NDArray[Any]], NDArray[Any]]
     failure: type[Exception]
 
+    @property
+    def io(self) -> str:
+        """What goes in and out: "float" in [0, 1], or "uint8" pixels."""
+        return self.metadata["io"]
+
+    @property
+    def scale(self) -> int:
+        """Output pixels per input pixel, each way."""
+        return int(self.metadata["scale"])
+
+    @property
+    def halo(self) -> int:
+        """Input pixels around a core that its result depends on."""
+        return int(self.metadata["halo"])
+
     def enlarge(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """Enlarge (3, H, W) in [0, 1] to (3, scale*H, scale*W), at once."""
         estimate: NDArray[np.float32]
-        if self.metadata["io"] == "float":
+        if self.io == "float":
             estimate = self.run(image[None])[0]
         else:
             pixels = to_levels(image, np.dtype(np.uint8)).transpose(1, 2, 0)  # (H, W, 3)
@@ -61,7 +77,7 @@ def import_extra(name: str) -> Any:
         raise EnhanceError(f"{name} is not installed; it comes with {command}") from error
 
 
-def open_onnx(path: Path) -> Network:
+def open_onnx(path: Path) -> Graph:
     """Load an exported network into onnxruntime, on the CPU, in the precision of the file.
 
     Raises EnhanceError if onnxruntime is missing or the file is not an exported network.
@@ -78,7 +94,7 @@ def open_onnx(path: Path) -> Network:
         raise EnhanceError(f"{path} is damaged or not an ONNX file ({error})") from error
     metadata: dict[str, str] = session.get_modelmeta().custom_metadata_map
     _check_metadata(path, metadata)
-    return Network(
+    return Graph(
         "onnxruntime",
         metadata["precision"],
         metadata,
@@ -87,7 +103,7 @@ def open_onnx(path: Path) -> Network:
     )
 
 
-def open_openvino(path: Path, precision: str = "auto") -> Network:
+def open_openvino(path: Path, precision: str = "auto") -> Graph:
     """Load an exported network, ONNX or OpenVINO's own, into OpenVINO on the CPU.
 
     "auto" is bf16 where the processor multiplies it, else fp32, as OpenVINO chooses. Raises
@@ -117,7 +133,7 @@ def open_openvino(path: Path, precision: str = "auto") -> Network:
         raise EnhanceError(
             f"OpenVINO computes in {computes} here, not in {precision}: choose another --precision"
         )
-    return Network(
+    return Graph(
         "openvino",
         computes,
         metadata,
@@ -128,7 +144,7 @@ def open_openvino(path: Path, precision: str = "auto") -> Network:
 
 def _check_metadata(path: Path, metadata: dict[str, str]) -> None:
     """Refuse what `enhance export` did not write."""
-    allowed = {"io": EXPORT_IO, "precision": PRECISIONS, "scale": ("2", "4", "8")}
+    allowed = {"io": EXPORT_IO, "precision": PRECISIONS, "scale": _SCALES}
     wrong = [key for key, values in allowed.items() if metadata.get(key) not in values]
     if not metadata.get("halo", "").isdecimal():
         wrong.append("halo")

@@ -8,13 +8,21 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.images.files import find_images, read_photo
 from enhance_cli.model.device import Backend, cpu_multiplies_bf16, pick_backend
 from enhance_cli.model.generator import Generator
+from enhance_cli.model.levels import to_levels
+from enhance_cli.model.network import Network
+from enhance_cli.model.pytorch import TorchNetwork
 from enhance_cli.model.shipped import find_weights
 from enhance_cli.model.weights import load_generator
-from enhance_cli.upscale.consistency import REACH, back_project
-from enhance_cli.upscale.engine import Engine
+from enhance_cli.upscale.consistency import REACH, ConsistentNetwork, back_project
+from enhance_cli.upscale.tiler import Tiler
 
 FP32 = Backend(torch.device("cpu"), torch.float32)
 BF16 = Backend(torch.device("cpu"), torch.bfloat16)
+
+
+def tiler(generator, backend, tile=None, *, is_consistent=False):
+    network = TorchNetwork(generator, backend)
+    return Tiler(ConsistentNetwork(network) if is_consistent else network, tile)
 
 
 def levels_apart(one, other):
@@ -34,7 +42,7 @@ def noise(height, width):
 def test_tiled_equals_whole(tile, size, scale, is_consistent):
     generator = Generator(Dimensions(features=8, blocks=3, scale=scale))
     pixels = noise(*size)
-    engines = [Engine(generator, FP32, side, is_consistent=is_consistent) for side in (0, tile)]
+    engines = [tiler(generator, FP32, side, is_consistent=is_consistent) for side in (0, tile)]
     whole, tiled = (engine.enlarge(pixels) for engine in engines)
     assert levels_apart(tiled, whole) <= 1
 
@@ -57,8 +65,8 @@ def test_tiled_equals_whole_with_the_shipped_weights(sample, backend):
         pytest.skip("this CPU has no bf16 products")
     generator, _ = load_generator(find_weights("e"))
     pixels = read_photo(sample).pixels[:, :150, :170].copy()
-    whole = Engine(generator, backend, 0).enlarge(pixels)
-    assert levels_apart(Engine(generator, backend, 64).enlarge(pixels), whole) <= 1
+    whole = tiler(generator, backend, 0).enlarge(pixels)
+    assert levels_apart(tiler(generator, backend, 64).enlarge(pixels), whole) <= 1
 
 
 @pytest.mark.parametrize("levels", [np.uint8, np.uint16])
@@ -66,8 +74,8 @@ def test_tiled_equals_whole_with_the_shipped_weights(sample, backend):
 def test_a_gpu_gives_what_a_cpu_gives(sample, cuda, tile, levels):
     generator, _ = load_generator(find_weights("e"))
     pixels = read_photo(sample).pixels[:, :150, :170].copy()
-    whole = Engine(generator, FP32, 0).enlarge(pixels, levels=np.dtype(levels))
-    found = Engine(generator, pick_backend(cuda, "fp32"), tile)
+    whole = tiler(generator, FP32, 0).enlarge(pixels, levels=np.dtype(levels))
+    found = tiler(generator, pick_backend(cuda, "fp32"), tile)
     assert (
         levels_apart(found.enlarge(pixels, levels=np.dtype(levels)), whole)
         <= np.iinfo(levels).max // 255
@@ -79,15 +87,15 @@ def test_tiled_equals_whole_on_a_gpu(sample, cuda, precision):
     generator, _ = load_generator(find_weights("e"))
     pixels = read_photo(sample).pixels[:, :150, :170].copy()
     backend = pick_backend(cuda, precision)
-    whole = Engine(generator, backend, 0).enlarge(pixels)
-    assert levels_apart(Engine(generator, backend, 64).enlarge(pixels), whole) <= 1
+    whole = tiler(generator, backend, 0).enlarge(pixels)
+    assert levels_apart(tiler(generator, backend, 64).enlarge(pixels), whole) <= 1
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_tile_takes_no_more_video_memory_than_it_was_sized_for(cuda, precision):
     generator, _ = load_generator(find_weights("e"))
     backend = pick_backend(cuda, precision)
-    engine = Engine(generator, backend)
+    engine = tiler(generator, backend)
     engine.enlarge(noise(64, 64))
     for side in (256, engine.tile):
         torch.cuda.empty_cache()
@@ -96,7 +104,7 @@ def test_a_tile_takes_no_more_video_memory_than_it_was_sized_for(cuda, precision
         engine.tile = side
         engine.enlarge(noise(side + 100, side + 100))
         held = torch.cuda.max_memory_allocated() - before
-        assert held <= engine.bytes_of_a_tile(side)
+        assert held <= engine.network.bytes_of_a_tile(side)
 
 
 @pytest.mark.parametrize("model", ["e", "pat", "pat-photo"])
@@ -104,7 +112,7 @@ def test_bf16_costs_nothing_that_can_be_seen(data, model):
     if not cpu_multiplies_bf16():
         pytest.skip("this CPU has no bf16 products")
     generator, _ = load_generator(find_weights(model))
-    exact, fast = Engine(generator, FP32), Engine(generator, BF16)
+    exact, fast = tiler(generator, FP32), tiler(generator, BF16)
     far = count = lost = 0
     for low_res in find_images(data / "eval/Set14/LR"):
         pixels = read_photo(low_res).pixels
@@ -148,7 +156,7 @@ def test_a_halo_one_pixel_short_is_not_exact():
 
 
 def test_one_pixel_can_be_enlarged():
-    engine = Engine(Generator(Dimensions(features=4, blocks=1)), FP32)
+    engine = tiler(Generator(Dimensions(features=4, blocks=1)), FP32)
     assert engine.enlarge(np.zeros((3, 1, 1), np.uint8)).shape == (3, 4, 4)
 
 
@@ -161,10 +169,10 @@ def test_tiles_are_halved_until_they_fit_into_memory(monkeypatch, caplog, tile):
 
     generator = Generator(Dimensions(features=4, blocks=1))
     pixels = noise(50, 70)
-    whole = Engine(generator, FP32, 0).enlarge(pixels)
+    whole = tiler(generator, FP32, 0).enlarge(pixels)
     describe = generator.describe
     monkeypatch.setattr(generator, "describe", limited)
-    engine, progress = Engine(generator, FP32, tile), []
+    engine, progress = tiler(generator, FP32, tile), []
     assert levels_apart(engine.enlarge(pixels, progress.append), whole) <= 1
     assert engine.tile < 30
     assert caplog.messages[0].startswith("not enough memory for tiles of ")
@@ -175,14 +183,14 @@ def test_out_of_memory_at_the_smallest_tile_is_one_line(monkeypatch):
     def exhausted(_):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
 
-    engine = Engine(Generator(Dimensions(features=4, blocks=1)), FP32)
-    monkeypatch.setattr(engine.generator, "describe", exhausted)
+    engine = tiler(Generator(Dimensions(features=4, blocks=1)), FP32)
+    monkeypatch.setattr(engine.network.fused, "describe", exhausted)
     with pytest.raises(EnhanceError, match="not enough memory, even for tiles of 5 pixels"):
         engine.enlarge(np.zeros((3, 4, 5), np.uint8))
 
 
 def test_16_bit_levels_are_enlarged_without_a_step_of_8():
-    engine = Engine(Generator(Dimensions(features=4, blocks=1)), FP32)
+    engine = tiler(Generator(Dimensions(features=4, blocks=1)), FP32)
     ramp = np.tile(np.arange(20_000, 20_128, dtype=np.uint16), (3, 8, 1))
     result = engine.enlarge(ramp)
     assert result.dtype == np.uint16
@@ -215,8 +223,8 @@ def shifting(scale, tap):
 @pytest.mark.parametrize("scale", [2, 4, 8])
 def test_a_tile_has_its_whole_halo(scale, tap):
     generator, pixels = shifting(scale, tap), noise(50, 61)
-    whole = Engine(generator, FP32, 0).enlarge(pixels)
-    assert levels_apart(Engine(generator, FP32, 16).enlarge(pixels), whole) <= 1
+    whole = tiler(generator, FP32, 0).enlarge(pixels)
+    assert levels_apart(tiler(generator, FP32, 16).enlarge(pixels), whole) <= 1
 
 
 @pytest.mark.parametrize("name", ["halo", "head_halo"])
@@ -225,9 +233,88 @@ def test_a_tile_needs_its_whole_halo(name, monkeypatch):
     apart = []
     for tap in (0, 2):
         generator, pixels = shifting(4, tap), noise(50, 61)
-        whole = Engine(generator, FP32, 0).enlarge(pixels)
+        whole = tiler(generator, FP32, 0).enlarge(pixels)
         with monkeypatch.context() as patched:
             short = getattr(generator, name) - 1
             patched.setattr(Generator, name, property(lambda _, short=short: short))
-            apart.append(levels_apart(Engine(generator, FP32, 16).enlarge(pixels), whole))
+            apart.append(levels_apart(tiler(generator, FP32, 16).enlarge(pixels), whole))
     assert max(apart) > 1
+
+
+class Blocks(Network):
+    """Mixes each block of 8 pixels with the block before it: exact only on its own grid."""
+
+    precision, precisions, tile = "fp32", ("fp32",), 16
+
+    def __init__(self, scale, align=8, halo=8):
+        self.scale, self.align, self.halo = scale, align, halo
+
+    def estimate(self, tile, row, column):
+        image = tile.astype(np.float32) / 255
+        rows, columns = (-(-side // 8) * 8 for side in image.shape[1:])
+        sizes = ((0, 0), (0, rows - image.shape[1]), (0, columns - image.shape[2]))
+        padded = np.pad(image, sizes, mode="edge").reshape(3, rows // 8, 8, columns // 8, 8)
+        means = padded.mean((2, 4), keepdims=True)
+        before = np.concatenate([means[:, :1], means[:, :-1]], axis=1)
+        mixed = (padded + before).reshape(3, rows, columns)[:, : image.shape[1], : image.shape[2]]
+        large = mixed.repeat(self.scale, 1).repeat(self.scale, 2) / 2
+        return large[:, row.enlarged_core(self.scale), column.enlarged_core(self.scale)]
+
+    def round(self, estimate, levels):
+        return lambda: to_levels(estimate, levels)
+
+    def __str__(self):
+        return "here"
+
+
+@pytest.mark.parametrize("scale", [1, 3, 4])
+@pytest.mark.parametrize("size", [(50, 61), (8, 8), (1, 90), (64, 64)])
+@pytest.mark.parametrize("tile", [1, 16, 24, None])
+def test_tiled_equals_whole_on_a_network_s_own_grid(scale, size, tile):
+    pixels = noise(*size)
+    whole = Tiler(Blocks(scale), 0).enlarge(pixels)
+    assert whole.shape == (3, scale * size[0], scale * size[1])
+    assert (Tiler(Blocks(scale), tile).enlarge(pixels) == whole).all()
+
+
+@pytest.mark.parametrize(("align", "halo"), [(1, 8), (8, 0)])
+def test_without_its_grid_or_its_halo_that_network_is_not_exact(align, halo):
+    """The test above can fail."""
+    pixels = noise(50, 61)
+    whole = Tiler(Blocks(2), 0).enlarge(pixels)
+    assert levels_apart(Tiler(Blocks(2, align, halo), 20).enlarge(pixels), whole) > 1
+
+
+def test_consistent_tiles_keep_a_network_s_grid():
+    pixels = noise(90, 61)
+    whole, tiled = (Tiler(ConsistentNetwork(Blocks(4)), tile).enlarge(pixels) for tile in (0, 16))
+    assert levels_apart(tiled, whole) <= 1
+
+
+class SeesAll(Blocks):
+    """A network whose every pixel depends on the whole image."""
+
+    def __init__(self):
+        super().__init__(scale=1, align=1, halo=None)
+
+    def estimate(self, tile, *_):
+        return tile.astype(np.float32) / 255 - tile.mean() / 510
+
+
+def test_a_network_that_sees_the_whole_image_is_given_it():
+    pixels = noise(50, 61)
+    found = Tiler(SeesAll(), 16).enlarge(pixels)
+    assert (found == to_levels(pixels / 255 - pixels.mean() / 510, np.dtype(np.uint8))).all()
+
+
+def test_an_image_that_cannot_be_computed_as_a_whole_is_one_line(monkeypatch):
+    def exhausted(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(SeesAll, "estimate", exhausted)
+    line = (
+        r"^not enough memory for an image of 61 pixels, which this network can only compute as a "
+        r"whole$"
+    )
+    with pytest.raises(EnhanceError, match=line):
+        Tiler(SeesAll()).enlarge(noise(50, 61))

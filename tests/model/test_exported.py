@@ -15,19 +15,26 @@ from enhance_cli.export.write import export
 from enhance_cli.extras import install_command
 from enhance_cli.images.files import read_photo
 from enhance_cli.images.resize import to_size
+from enhance_cli.model import open as module
 from enhance_cli.model.device import Backend
 from enhance_cli.model.generator import Generator
+from enhance_cli.model.open import pick_runtime
+from enhance_cli.model.pytorch import TorchNetwork
+from enhance_cli.model.runtimes import open_onnx, open_openvino
 from enhance_cli.model.shipped import find_weights
 from enhance_cli.model.weights import load_generator
-from enhance_cli.upscale import exported as module
-from enhance_cli.upscale.engine import Engine
-from enhance_cli.upscale.exported import open_tiler, pick_runtime
-from enhance_cli.upscale.runtime import open_onnx, open_openvino
+from enhance_cli.upscale.consistency import ConsistentNetwork
+from enhance_cli.upscale.tiler import Tiler, open_tiler
 
 pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
 openvino = pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
 
 FP32 = Backend(torch.device("cpu"), torch.float32)
+
+
+def in_torch(generator, backend, tile=None, *, is_consistent=False):
+    network = TorchNetwork(generator, backend)
+    return Tiler(ConsistentNetwork(network) if is_consistent else network, tile)
 
 
 def levels_apart(one, other):
@@ -56,7 +63,7 @@ def exported(request, tmp_path_factory, generator):
 @pytest.mark.parametrize(("tile", "size"), [(16, (50, 61)), (40, (97, 33)), (16, (1, 1))])
 def test_tiled_equals_whole_in_torch(exported, generator, wanted, tile, size):
     pixels = np.random.default_rng(0).integers(0, 256, (3, *size), dtype=np.uint8)
-    whole = Engine(generator, FP32, 0).enlarge(pixels)
+    whole = in_torch(generator, FP32, 0).enlarge(pixels)
     assert levels_apart(tiler(exported, wanted, tile).enlarge(pixels), whole) <= 1
 
 
@@ -64,7 +71,7 @@ def test_tiled_equals_whole_in_torch(exported, generator, wanted, tile, size):
 @pytest.mark.parametrize("tile", [0, 16])
 def test_consistent_results_are_those_of_torch(exported, generator, tile):
     pixels = np.random.default_rng(0).integers(0, 256, (3, 50, 61), np.uint8)
-    whole = Engine(generator, FP32, 0, is_consistent=True).enlarge(pixels)
+    whole = in_torch(generator, FP32, 0, is_consistent=True).enlarge(pixels)
     engine = tiler(exported, "onnxruntime", tile, consistent=True)
     assert levels_apart(engine.enlarge(pixels), whole) <= 1
 
@@ -86,7 +93,7 @@ def test_16_bit_levels_are_enlarged_as_in_torch(exported, generator, wanted):
     pixels = np.random.default_rng(0).integers(0, 65_536, (3, 9, 14), np.uint16)
     found = tiler(exported, wanted, 0).enlarge(pixels)
     assert found.dtype == np.uint16
-    assert levels_apart(found, Engine(generator, FP32, 0).enlarge(pixels)) <= 6
+    assert levels_apart(found, in_torch(generator, FP32, 0).enlarge(pixels)) <= 6
 
 
 def test_python_api_takes_an_exported_network(exported):
@@ -108,10 +115,10 @@ def test_openvino_computes_in_the_precision_asked_for_or_refuses(exported, wante
 def test_the_halo_is_the_files(exported, generator):
     """A halo of nothing is not enough: the test above can fail."""
     engine = tiler(exported, "onnxruntime", 16)
-    assert engine.halo == generator.halo
+    assert engine.network.halo == generator.halo
     pixels = np.random.default_rng(0).integers(0, 256, (3, 50, 61), dtype=np.uint8)
     whole = engine.enlarge(pixels)
-    engine.halo = 0
+    engine.network.halo = 0
     assert levels_apart(engine.enlarge(pixels), whole) > 1
 
 
@@ -120,7 +127,7 @@ def test_the_shipped_network_in_openvinos_own_precision(tmp_path, sample):
     trained, _ = load_generator(find_weights("e"))
     export(trained, {}, tmp_path / "e.xml", ExportOptions())
     pixels = read_photo(sample).pixels[:, 100:170, 100:190].copy()
-    whole = Engine(trained, FP32, 0).enlarge(pixels)
+    whole = in_torch(trained, FP32, 0).enlarge(pixels)
     options = UpscaleOptions(model=str(tmp_path / "e.xml"), tile=32)
     assert levels_apart(open_tiler(options).enlarge(pixels), whole) <= 2
 
@@ -245,7 +252,7 @@ def test_openvinos_weights_must_be_there(tmp_path, capfd, generator, weights):
 @pytest.mark.parametrize("wanted", ["onnxruntime", "openvino"])
 def test_tiles_are_halved_until_they_fit_into_memory(exported, wanted):
     engine = tiler(exported, wanted, 64)
-    run, failure = engine.network.run, engine.network.failure
+    run, failure = engine.network.graph.run, engine.network.graph.failure
     pixels = np.random.default_rng(0).integers(0, 256, (3, 50, 70), np.uint8)
     whole = engine.enlarge(pixels)
 
@@ -254,7 +261,7 @@ def test_tiles_are_halved_until_they_fit_into_memory(exported, wanted):
             raise failure("[CPU] Can not allocate memory: std::bad_alloc")
         return run(image)
 
-    engine.network = replace(engine.network, run=limited)
+    engine.network.graph = replace(engine.network.graph, run=limited)
     assert levels_apart(engine.enlarge(pixels), whole) <= 1
     assert engine.tile == 32
 
@@ -265,6 +272,6 @@ def test_out_of_memory_at_the_smallest_tile_is_one_line(exported):
     def exhausted(_):
         raise RuntimeError("[CPU] Can not allocate memory: std::bad_alloc")
 
-    engine.network = replace(engine.network, run=exhausted)
+    engine.network.graph = replace(engine.network.graph, run=exhausted)
     with pytest.raises(EnhanceError, match="not enough memory, even for tiles of 5 pixels"):
         engine.enlarge(np.zeros((3, 4, 5), np.uint8))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from enhance_cli.errors import EnhanceError
+from enhance_cli.machine import allowed_memory
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4  # malloc.h of glibc
+_KEEP = 1 << 30  # bytes
 
 _FAILED = (
     "out of memory", "not enough memory", "allocate memory", "bad_alloc", "bad allocation",
@@ -34,15 +37,30 @@ def memory_for(what: str) -> Iterator[None]:
 
 
 def check_memory(needed: int, what: str) -> None:
-    """Raise EnhanceError for bytes that the machine cannot hold: the system kills who tries."""
-    if not hasattr(os, "sysconf"):  # Windows, which refuses instead
-        return
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > there:
+    """Raise EnhanceError for bytes that this process may not hold: the system kills who tries."""
+    there = allowed_memory()
+    if there is not None and needed > there:
         raise EnhanceError(
             f"not enough memory for {what}: it takes {needed / 2**30:.1f} GiB on the "
             f"way, and there are {there / 2**30:.1f}; choose a smaller --scale"
         )
+
+
+def keep_freed_memory(kept: int = _KEEP) -> None:
+    """Tell glibc to keep so many freed bytes for the next layer, not to return them to the kernel.
+
+    Large activations are otherwise mapped and page-faulted anew in every layer, which is half of
+    the time of a bf16 network. Holds for the whole process. Does nothing where the C library is
+    another one.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return
+    # Up to glibc 2.34 a threshold above 32 MiB is refused: then nothing is mapped by itself.
+    if mallopt(_M_MMAP_THRESHOLD, kept) or mallopt(_M_MMAP_MAX, 0):
+        mallopt(_M_TRIM_THRESHOLD, kept)
 
 
 def return_freed_memory() -> None:

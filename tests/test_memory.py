@@ -1,18 +1,20 @@
+import ctypes
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from enhance_cli.images.photo import empty_levels
+from enhance_cli.memory import keep_freed_memory
 
 HELD = """
 import re
 from pathlib import Path
 import numpy as np
 from enhance_cli.images.photo import empty_levels
-from enhance_cli.model.device import keep_freed_memory
-from enhance_cli.upscale.memory import return_freed_memory
+from enhance_cli.memory import keep_freed_memory, return_freed_memory
 
 def held():
     return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
@@ -46,3 +48,24 @@ def test_freed_memory_can_be_returned():
     freed = "blocks = [bytes([1]) * 2**24 for _ in range(10)]\ndel blocks"
     assert grown(freed) > 150  # else this shows nothing
     assert grown(f"{freed}\nreturn_freed_memory()") < 20
+
+
+@pytest.mark.parametrize(
+    ("refused", "expected"),
+    [
+        ((), [(-3, 1 << 30), (-1, 1 << 30)]),
+        ((-3,), [(-3, 1 << 30), (-4, 0), (-1, 1 << 30)]),  # glibc up to 2.34
+        ((-3, -4), [(-3, 1 << 30), (-4, 0)]),
+    ],
+)
+def test_freed_memory_is_kept_by_what_the_c_library_accepts(monkeypatch, refused, expected):
+    asked = []
+
+    def mallopt(name, value):
+        asked.append((name, value))
+        return int(name not in refused)
+
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=mallopt))
+    keep_freed_memory()
+    assert asked == expected

@@ -1,0 +1,91 @@
+"""What this process may use of the machine: a container may allow less than there is.
+
+Source: Linux kernel documentation, admin-guide/cgroup-v2 and cgroup-v1.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+_GROUPS, _OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+_QUOTA, _PERIOD, _MEMORY = "cpu.cfs_quota_us", "cpu.cfs_period_us", "memory.limit_in_bytes"  # v1
+
+
+def allowed_cpus(groups: Path = _GROUPS, own_groups: Path = _OWN_GROUPS) -> int:
+    """Return how many processors this process may keep busy, at least 1.
+
+    The least of those that the scheduler gives it and of the container's quota of time, rounded
+    up. `groups` is where the control groups are mounted, `own_groups` the file that names those of
+    this process.
+    """
+    quotas = (_cpu_quota(folder) for folder in _own_folders(groups, own_groups, "cpu"))
+    return max(1, min(_scheduled_cpus(), *(math.ceil(quota) for quota in quotas if quota), 1 << 30))
+
+
+def allowed_memory(groups: Path = _GROUPS, own_groups: Path = _OWN_GROUPS) -> int | None:
+    """Return how many bytes this process may hold, or None where the system does not say.
+
+    The least of the machine's memory and of the container's limits.
+    """
+    found = [_machine_memory()]
+    for folder in _own_folders(groups, own_groups, "memory"):
+        found += [_number(folder / "memory.max"), _number(folder / _MEMORY)]
+    return min((bytes_ for bytes_ in found if bytes_), default=None)
+
+
+def _scheduled_cpus() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _machine_memory() -> int | None:
+    if not hasattr(os, "sysconf"):  # Windows
+        return None
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _own_folders(groups: Path, own_groups: Path, controller: str) -> Iterator[Path]:
+    """Yield the folders whose limits hold for this process: its group and all above it.
+
+    Inside a container the process sees its own group as the root, so the mounted root counts too.
+    """
+    for line in _read(own_groups).splitlines():
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0" and not controllers:  # v2 has one tree
+            root = groups
+        elif controller in controllers.split(","):  # v1 has one for each controller
+            root = groups / controller
+        else:
+            continue
+        own = root / path.lstrip("/")
+        yield own
+        yield from (parent for parent in own.parents if parent == root or root in parent.parents)
+
+
+def _cpu_quota(folder: Path) -> float | None:
+    """Return how many processors' time a group may use, or None without a limit."""
+    quota, _, period = _read(folder / "cpu.max").partition(" ")
+    if not quota:
+        quota, period = _read(folder / _QUOTA), _read(folder / _PERIOD)
+    try:
+        share = int(quota) / int(period)
+    except (ValueError, ZeroDivisionError):  # "max", or no such file
+        return None
+    return share if share > 0 else None  # v1 writes -1 for no limit
+
+
+def _number(path: Path) -> int | None:
+    text = _read(path).strip()
+    return int(text) if text.isdecimal() else None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

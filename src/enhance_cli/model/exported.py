@@ -1,0 +1,59 @@
+"""Networks that `enhance export` wrote, computed by onnxruntime or OpenVINO without PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from enhance_cli.errors import EnhanceError
+from enhance_cli.model.levels import DEEP, Levels, to_levels
+from enhance_cli.model.network import Network, Span
+from enhance_cli.model.runtimes import Graph, open_onnx, open_openvino
+
+_TILE = 384  # input pixels, docs/decisions/0031
+
+
+class ExportedNetwork(Network):
+    """An exported graph, which is run on a tile with its whole halo."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.scale, self.halo = graph.scale, graph.halo
+        self.precision, self.precisions = graph.precision, (graph.precision,)
+        self.tile = _TILE
+        self.deepest = np.dtype(np.uint8) if graph.io == "uint8" else DEEP
+        self.failures = (graph.failure, MemoryError)
+
+    def __str__(self) -> str:
+        return f"cpu, {self.precision}, {self.graph.runtime}"
+
+    def estimate(self, tile: Levels, row: Span, column: Span) -> NDArray[np.float32]:
+        """Compute a tile; the result is (3, scale*rows, scale*columns)."""
+        x = tile.astype(np.float32) / np.float32(np.iinfo(tile.dtype).max)
+        enlarged = self.graph.enlarge(x)
+        return enlarged[:, row.enlarged_core(self.scale), column.enlarged_core(self.scale)]
+
+    def round(self, estimate: NDArray[np.float32], levels: np.dtype[Any]) -> Callable[[], Levels]:
+        """Round an estimate; what is returned gives the result."""
+        rounded = to_levels(estimate, levels)
+        return lambda: rounded
+
+
+def open_exported(path: Path, runtime: str, precision: str) -> ExportedNetwork:
+    """Load an exported file into "onnxruntime" or "openvino".
+
+    Raises EnhanceError if the file is not an exported network, or not of that precision.
+    """
+    if runtime == "openvino":
+        return ExportedNetwork(open_openvino(path, precision))
+    graph = open_onnx(path)
+    if precision not in ("auto", graph.precision):
+        raise EnhanceError(
+            f"onnxruntime computes in the precision of {path}, {graph.precision}: "
+            "leave --precision out"
+        )
+    return ExportedNetwork(graph)

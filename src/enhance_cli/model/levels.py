@@ -1,0 +1,20 @@
+"""Pixels as whole numbers, the form in which pictures pass between files and networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Levels = NDArray[np.unsignedinteger[Any]]
+"""Whole levels, (C, H, W), in uint8 or uint16: white is the greatest of the type."""
+
+DEEP = np.dtype(np.uint16)
+
+
+def to_levels(image: NDArray[np.floating[Any]], levels: np.dtype[Any]) -> Levels:
+    """Round floats in [0, 1] to levels of uint8 or uint16."""
+    white = np.iinfo(levels).max
+    rounded: Levels = np.rint(image * white).clip(0, white).astype(levels)
+    return rounded

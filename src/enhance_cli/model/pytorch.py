@@ -1,0 +1,152 @@
+"""Networks that PyTorch computes, on a CPU or a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from enhance_cli.model.device import DTYPES, Backend
+from enhance_cli.model.fused import fuse
+from enhance_cli.model.levels import Levels
+from enhance_cli.model.network import Network, Span
+
+_TILES = {"cpu": 128, "mps": 256}  # input pixels; of a CPU by docs/decisions/0002
+_CUDA_TILES = (1024, 768, 512, 384, 256, 128)  # the largest that fits, docs/decisions/0043
+_CUDA_MAPS = {2: 2, 4: 4}  # by bytes a number: feature maps of the enlarged tile that are held
+_CUDA_REST = 64  # bytes for each of its pixels: images in fp32
+_CUDA_WORK = {2: 0, 4: 1 << 30}  # bytes that cuDNN takes, by bytes a number
+
+
+@runtime_checkable
+class HasHead(Protocol):
+    """A module in two parts: features at low resolution, and a head that needs less halo."""
+
+    @property
+    def head_halo(self) -> int:
+        """The halo of `add_detail` alone, in input pixels."""
+
+    def describe(self, x: Tensor) -> Tensor:
+        """Return the features (N, F, H, W) of an image (N, 3, H, W)."""
+
+    def add_detail(self, x: Tensor, described: Tensor) -> Tensor:
+        """Return the estimate (N, 3, scale*H, scale*W) of an image and its features."""
+
+
+class TorchNetwork(Network):
+    """A module on a device, rewritten for inference.
+
+    The module computes (N, C, H, W) in [0, 1] to (N, C, scale*H, scale*W), and states `scale`,
+    `halo` and `features`, the channels of its widest layer at the result's resolution. `module`
+    is the module as it was given.
+    """
+
+    def __init__(self, module: nn.Module, backend: Backend) -> None:
+        stated: Any = module
+        self.module, self.backend = module, backend
+        self.scale, self.halo = stated.scale, stated.halo
+        self.features: int = stated.features
+        self.precision, self.precisions = backend.precision, tuple(DTYPES)
+        self.fused: Any = fuse(stated, backend)
+        self.tile = self._fastest_tile()
+        self.ahead = 1 if backend.device.type == "cuda" else 0
+
+    def __str__(self) -> str:
+        return str(self.backend)
+
+    def _fastest_tile(self) -> int:
+        """Return the tile that is fastest, in input pixels: on CUDA as large as memory allows."""
+        device = self.backend.device
+        if device.type != "cuda":
+            return _TILES[device.type]
+        free, _ = torch.cuda.mem_get_info(device)
+        fitting = (side for side in _CUDA_TILES if self.bytes_of_a_tile(side) <= free / 2)
+        return next(fitting, _CUDA_TILES[-1])
+
+    def bytes_of_a_tile(self, side: int) -> int:
+        """Return how much of a GPU's memory a tile takes at most, with one waiting to be copied."""
+        itemsize = self.backend.dtype.itemsize
+        maps = _CUDA_MAPS[itemsize] * self.features * itemsize
+        pixels = (side + 2 * (self.halo or 0)) ** 2 * self.scale**2
+        return pixels * (maps + _CUDA_REST) + _CUDA_WORK[itemsize]
+
+    @torch.inference_mode()
+    def estimate(self, tile: Levels, row: Span, column: Span) -> Tensor:
+        """Start computing a tile; the result is on the device, (3, scale*rows, scale*columns)."""
+        x = self._to_device(tile)[None].div(np.iinfo(tile.dtype).max)  # (1, 3, h, w)
+        x = x.contiguous(memory_format=torch.channels_last)
+        if isinstance(self.fused, HasHead):
+            return _run_in_two_parts(self.fused, self.scale, x, row, column)
+        estimate: Tensor = self.fused(x)[0]
+        return estimate[:, row.enlarged_core(self.scale), column.enlarged_core(self.scale)]
+
+    def _to_device(self, tile: Levels) -> Tensor:
+        """Return the levels as floats on the device; a GPU is sent bytes, and nobody waits."""
+        device = self.backend.device
+        if device.type != "cuda" or tile.dtype != np.uint8:
+            return torch.from_numpy(tile.astype(np.float32)).to(device)
+        pinned = torch.empty(tile.shape, dtype=torch.uint8, pin_memory=True)
+        pinned.numpy()[:] = tile
+        return pinned.to(device, non_blocking=True).float()
+
+    def round(self, estimate: Tensor, levels: np.dtype[Any]) -> Callable[[], Levels]:
+        """Start rounding an estimate; what is returned waits for the result."""
+        return start_rounding(estimate, levels)
+
+
+def _run_in_two_parts(module: HasHead, scale: int, x: Tensor, row: Span, column: Span) -> Tensor:
+    """Compute (1, 3, h, w) to its enlarged core (3, h', w').
+
+    The features need the whole halo, but the head needs only `head_halo`. Cutting the rest away in
+    between saves most of the cost of the halo and changes no result.
+    """
+    described = module.describe(x)
+    kept_row, row_core = _trim(row, module.head_halo, scale)
+    kept_column, column_core = _trim(column, module.head_halo, scale)
+    window = (slice(None), slice(None), kept_row, kept_column)
+    seen = x[window].contiguous()  # plane by plane: bicubic takes 0.6 of the time
+    return module.add_detail(seen, described[window])[0, :, row_core, column_core]
+
+
+def _trim(span: Span, halo: int, scale: int) -> tuple[slice, slice]:
+    """Return which features the head needs, and where the core lies in its output."""
+    left, right = min(span.left, halo), min(span.right, halo)
+    size = span.stop - span.start
+    first = span.left - left
+    return slice(first, first + left + size + right), slice(left * scale, (left + size) * scale)
+
+
+@torch.inference_mode()
+def start_rounding(image: Tensor, levels: np.dtype[Any]) -> Callable[[], Levels]:
+    """Round floats in [0, 1] to levels of uint8 or uint16, on the device as far as it can.
+
+    From a GPU they are copied while it computes what is next.
+    """
+    white = np.iinfo(levels).max
+    image = image.mul(white).round_().clamp_(0, white)
+    image = image.byte() if levels == np.uint8 else image
+    if not image.is_cuda:
+        return lambda: image.cpu().numpy().astype(levels, copy=False)
+    computing, copying = torch.cuda.current_stream(image.device), _copies(image.device)
+    copying.wait_stream(computing)
+    with torch.cuda.stream(copying):
+        copied = image.to("cpu", non_blocking=True)  # into pinned memory
+        done = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch's own
+        done.record(copying)
+    image.record_stream(copying)
+
+    def finish() -> Levels:
+        done.synchronize()
+        return copied.numpy().astype(levels, copy=False)
+
+    return finish
+
+
+@lru_cache
+def _copies(device: torch.device) -> torch.cuda.Stream:
+    """Return the stream that results are copied on."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's own
