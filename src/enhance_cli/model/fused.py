@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -10,7 +11,45 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enhance_cli.model.device import Backend
-from enhance_cli.model.generator import ActiveConv, Generator, ResidualBlock
+from enhance_cli.model.generator import Generator, ResidualBlock
+from enhance_cli.model.rrdb import RESIDUAL, SLOPE, DenseBlock, LeakyConv, RRDBNet
+from enhance_cli.model.span import SiLUConv
+from enhance_cli.model.winograd import WinogradDense, has_winograd, use_winograd
+
+
+def fuse_any(network: nn.Module, backend: Backend) -> nn.Module:
+    """Return a copy of any network for inference: `fuse` for ours, else what its layers allow."""
+    if isinstance(network, Generator):
+        return fuse(network, backend)
+    rewritten: Any = copy.deepcopy(network).eval().requires_grad_(False)
+    is_planar = has_winograd(backend)
+    layout = torch.contiguous_format if is_planar else torch.channels_last
+    if _is_fusible(backend):
+        if isinstance(rewritten, RRDBNet):
+            _fuse_rrdb(rewritten, backend, is_planar=is_planar)
+        elif not is_planar:
+            _replace(rewritten, SiLUConv, FusedConv)
+    rewritten.to(backend.device, backend.dtype).to(memory_format=layout)
+    if is_planar:
+        use_winograd(rewritten)
+    return cast(nn.Module, rewritten)
+
+
+def _fuse_rrdb(network: Any, backend: Backend, *, is_planar: bool) -> None:
+    _replace(network.body, DenseBlock, WinogradDense if is_planar else FusedDense)
+    enlarge = FoldedConv if _pays_to_fold(backend) else _enlarge_and_fuse
+    network.upsample = nn.Sequential(*map(enlarge, network.upsample))
+    network.refine = network.refine if is_planar else FusedConv(network.refine)
+    if _pays_to_fold(backend) and len(network.upsample):  # which makes the sides even
+        network.last = BlockConv(network.last)
+
+
+def _replace(network: nn.Module, old: type[Any], new: Callable[[Any], nn.Module]) -> None:
+    """Replace the layers of a kind, wherever they are in a network."""
+    for parent in list(network.modules()):
+        for name, layer in parent.named_children():
+            if type(layer) is old:
+                setattr(parent, name, new(layer))
 
 
 def fuse(generator: Generator, backend: Backend) -> Generator:
@@ -33,21 +72,41 @@ def fuse(generator: Generator, backend: Backend) -> Generator:
     return cast(Generator, rewritten)
 
 
-def _enlarge_and_fuse(conv: ActiveConv) -> nn.Module:
+def _enlarge_and_fuse(conv: nn.Conv2d) -> nn.Module:
     return nn.Sequential(nn.Upsample(scale_factor=2), FusedConv(conv))
 
 
 class FusedConv(nn.Module):
-    """The same as an `ActiveConv`, (N, C, H, W) to (N, C', H, W)."""
+    """The same as an `ActiveConv`, `LeakyConv` or `SiLUConv`, (N, C, H, W) to (N, C', H, W)."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
         assert conv.bias is not None
         self.weight, self.bias = conv.weight, conv.bias
+        self.activation = _activation_of(conv)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, C', H, W)."""
-        return _active_conv(x, self.weight, self.bias)
+        return _active_conv(x, self.weight, self.bias, self.activation)
+
+
+class FusedDense(nn.Module):
+    """The same as a `DenseBlock`, to rounding, (N, C, H, W)."""
+
+    def __init__(self, block: DenseBlock) -> None:
+        super().__init__()
+        self.growing = nn.ModuleList(FusedConv(layer) for layer in block.convolutions())
+        self.last = block.last
+        with torch.no_grad():
+            for parameter in self.last.parameters():
+                parameter.mul_(RESIDUAL)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Keep the shape (N, features, H, W)."""
+        seen = x
+        for layer in self.growing:
+            seen = torch.cat((seen, layer(seen)), 1)
+        return _conv_and_add(seen, x, self.last.weight, self.last.bias)
 
 
 class FusedBlock(nn.Module):
@@ -59,28 +118,20 @@ class FusedBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Keep the shape (N, C, H, W)."""
-        second = self.second
-        change = self.first(x)
-        if x.is_cuda:  # cuDNN adds only with a ReLU, and PyTorch a bias in a pass of its own
-            change = F.conv2d(change, second.weight, padding=1)
-            return change.add_(x).add_(second.bias[:, None, None])
-        one = [1, 1]
-        result: Tensor = torch.ops.mkldnn._convolution_pointwise.binary(
-            change, x, second.weight, second.bias, one, one, one, 1, "add", 1.0, None, [], None
-        )
-        return result
+        return _conv_and_add(self.first(x), x, self.second.weight, self.second.bias)
 
 
 class FoldedConv(nn.Module):
-    """The same as a `NearestConv`, to rounding, with 4/9 of its products.
+    """The same as a `NearestConv`, or a `NearestLeakyConv`, to rounding, with 4/9 of its products.
 
     An output pixel sees only 2×2 different input pixels, and which ones depends on whether its row
     and its column are even. So each of the four kinds has its own 2×2 kernel, a sum of weights.
     One convolution computes them all, as channels.
     """
 
-    def __init__(self, conv: ActiveConv) -> None:
+    def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
+        self.activation = _activation_of(conv)
         weight = conv.weight.detach()
         kinds = [
             _fold(_fold(weight, 2, is_odd=row), 3, is_odd=column)
@@ -94,7 +145,7 @@ class FoldedConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, C', 2H, 2W)."""
         count, _, height, width = x.shape
-        kinds = _active_conv(x, self.weight, self.bias)  # (N, 4C', H + 1, W + 1)
+        kinds = _active_conv(x, self.weight, self.bias, self.activation)  # (N, 4C', H + 1, W + 1)
         kinds = kinds.permute(0, 2, 3, 1).contiguous()
         dtype = kinds.dtype
         if kinds.shape[3] % 16 == 0 and dtype.itemsize == 2:
@@ -139,15 +190,41 @@ def _fold(weight: Tensor, dim: int, *, is_odd: bool) -> Tensor:
     return torch.cat((first + middle, last) if is_odd else (first, middle + last), dim)
 
 
-def _active_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+_Activation = tuple[str, list[float]]  # by oneDNN's name, and its numbers
+
+
+def _activation_of(conv: nn.Conv2d) -> _Activation:
+    if isinstance(conv, LeakyConv):
+        return "leaky_relu", [SLOPE]
+    return ("swish", []) if isinstance(conv, SiLUConv) else ("relu", [])
+
+
+def _active_conv(
+    x: Tensor, weight: Tensor, bias: Tensor | None, activation: _Activation = ("relu", [])
+) -> Tensor:
     one = [1, 1]
+    name, numbers = activation
     result: Tensor
-    if x.is_cuda:
+    if not x.is_cuda:
+        result = torch.ops.mkldnn._convolution_pointwise(
+            x, weight, bias, one, one, one, 1, name, numbers, ""
+        )
+    elif name == "relu":
         result = torch.cudnn_convolution_relu(x, weight, bias, one, one, one, 1)
     else:
-        result = torch.ops.mkldnn._convolution_pointwise(
-            x, weight, bias, one, one, one, 1, "relu", [], ""
-        )
+        result = F.conv2d(x, weight, bias, padding=1)
+        result = F.silu(result, True) if name == "swish" else F.leaky_relu_(result, *numbers)
+    return result
+
+
+def _conv_and_add(x: Tensor, added: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    if x.is_cuda:  # cuDNN adds only with a ReLU, and PyTorch a bias in a pass of its own
+        assert bias is not None
+        return F.conv2d(x, weight, padding=1).add_(added).add_(bias[:, None, None])
+    one = [1, 1]
+    result: Tensor = torch.ops.mkldnn._convolution_pointwise.binary(
+        x, added, weight, bias, one, one, one, 1, "add", 1.0, None, [], None
+    )
     return result
 
 

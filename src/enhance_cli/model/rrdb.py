@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -54,13 +55,16 @@ class DenseBlock(nn.Module):
         )
         self.last = nn.Conv2d(features + 4 * growth, features, 3, padding=1)
 
+    def convolutions(self) -> list[LeakyConv]:
+        """Return all but the last."""
+        return cast("list[LeakyConv]", list(self.growing))
+
     def forward(self, x: Tensor) -> Tensor:
         """Keep the shape (N, features, H, W)."""
         seen = x
         for convolution in self.growing:
             seen = torch.cat((seen, convolution(seen)), 1)
-        change: Tensor = self.last(seen)
-        return x + RESIDUAL * change
+        return torch.add(x, self.last(seen), alpha=RESIDUAL)
 
 
 class ResidualDense(nn.Module):
@@ -72,8 +76,7 @@ class ResidualDense(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Keep the shape (N, features, H, W)."""
-        change: Tensor = self.blocks(x)
-        return x + RESIDUAL * change
+        return torch.add(x, self.blocks(x), alpha=RESIDUAL)
 
 
 class RRDBNet(nn.Module):
