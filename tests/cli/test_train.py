@@ -206,7 +206,7 @@ def test_an_existing_run_is_not_overwritten(enhance, fails, photographs, tmp_pat
     run = tmp_path / "run"
     enhance("train", photographs, "-o", run, "--steps", 2, *SMALL)
     assert fails("train", photographs, "-o", run, *SMALL) == (
-        f"{run} holds a run; go on with it by --resume, or choose another by -o"
+        f"{run} exists; go on with it by --resume, or choose another"
     )
 
 
@@ -361,7 +361,7 @@ def test_a_signal_while_a_finished_run_is_saved_stops_nothing(
     assert "--resume" not in result.stderr
 
 
-STEP = "a step with 2 crops of 32 pixels; choose a smaller --batch or --crop"
+STEP = "a step with 2 crops: choose a smaller --batch or --crop"
 
 
 @pytest.mark.parametrize(
@@ -392,7 +392,5 @@ def test_a_run_that_ended_before_its_first_checkpoint_is_told_from_another(
     fails, photographs, tmp_path
 ):
     (tmp_path / "run").mkdir()
-    line = (
-        "run exists and has no checkpoint: remove it if no run is at work there, or choose another"
-    )
+    line = "run exists; it has no checkpoint: remove it"
     assert line in fails("train", photographs, "-o", tmp_path / "run", *SMALL)

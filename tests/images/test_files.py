@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.deep import bits_a_channel
+from enhance_cli.images.depth import bits_a_channel
 from enhance_cli.images.files import find_images, read_contents, read_photo
 from enhance_cli.images.metadata import ORIENTATION, orientation_of
 

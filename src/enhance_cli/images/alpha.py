@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from enhance_cli.images.photo import Photo
+from enhance_cli.images.photo import Photo, bands_of
 from enhance_cli.model.levels import Levels, to_levels
 
 
@@ -50,6 +50,17 @@ def _halve(image: NDArray[Any]) -> NDArray[np.float32]:
     blocks = even.reshape((height + 1) // 2, 2, (width + 1) // 2, 2)
     means: NDArray[np.float32] = blocks.mean(axis=(1, 3), dtype=np.float32)
     return means
+
+
+def straight(pixels: Levels, alpha: Levels) -> Levels:
+    """Divide premultiplied colours (C, H, W) by alpha (1, H, W); where that is 0 they are 0."""
+    white = np.iinfo(pixels.dtype).max
+    divided = np.zeros_like(pixels)
+    for rows in bands_of(pixels):
+        opacity = alpha[:, rows].astype(np.float64)
+        colours = pixels[:, rows] * (white / np.maximum(opacity, 1))
+        divided[:, rows] = np.where(opacity > 0, np.rint(colours).clip(0, white), 0)
+    return divided
 
 
 def flatten(photo: Photo, background: tuple[int, int, int]) -> Photo:

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
-import struct
 import sys
-import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from enhance_cli.config import IMAGE_SUFFIXES, MAX_PIXELS
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.deep import avif_bits, bits_a_channel, decode_deep
+from enhance_cli.images.decode import contents_of_file, decode_photos
 from enhance_cli.images.formats import Contents
-from enhance_cli.images.metadata import has_coded_colours, orientation_of
+from enhance_cli.images.kinds import is_image_name
 from enhance_cli.images.photo import Photo, from_pillow, to_pillow
 from enhance_cli.model.levels import Levels
 
@@ -30,28 +25,8 @@ __all__ = ["Photo", "from_pillow", "to_pillow"]  # what other rooms take from he
 STANDARD_STREAM = Path("-")
 """Stands for standard input or output."""
 
-DECODER_ERRORS = (
-    OSError,
-    SyntaxError,
-    TypeError,
-    RuntimeError,
-    ValueError,
-    EOFError,
-    IndexError,
-    KeyError,
-    OverflowError,
-    struct.error,
-    zlib.error,
-)
-"""What Pillow's decoders raise on files that are not what they claim to be."""
-
-_DECODERS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+_DECODERS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "WEBP", "HEIF", "JXL")
 _log = logging.getLogger(__name__)
-
-
-def is_image_name(path: Path) -> bool:
-    """Whether a folder's entry is taken for an image, by its name; hidden files are not."""
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -94,43 +69,12 @@ def read_frames(path: Path, *, every: bool = False, max_pixels: int = MAX_PIXELS
     channel stay. Raises EnhanceError for a file that is missing, empty, truncated, not an image,
     changed while it is read, or has more than `max_pixels` in all that is decoded.
     """
-    return _decode(_read(path), path, every=every, max_pixels=max_pixels)
-
-
-def _decode(data: bytes, name: Path | str, *, every: bool, max_pixels: int) -> list[Photo]:
-    with _opened(io.BytesIO(data), name) as image:
-        count = getattr(image, "n_frames", 1)
-        decoded = count if every else 1
-        pixels = image.width * image.height
-        _check_pixels(pixels, max_pixels, name)
-        bits = bits_a_channel(image)
-        if bits > 16:
-            raise EnhanceError(f"{name} has {bits} bits a channel: expected 8 or 16")
-        if count > decoded:
-            _log.warning("holds %d frames: only the first is enlarged", count)
-        if image.format == "AVIF" and avif_bits(data) > 8:
-            _log.warning("has %d bits a channel: only 8 of them are read", avif_bits(data))
-        if image.format == "PNG" and has_coded_colours(data):
-            _log.warning("says by cICP what its colours mean: left out")
-        if bits == 16 and decoded == 1:
-            return [decode_deep(image, data, name)]
-        frames = [_read_frame(image, 0)]
-        for index in range(1, decoded):
-            image.seek(index)
-            pixels += image.width * image.height  # pages may differ in size
-            _check_pixels(pixels, max_pixels, name)
-            frames.append(_read_frame(image, index))
-        return frames
-
-
-def _check_pixels(count: int, most: int, name: Path | str) -> None:
-    if count > most:
-        raise EnhanceError(f"{name} has {count} pixels, more than {most} (--max-pixels)")
+    return decode_photos(_read(path), path, every=every, max_pixels=max_pixels)
 
 
 def decode_levels(data: bytes, name: Path | str) -> Levels:
     """Return the upright RGB pixels in a file's bytes, (3, H, W) uint8. Raises as `read_photo`."""
-    return levels_of(_decode(data, name, every=False, max_pixels=MAX_PIXELS)[0], name)
+    return levels_of(decode_photos(data, name, every=False, max_pixels=MAX_PIXELS)[0], name)
 
 
 def levels_of(photo: Photo, name: Path | str) -> Levels:
@@ -142,29 +86,13 @@ def levels_of(photo: Photo, name: Path | str) -> Levels:
 
 def read_size(file: BinaryIO, name: str) -> tuple[int, int]:
     """Return (width, height) from a file's header. Raises EnhanceError if it has none."""
-    with _opened(file, name) as image:
-        width, height = image.size
-        return width, height
+    return contents_of_file(file, name).size
 
 
 def read_contents(path: Path) -> Contents:
     """Return what a file holds, by its header, upright. Raises EnhanceError if it has none."""
-    with _reading(path) as file, _opened(file, path) as image:
-        width, height = image.size
-        if orientation_of(image) > 4 and image.format != "TIFF":  # where Pillow has turned it
-            width, height = height, width
-        return Contents(
-            (width, height),
-            image.has_transparency_data,
-            bits_a_channel(image) > 8,
-            getattr(image, "n_frames", 1),
-        )
-
-
-def _read_frame(image: Image.Image, index: int) -> Photo:
-    if bits_a_channel(image) > 8:
-        raise EnhanceError(f"frame {index + 1} has more than 8 bits a channel: leave --frames out")
-    return from_pillow(image)
+    with _reading(path) as file:
+        return contents_of_file(file, path)
 
 
 def _read(path: Path) -> bytes:
@@ -189,26 +117,3 @@ def _reading(path: Path) -> Iterator[BinaryIO]:
         raise EnhanceError(f"no such file: {path}") from error
     except OSError as error:
         raise EnhanceError(f"cannot read {path}: {error.strerror or error}") from error
-
-
-@contextmanager
-def _opened(file: BinaryIO, name: Path | str) -> Iterator[Image.Image]:
-    """Open a file's header by Pillow; whatever its decoder raises becomes one line."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
-            with Image.open(file, formats=_DECODERS) as image:
-                yield image
-    except UnidentifiedImageError as error:
-        is_empty = file.seek(0, io.SEEK_END) == 0
-        found = "is empty: not an image" if is_empty else "is not an image: no known format"
-        file.seek(0)
-        if file.read(4) in (b"II*\0", b"MM\0*"):
-            found = "is a kind of TIFF that cannot be read"
-        raise EnhanceError(f"{name} {found}") from error
-    except Image.DecompressionBombError as error:
-        raise EnhanceError(f"{name} has too many pixels: allow more by --max-pixels") from error
-    except MemoryError as error:
-        raise EnhanceError(f"{name} cannot be decoded: not enough memory") from error
-    except DECODER_ERRORS as error:
-        raise EnhanceError(f"{name} cannot be decoded: {error}") from error

@@ -20,6 +20,7 @@ from enhance_cli.images.metadata import metadata_of, orientation_of, profile_of
 from enhance_cli.model.levels import DEEP, Levels
 
 _BAND = 1 << 22  # pixels taken from Pillow at once
+_FLOATS = 1 << 20  # pixels converted at once
 
 _log = logging.getLogger(__name__)
 
@@ -119,23 +120,30 @@ def from_pillow(image: Image.Image) -> Photo:
     is_grey = upright.mode in ("1", "L", "LA")
     alpha = None
     if upright.has_transparency_data:
-        alpha = _to_array(upright.convert("RGBA").getchannel("A"))
+        alpha = to_array(upright.convert("RGBA").getchannel("A"))
     if upright.mode == "CMYK":
-        upright, icc_profile = _from_cmyk(upright, icc_profile), None
+        upright, icc_profile = cmyk_to_rgb(upright, icc_profile), None
     elif upright.mode == "LAB":
         icc_profile = None
     return Photo(
-        _to_array(upright if upright.mode == "RGB" else upright.convert("RGB")),
+        to_array(upright if upright.mode == "RGB" else upright.convert("RGB")),
         alpha,
         is_grey,
         icc_profile,
         duration=int(image.info.get("duration", 0)),
-        loop=int(image.info.get("loop", 1)),
+        loop=_loop_of(image),
         **metadata_of(image),
     )
 
 
-def _from_cmyk(image: Image.Image, profile: bytes | None) -> Image.Image:
+def _loop_of(image: Image.Image) -> int:
+    """Return how often an animation is shown; a GIF counts how often it is repeated."""
+    found = int(image.info.get("loop", 1))
+    return found + 1 if image.format == "GIF" and "loop" in image.info and found else found
+
+
+def cmyk_to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Return an image of 8-bit inks as sRGB, through their profile, or as plain filters."""
     if profile is None:
         return image.convert("RGB")
     try:
@@ -150,7 +158,7 @@ def _from_cmyk(image: Image.Image, profile: bytes | None) -> Image.Image:
     return converted
 
 
-def _to_array(image: Image.Image) -> Levels:
+def to_array(image: Image.Image) -> Levels:
     """Return an 8-bit image as an array (C, H, W) that cannot be written to.
 
     In bands: NumPy by itself would hold the picture twice, beside Pillow's four bytes a pixel.
@@ -163,6 +171,23 @@ def _to_array(image: Image.Image) -> Levels:
         levels[top : top + rows] = band.reshape(-1, *levels.shape[1:])
     levels.setflags(write=False)
     return np.moveaxis(levels, 2, 0)
+
+
+def upright(plane: Levels, orientation: int) -> Levels:
+    """Return a plane (H, W) turned as an orientation of 1 to 8 says; any other means upright."""
+    turned = plane.T if 5 <= orientation <= 8 else plane
+    if orientation in (3, 4, 7, 8):
+        turned = turned[::-1]
+    if orientation in (2, 3, 6, 7):
+        turned = turned[:, ::-1]
+    return turned if turned is plane else np.ascontiguousarray(turned)
+
+
+def bands_of(levels: Levels) -> list[slice]:
+    """Return slices of the rows of (C, H, W) that are not too many to be floats at once."""
+    _, height, width = levels.shape
+    step = max(1, _FLOATS // max(1, width))
+    return [slice(top, top + step) for top in range(0, height, step)]
 
 
 def to_pillow(photo: Photo) -> Image.Image:

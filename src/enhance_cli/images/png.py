@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from enhance_cli.images.bands import Page, peek, write_behind
 from enhance_cli.images.photo import Photo, stack_channels
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+"""The first bytes of a PNG."""
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by channels: grey, grey and alpha, RGB, RGBA
 _AVERAGE = 3  # the filter: what a byte is more than the mean of those to its left and above
 _PIECE = 1 << 18  # bytes filtered and compressed at once
@@ -56,12 +57,12 @@ def metadata_chunks(photo: Photo) -> bytes:
         chunks.append((b"eXIf", photo.exif))
     if photo.xmp:
         chunks.append((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + photo.xmp))
-    return b"".join(_chunk(*chunk) for chunk in chunks)
+    return b"".join(chunk(*one) for one in chunks)
 
 
 def with_metadata(png: bytes, photo: Photo) -> bytes:
     """Put the metadata of a photograph into a PNG file without any."""
-    end = len(_SIGNATURE) + 25  # of IHDR
+    end = len(SIGNATURE) + 25  # of IHDR
     return png[:end] + metadata_chunks(photo) + png[end:]
 
 
@@ -78,7 +79,7 @@ class _Writer:
         self._above = np.zeros((1, size[0] * self._pixel), np.uint8)
         self._left = size[1]  # rows still to come
         header = (*size, 8 * bytes_of_one, _COLOUR_TYPES[first.channels], 0, 0, 0)
-        file.write(_SIGNATURE + _chunk(b"IHDR", struct.pack(">LLBBBBB", *header)) + metadata)
+        file.write(SIGNATURE + chunk(b"IHDR", struct.pack(">LLBBBBB", *header)) + metadata)
 
     def write(self, band: Photo) -> None:
         height = max(1, _PIECE // self._above.size)  # rows at once
@@ -102,13 +103,14 @@ class _Writer:
     def finish(self) -> None:
         assert self._left == 0, self._left
         self._add(self._compressor.flush())
-        self._file.write(_chunk(b"IEND", b""))
+        self._file.write(chunk(b"IEND", b""))
 
     def _add(self, data: bytes) -> None:
         if data:
-            self._file.write(_chunk(b"IDAT", data))
+            self._file.write(chunk(b"IDAT", data))
 
 
-def _chunk(kind: bytes, data: bytes) -> bytes:
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """Return a chunk of a PNG, with its length and checksum."""
     checksum = zlib.crc32(data, zlib.crc32(kind))
     return b"".join([struct.pack(">L", len(data)), kind, data, struct.pack(">L", checksum)])

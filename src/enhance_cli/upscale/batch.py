@@ -19,7 +19,6 @@ from enhance_cli.atomic import check_new, make_folder, remove_leftovers, replaci
 from enhance_cli.config import UpscaleOptions
 from enhance_cli.errors import EnhanceError, writing_output
 from enhance_cli.images.alpha import flatten
-from enhance_cli.images.deep import load_vips
 from enhance_cli.images.encode import Encoding, encode, encode_bands
 from enhance_cli.images.files import STANDARD_STREAM, read_contents, read_frames
 from enhance_cli.images.formats import Contents, check_holds, contents_of
@@ -118,8 +117,6 @@ class Batch:
         if job.source == STANDARD_STREAM:
             return
         contents = read_contents(job.source)
-        if contents.is_deep:
-            load_vips(job.source)
         frames = contents.frames if self.options.frames else 1
         self._check(job, replace(contents, frames=frames), engine)
 

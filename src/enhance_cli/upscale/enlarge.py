@@ -12,7 +12,7 @@ from PIL import Image
 from enhance_cli.config import DEFAULT_MODEL, LARGEST_SCALE
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.alpha import fill_unseen
-from enhance_cli.images.deep import bits_a_channel
+from enhance_cli.images.depth import bits_a_channel
 from enhance_cli.images.photo import Photo, empty_levels, from_pillow, to_pillow
 from enhance_cli.memory import check_memory, memory_for
 from enhance_cli.model.levels import Levels

@@ -1,0 +1,109 @@
+"""Inks and Lab made RGB, of 8 and of 16 bits by the same formulas."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from enhance_cli.errors import EnhanceError
+from enhance_cli.extras import install_command
+from enhance_cli.images.photo import bands_of, cmyk_to_rgb, to_array
+from enhance_cli.model.levels import DEEP, Levels, to_levels
+
+_TO_SRGB: dict[str, Any] = {"embedded": True, "intent": "perceptual", "depth": 16}
+_WHITE_D50 = (0.96422, 1.0, 0.82521)
+_TO_LINEAR_SRGB = (
+    (3.1338561, -1.6168667, -0.4906146),
+    (-0.9787684, 1.9161415, 0.0334540),
+    (0.0719453, -0.2289914, 1.4052427),
+)
+"""From XYZ under D50, adapted by Bradford's method (B. Lindbloom, RGB/XYZ matrices)."""
+_log = logging.getLogger(__name__)
+
+
+def from_cmyk(inks: Levels, profile: bytes | None, name: object) -> Levels:
+    """Return inks (4, H, W) as RGB (3, H, W): through their profile, or else as plain filters.
+
+    Raises EnhanceError where 16 bits have a profile and pyvips is not installed.
+    """
+    if profile is None:
+        return _filtered(inks)
+    if inks.dtype == DEEP:
+        return _from_deep_cmyk(inks, profile, name)
+    stacked = np.ascontiguousarray(np.moveaxis(inks, 0, 2))
+    height, width, _ = stacked.shape
+    return to_array(cmyk_to_rgb(Image.frombytes("CMYK", (width, height), stacked), profile))
+
+
+def _filtered(inks: Levels) -> Levels:
+    """Each ink takes away its share of what black leaves, as Pillow has it."""
+    white = np.iinfo(inks.dtype).max
+    colours = np.empty((3, *inks.shape[1:]), inks.dtype)
+    for rows in bands_of(inks):
+        left = white - inks[3:, rows].astype(np.float64)
+        colours[:, rows] = np.rint(left * (white - inks[:3, rows].astype(np.float64)) / white)
+    return colours
+
+
+def load_vips(name: object) -> Any:
+    """Import pyvips for the file `name`. Raises EnhanceError, with what to do, without it."""
+    try:
+        import pyvips
+    except (ImportError, OSError) as error:  # OSError: the module is there, libvips is not
+        raise EnhanceError(
+            f"{name} is CMYK of 16 bits a channel with a profile, which needs libvips: "
+            f"{install_command('vips')}"
+        ) from error
+    return pyvips
+
+
+def _from_deep_cmyk(inks: Levels, profile: bytes, name: object) -> Levels:
+    vips = load_vips(name)
+    _, height, width = inks.shape
+    stacked = np.ascontiguousarray(np.moveaxis(inks, 0, 2))
+    image = vips.Image.new_from_memory(stacked, width, height, 4, "ushort")
+    image = image.copy(interpretation="cmyk")
+    image.set_type(vips.GValue.blob_type, "icc-profile-data", profile)
+    try:
+        found = np.frombuffer(image.icc_transform("srgb", **_TO_SRGB).write_to_memory(), DEEP)
+    except vips.Error:
+        _log.warning("the CMYK profile is damaged: converted to RGB without it")
+        return _filtered(inks)
+    levels: Levels = np.moveaxis(found.reshape(height, width, 3), 2, 0)
+    return levels
+
+
+def from_lab(levels: Levels, *, is_signed: bool) -> Levels:
+    """Return L*, a* and b* under D50, (3, H, W), as sRGB.
+
+    `is_signed` for CIELab (a and b in two's complement), else for ICCLab (from an offset).
+
+    Source: TIFF 6.0, section 23; Adobe's technical notes for Photoshop (2002) on 16 bits.
+    """
+    pixels = np.empty_like(levels)
+    for rows in bands_of(levels):
+        pixels[:, rows] = _srgb_of(_lab_of(levels[:, rows], is_signed=is_signed), levels.dtype)
+    return pixels
+
+
+def _lab_of(levels: Levels, *, is_signed: bool) -> Any:
+    white = np.iinfo(levels.dtype).max
+    step = 256.0 if levels.dtype == DEEP else 1.0  # of a and b
+    if is_signed:
+        light, signed = levels[:1] * (100 / white), np.dtype(levels.dtype.name[1:])
+        return np.concatenate([light, levels[1:].view(signed) / step])
+    brightest = 0xFF00 if levels.dtype == DEEP else white
+    return np.concatenate([levels[:1] * (100 / brightest), levels[1:] / step - 128])
+
+
+def _srgb_of(lab: Any, levels: np.dtype[Any]) -> Levels:
+    f_y = (lab[0] + 16) / 116
+    roots = np.stack([f_y + lab[1] / 500, f_y, f_y - lab[2] / 200])
+    cubes = np.where(roots > 6 / 29, roots**3, (roots - 4 / 29) * 3 * (6 / 29) ** 2)
+    xyz = cubes * np.array(_WHITE_D50).reshape(3, 1, 1)
+    linear = np.tensordot(np.array(_TO_LINEAR_SRGB), xyz, 1).clip(0, 1)
+    curved = np.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear)
+    return to_levels(curved, levels)

@@ -1,0 +1,175 @@
+"""A file's bytes decoded: by its kind, by Pillow or by readers of our own."""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from enhance_cli.errors import EnhanceError
+from enhance_cli.images.depth import bits_a_channel, bits_before
+from enhance_cli.images.faults import in_one_line, silence_libtiff
+from enhance_cli.images.formats import Contents
+from enhance_cli.images.jxl import JxlHeader, decode_deep_jxl, jxl_header, mend_jxl
+from enhance_cli.images.kinds import HEAD, check_kind
+from enhance_cli.images.metadata import (
+    has_coded_colours,
+    metadata_of,
+    orientation_of,
+    profile_of,
+)
+from enhance_cli.images.photo import Photo, from_pillow, upright
+from enhance_cli.images.plugins import FORMAT_OF_KIND, load_plugin
+from enhance_cli.images.pngread import decode_png16, frames_of, mend_transparency
+from enhance_cli.images.tiffpages import Tiff, the_photograph
+from enhance_cli.images.tiffread import contents_of_tiff, decode_page, open_tiff
+
+_DECODERS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "WEBP", "HEIF", "JXL")
+_log = logging.getLogger(__name__)
+
+
+def decode_photos(data: bytes, name: Path | str, *, every: bool, max_pixels: int) -> list[Photo]:
+    """Return the first photograph in a file's bytes, or `every` one. Raises EnhanceError."""
+    kind = _kind_of(data[:HEAD], name)
+    decode_kind = _OF_KIND.get(kind, _decode_by_pillow)
+    with in_one_line(name, kind):
+        return decode_kind(data, name, every, max_pixels)
+
+
+def _decode_tiff(data: bytes, name: Path | str, every: bool, max_pixels: int) -> list[Photo]:
+    pages = open_tiff(data, name)
+    if len(pages) > 1 and not every:
+        chosen = the_photograph(pages)
+        which = "the first" if chosen is pages[0] else "the largest, of which others are copies,"
+        _log.warning("holds %d frames: only %s is enlarged", len(pages), which)
+        pages = [chosen]
+    pixels, frames = 0, []
+    for page in pages:
+        pixels += math.prod(page.size)  # pages may differ in size
+        _check_pixels(pixels, max_pixels, name)
+        frames.append(decode_page(data, page, name))
+    return frames
+
+
+def _decode_jxl(data: bytes, name: Path | str, _: bool, max_pixels: int) -> list[Photo]:
+    header = jxl_header(data)
+    _check_pixels(math.prod(header.size), max_pixels, name)  # the plugin decodes when it opens
+    _refuse_animation(header, name)
+    with _opened(io.BytesIO(data)) as image:
+        mend_jxl(image, data)
+        deep = decode_deep_jxl(image, data) if header.bits > 8 else None
+        if header.bits > 8 and deep is None:
+            _log.warning("has %d bits a channel: only 8 of them are read", header.bits)
+        return [deep or from_pillow(image)]
+
+
+def _refuse_animation(header: JxlHeader, name: Path | str) -> None:
+    if header.is_animated:
+        raise EnhanceError(
+            f"{name} is an animation in JPEG XL, which is not read: convert it to PNG, for example "
+            "by djxl"
+        )
+
+
+def _decode_by_pillow(data: bytes, name: Path | str, every: bool, max_pixels: int) -> list[Photo]:
+    with _opened(io.BytesIO(data)) as image:
+        pixels, frames = image.width * image.height, frames_of(image)
+        _check_pixels(pixels * (len(frames) if every else 1), max_pixels, name)
+        _warn_of_losses(image, data, every)
+        if not every:
+            return [_decode_frame(image, data)]
+        if len(frames) > 1 and bits_a_channel(image) > 8:
+            raise EnhanceError(f"{name} has frames of 16 bits a channel: leave --frames out")
+        photos = []
+        for index in frames:
+            image.seek(index)
+            photos.append(_decode_frame(image, data))
+        return photos
+
+
+def _decode_frame(image: Image.Image, data: bytes) -> Photo:
+    if bits_a_channel(image) == 16:
+        return _decode_png16(image, data)
+    mend_transparency(image)
+    return from_pillow(image)
+
+
+def _warn_of_losses(image: Image.Image, data: bytes, every: bool) -> None:
+    frames = frames_of(image)
+    if frames.start and every:
+        _log.warning("holds a still picture beside its frames: left out")
+    elif frames.start:
+        _log.warning("holds %d frames beside a still picture: only that is enlarged", len(frames))
+    elif len(frames) > 1 and not every:
+        _log.warning("holds %d frames: only the first is enlarged", len(frames))
+    if bits_before(image, data) > 8:
+        _log.warning("has %d bits a channel: only 8 of them are read", bits_before(image, data))
+    if image.format == "PNG" and has_coded_colours(data):
+        _log.warning("says by cICP what its colours mean: left out")
+
+
+def _decode_png16(image: Image.Image, data: bytes) -> Photo:
+    levels, alpha = decode_png16(data)
+    orientation = orientation_of(image)
+    pixels = np.stack([upright(plane, orientation) for plane in levels])
+    if alpha is not None:
+        alpha = upright(alpha[0], orientation)[None]
+    is_grey, shape = len(pixels) == 1, (3, *pixels.shape[1:])
+    profile, metadata = profile_of(image), metadata_of(image)
+    return Photo(np.broadcast_to(pixels, shape), alpha, is_grey, profile, **metadata)
+
+
+def _check_pixels(count: int, most: int, name: Path | str) -> None:
+    if count > most:
+        raise EnhanceError(f"{name} has {count} pixels, more than {most} (--max-pixels)")
+
+
+_OF_KIND = {"TIFF": _decode_tiff, "JPEG XL": _decode_jxl}
+
+
+def contents_of_file(file: BinaryIO, name: Path | str) -> Contents:
+    """Return what an opened file holds, by its header, upright. Raises EnhanceError."""
+    kind = _kind_of(file.read(HEAD), name)
+    file.seek(0)
+    with in_one_line(name, kind):
+        if kind == "TIFF":
+            return contents_of_tiff(Tiff(file), name)
+        if kind == "JPEG XL":
+            header = jxl_header(file.read())
+            _refuse_animation(header, name)
+            return Contents(header.size)
+        with _opened(file) as image:
+            width, height = image.size
+            if orientation_of(image) > 4:
+                width, height = height, width
+            is_deep = bits_a_channel(image) > 8
+            frames = len(frames_of(image))
+            return Contents((width, height), image.has_transparency_data, is_deep, frames)
+
+
+def _kind_of(head: bytes, name: Path | str) -> str:
+    """Return the kind of a file, for which Pillow is ready then. Raises EnhanceError."""
+    kind = check_kind(head, name)
+    load_plugin(FORMAT_OF_KIND.get(kind, kind), name)
+    return kind
+
+
+@contextmanager
+def _opened(file: BinaryIO) -> Iterator[Image.Image]:
+    """Open a file's header by Pillow, which raises what it raises."""
+    try:
+        image = Image.open(file, formats=_DECODERS)
+    except UnidentifiedImageError as error:
+        raise ValueError("not even its header can be read") from error
+    with image:
+        yield image
+
+
+silence_libtiff()

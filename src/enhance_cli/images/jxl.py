@@ -1,0 +1,149 @@
+"""JPEG XL files: their header, and what the plugin for Pillow does not tell of them.
+
+Source: ISO/IEC 18181-1 (2024), D.3 and D.4 of headers; ISO/IEC 18181-2 of boxes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from enhance_cli.images.metadata import exif_for, metadata_of, profile_of
+from enhance_cli.images.photo import Photo
+from enhance_cli.model.levels import DEEP, Levels, to_levels
+
+_CODESTREAM = b"\xff\x0a"
+_RATIOS = (None, (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
+_SIDE = ((1, 9), (1, 13), (1, 18), (1, 30))  # least value and bits of each way to write a side
+_PREVIEW_EIGHTHS = ((16, 0), (32, 0), (1, 5), (33, 9))
+_PREVIEW_SIDE = ((1, 6), (65, 8), (321, 10), (1345, 12))
+_WHOLE_BITS = ((8, 0), (10, 0), (12, 0), (1, 6))
+_FLOAT_BITS = ((32, 0), (16, 0), (24, 0), (1, 6))
+_START = 64  # bytes that hold the header
+
+
+@dataclass(frozen=True)
+class JxlHeader:
+    """Size as (width, height), bits a channel, and whether it is animated."""
+
+    size: tuple[int, int]
+    bits: int
+    is_animated: bool
+
+
+def jxl_header(data: bytes) -> JxlHeader:
+    """Return what a file's header says. Raises ValueError or struct.error if it is damaged."""
+    bits = _Bits(_codestream(data)[len(_CODESTREAM) :])
+    size, depth, is_animated = _size(bits), 8, False
+    if not bits.take(1):  # all as usual
+        if bits.take(1):
+            bits.take(3)  # orientation, which the decoder applies
+            if bits.take(1):
+                _size(bits)
+            if bits.take(1):
+                _size(bits, _PREVIEW_EIGHTHS, _PREVIEW_SIDE)
+            is_animated = bool(bits.take(1))
+        if not is_animated:
+            depth = bits.choose(_FLOAT_BITS if bits.take(1) else _WHOLE_BITS)
+    return JxlHeader(size, depth, is_animated)
+
+
+def mend_jxl(image: Image.Image, data: bytes) -> None:
+    """Give an opened image the XMP of its file; and an EXIF that does not turn it once more.
+
+    The decoder has turned it already, unless the file is a JPEG in another form.
+    """
+    for kind, box in _boxes(data):
+        if kind == b"xml ":
+            image.info.setdefault("xmp", box)
+    exif = image.info.get("exif")
+    if exif and not getattr(image, "jpeg", False):
+        image.info["exif"] = exif_for(exif.removeprefix(b"Exif\0\0"), *image.size) or b""
+
+
+def decode_deep_jxl(image: Image.Image, data: bytes) -> Photo | None:
+    """Return a grey picture of more than 8 bits; None for colours, of which the plugin makes 8."""
+    width, height = image.size
+    if image.mode in ("RGB", "RGBA"):
+        return None
+    from pillow_jxl import Decoder
+
+    _, _, raw, _, _ = Decoder(num_threads=1)(data)
+    channels = 2 if image.mode == "LA" else 1
+    form: Any = DEEP if len(raw) == 2 * channels * width * height else np.float32
+    numbers = np.frombuffer(raw, form).reshape(height, width, channels)
+    levels: Levels = numbers if form == DEEP else to_levels(numbers, DEEP)
+    levels = np.moveaxis(levels, 2, 0)
+    pixels = np.broadcast_to(levels[:1], (3, height, width))
+    alpha = levels[1:] if channels == 2 else None
+    return Photo(pixels, alpha, True, profile_of(image), **metadata_of(image))
+
+
+def _codestream(data: bytes) -> bytes:
+    """Return the beginning of what is not metadata."""
+    if data.startswith(_CODESTREAM):
+        return data[:_START]
+    for kind, box in _boxes(data):
+        if kind in (b"jxlc", b"jxlp"):
+            return box[4 if kind == b"jxlp" else 0 :][:_START]
+    raise ValueError("truncated: no picture in it")
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the kind and the content of each box of a file that has boxes."""
+    place = 0 if data[4:8] == b"JXL " else len(data)
+    while place + 8 <= len(data):
+        length, kind = struct.unpack_from(">L4s", data, place)
+        start = place + 8
+        if length == 1 and place + 16 <= len(data):
+            (length,) = struct.unpack_from(">Q", data, start)
+            start += 8
+        end = place + length if length else len(data)
+        if end < start:
+            return
+        yield kind, data[start:end]
+        place = end
+
+
+class _Bits:
+    """Numbers of some bits each, the lowest bit of each byte first."""
+
+    def __init__(self, data: bytes) -> None:
+        self._value, self._left = int.from_bytes(data, "little"), 8 * len(data)
+
+    def take(self, count: int) -> int:
+        if count > self._left:
+            raise ValueError("truncated")
+        found = self._value & ((1 << count) - 1)
+        self._value >>= count
+        self._left -= count
+        return found
+
+    def choose(self, ways: tuple[tuple[int, int], ...]) -> int:
+        """Return a number that two bits tell how to read: its least value, and its bits."""
+        least, bits = ways[self.take(2)]
+        return least + self.take(bits)
+
+
+def _size(
+    bits: _Bits,
+    eighths: tuple[tuple[int, int], ...] = (),
+    whole: tuple[tuple[int, int], ...] = _SIDE,
+) -> tuple[int, int]:
+    """Read a width and a height; small ones may be counted in eights."""
+    is_eighths = bits.take(1)
+
+    def side() -> int:
+        if not is_eighths:
+            return bits.choose(whole)
+        return 8 * (bits.choose(eighths) if eighths else 1 + bits.take(5))
+
+    height = side()
+    ratio = _RATIOS[bits.take(3)]
+    width = side() if ratio is None else height * ratio[0] // ratio[1]
+    return width, height

@@ -1,0 +1,161 @@
+"""The numbers of a TIFF's picture, of any depth, however they lie in the file.
+
+Pillow knows some layouts and cuts 16 bits; as a decompressor it serves them all. A directory that
+calls each row of bytes a row of grey pixels is put behind the file, and what Pillow decodes is cut
+into numbers here: so 8 and 16 bits, strips and tiles, planes and pixels come out alike.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import TiffImagePlugin
+
+from enhance_cli.images.photo import empty_levels, to_array
+from enhance_cli.images.tiffpages import (
+    BITS,
+    COLOUR_MAP,
+    COMPRESSION,
+    EXTRA_SAMPLES,
+    ORIENTATION,
+    PHOTOMETRIC,
+    PLANAR,
+    PREDICTOR,
+    SAMPLE_FORMAT,
+    SAMPLES,
+    STRIP_BYTES,
+    STRIPS,
+    TILE_BYTES,
+    TILE_WIDTH,
+    TILES,
+    WIDTH,
+    Directory,
+)
+from enhance_cli.model.levels import DEEP, Levels
+
+_BYTEWISE = (1, 5, 8, 32773, 32946, 34925, 50000)  # none, LZW, deflate, PackBits, LZMA, Zstandard
+_PREDICTED = {1: False, 2: True}
+_SHORT, _LONG, _LONG8 = 3, 4, 16  # types of values
+_IN_PLANES = 2
+_NATIVE = "<" if sys.byteorder == "little" else ">"
+_BAND = 1 << 22  # samples unpacked at once
+
+
+def is_bytewise(page: Directory) -> bool:
+    """Whether a page is compressed in a way that knows nothing of pixels."""
+    return page.value(COMPRESSION, 1) in _BYTEWISE and page.value(PREDICTOR, 1) in _PREDICTED
+
+
+def bits_of(page: Directory) -> int:
+    """Return the bits of a sample. Raises ValueError where they differ."""
+    bits = set(page.values(BITS, 1))
+    if len(bits) > 1:
+        raise ValueError("channels of different depths")
+    return bits.pop()
+
+
+def samples_of(page: Directory) -> int:
+    """Return how many numbers a pixel has."""
+    return page.value(SAMPLES, len(page.values(BITS, 1)))
+
+
+def read_samples(
+    data: bytes, page: Directory
+) -> tuple[list[Levels], TiffImagePlugin.TiffImageFile]:
+    """Return the channels of a page, each (H, W), as they are in the file.
+
+    They are uint8 for up to 8 bits, else uint16. The image has the tags of the page, to read its
+    metadata from. Raises what Pillow raises where the file is damaged.
+    """
+    count = samples_of(page)
+    if page.value(PLANAR, 1) == _IN_PLANES and count > 1:
+        planes = [_decode(data, page, 1, plane) for plane in range(count)]
+        return [levels[..., 0] for levels, _ in planes], planes[0][1]
+    levels, image = _decode(data, page, count)
+    return [levels[..., channel] for channel in range(count)], image
+
+
+def _decode(
+    data: bytes, page: Directory, count: int, plane: int | None = None
+) -> tuple[Levels, TiffImagePlugin.TiffImageFile]:
+    """Return the samples (H, W, count) of a page, or of one of its planes."""
+    (width, height), bits = page.size, bits_of(page)
+    tile = page.value(TILE_WIDTH, 0)
+    changed: dict[int, Sequence[int]] = {
+        WIDTH: (-(-width * count * bits // 8),),
+        TILE_WIDTH: (-(-tile * count * bits // 8),) if tile else (),
+        BITS: (8,),
+        SAMPLES: (1,),
+        PHOTOMETRIC: (1,),
+        PLANAR: (1,),
+        PREDICTOR: (1,),
+        **dict.fromkeys((EXTRA_SAMPLES, SAMPLE_FORMAT, COLOUR_MAP, ORIENTATION), ()),
+    }
+    if plane is not None:
+        for tag in (STRIPS, STRIP_BYTES, TILES, TILE_BYTES):
+            parts = page.values(tag)
+            each = len(parts) // samples_of(page)
+            changed[tag] = parts[plane * each : (plane + 1) * each]
+    image = TiffImagePlugin.TiffImageFile(io.BytesIO(with_directory(data, page, changed)))
+    image.load()
+    rows = to_array(image)[0]  # (H, bytes)
+    assert rows.shape[0] == height
+    samples = _unpack(rows, bits, page.tiff.order, width * count).reshape(height, width, count)
+    if _PREDICTED[page.value(PREDICTOR, 1)] and bits in (8, 16):
+        step = tile or width
+        for left in range(0, width, step):
+            columns = samples[:, left : left + step]
+            np.add.accumulate(columns, axis=1, dtype=columns.dtype, out=columns)
+    return samples, image
+
+
+def with_directory(data: bytes, page: Directory, changed: dict[int, Sequence[int]]) -> bytes:
+    """Return a file whose only picture is a page with other values of some tags, () for none."""
+    tiff = page.tiff
+    line, room, kind = (20, 8, _LONG8) if tiff.is_big else (12, 4, _LONG)
+    place = len(data) + len(data) % 2
+    (count,) = tiff.read("Q" if tiff.is_big else "H", page.place)
+    first = page.place + (8 if tiff.is_big else 2)
+    lines: dict[int, bytes] = {}
+    for start in range(first, first + line * count, line):
+        (tag,) = tiff.read("H", start)
+        lines.setdefault(tag, data[start : start + line])
+    behind = bytearray()
+    for tag, values in changed.items():
+        lines.pop(tag, None)
+        if values:
+            packed = struct.pack(f"{tiff.order}{len(values)}{tiff.letter}", *values)
+            if len(packed) > room:
+                where = place + len(behind)
+                behind += packed
+                packed = struct.pack(tiff.order + tiff.letter, where)
+            head = struct.pack(f"{tiff.order}HH{tiff.letter}", tag, kind, len(values))
+            lines[tag] = head + packed
+    directory = struct.pack(tiff.order + ("Q" if tiff.is_big else "H"), len(lines))
+    directory += b"".join(lines[tag] for tag in sorted(lines)) + bytes(room)
+    link = 8 if tiff.is_big else 4
+    first_link = struct.pack(tiff.order + tiff.letter, place + len(behind))
+    padding = bytes(len(data) % 2)
+    return b"".join([data[:link], first_link, data[link + room :], padding, behind, directory])
+
+
+def _unpack(rows: NDArray[np.uint8], bits: int, order: str, width: int) -> Levels:
+    """Cut rows of bytes into numbers of some bits each, (H, width), that may be written to."""
+    rows.setflags(write=True)  # nobody else has them
+    if bits == 8:
+        return rows
+    if bits == 16:
+        levels = rows.view(DEEP)
+        return levels if order == _NATIVE else levels.byteswap(inplace=True)
+    weights = 1 << np.arange(bits - 1, -1, -1, dtype=np.uint16)
+    levels = empty_levels((len(rows), width), np.dtype(np.uint8) if bits < 8 else DEEP)
+    height = max(1, _BAND // (width * bits))
+    for top in range(0, len(rows), height):
+        digits = np.unpackbits(rows[top : top + height], axis=1)[:, : width * bits]
+        levels[top : top + height] = digits.reshape(-1, width, bits) @ weights
+    return levels
