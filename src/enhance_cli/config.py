@@ -18,7 +18,10 @@ PURPOSES = {
 }
 """What the shipped networks were trained for, by name; the README says the same."""
 
-IMAGE_SUFFIXES = (".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (
+    ".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpe", ".jpeg", ".jpg", ".jxl",
+    ".png", ".tif", ".tiff", ".webp",
+)  # fmt: skip
 """The files that a folder given as input stands for."""
 
 MAX_PIXELS = 178_956_970
@@ -29,7 +32,7 @@ MAX_FEATURES, MAX_BLOCKS = 1024, 256
 
 LARGEST_SCALE = 16
 SMALLEST_TILE = 16  # input pixels
-FORMAT_NAMES = ("png", "jpeg", "webp", "tiff", "avif", "bmp")
+FORMAT_NAMES = ("png", "jpeg", "webp", "tiff", "avif", "gif", "heif", "jxl", "bmp")
 
 DEVICES = "auto, cpu, cuda, cuda:N, mps"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -94,8 +97,8 @@ class UpscaleOptions:
     width: int | None = None  # pixels of the result, in place of a scale
     height: int | None = None
     format: str | None = None  # None goes by the output's extension
-    quality: int = 95  # of JPEG, WebP and AVIF, 1 to 100
-    lossless: bool = False  # WebP; PNG, TIFF and BMP always are
+    quality: int = 95  # of JPEG, WebP, AVIF, HEIC and JPEG XL, 1 to 100
+    lossless: bool = False  # WebP and JPEG XL; PNG, TIFF and BMP always are
     background: tuple[int, int, int] | None = None  # 8-bit RGB put behind transparency
     frames: bool = False  # all frames instead of the first
     consistent: bool = False  # docs/decisions/0012

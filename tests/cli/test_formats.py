@@ -1,11 +1,15 @@
 """Formats and sizes of results, as ImageMagick reads them."""
 
+import sys
+
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image, ImageDraw
 
 from enhance_cli.cli.main import main
 from enhance_cli.errors import EnhanceError
+from enhance_cli.extras import install_command
 from enhance_cli.upscale import batch
 
 
@@ -116,7 +120,9 @@ def test_the_first_of_several_frames_is_taken_with_a_warning(upscale, tmp_path, 
     assert magick(target, "-format", "%n", "info:") == "1"
 
 
-@pytest.mark.parametrize(("given", "made"), [("gif", "webp"), ("gif", "png"), ("tif", "tif")])
+@pytest.mark.parametrize(
+    ("given", "made"), [("gif", "webp"), ("gif", "png"), ("gif", "gif"), ("tif", "tif")]
+)
 def test_all_frames_are_enlarged_on_demand(upscale, tmp_path, given, made):
     source, target = tmp_path / f"in.{given}", tmp_path / f"out.{made}"
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime", "blue")]
@@ -127,9 +133,9 @@ def test_all_frames_are_enlarged_on_demand(upscale, tmp_path, given, made):
         image.seek(1)
         red, green, blue = image.convert("RGB").getpixel((16, 16))
         assert green > 200 > 60 > max(red, blue)
-        if made == "webp":
+        if made in ("webp", "gif"):
             image.load()
-            assert image.info["duration"] == 70
+            assert (image.info["duration"], image.info["loop"]) == (70, 0)
 
 
 def test_frames_that_a_format_cannot_hold_are_refused(upscale_fails, tmp_path):
@@ -137,7 +143,8 @@ def test_frames_that_a_format_cannot_hold_are_refused(upscale_fails, tmp_path):
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime")]
     frames[0].save(source, save_all=True, append_images=frames[1:])
     assert upscale_fails(source, "-o", target, "--frames") == (
-        f"{target}: JPEG cannot hold 2 frames; use .webp, .png or .tiff, or leave --frames out"
+        f"{target}: JPEG cannot hold 2 frames; use .webp, .gif, .png or .tiff, or leave "
+        "--frames out"
     )
 
 
@@ -177,7 +184,7 @@ def test_an_image_beyond_max_pixels_is_refused(upscale_fails, tmp_path, colourfu
     "wrong",
     [
         ["--scale", "0.5"], ["--scale", "17"], ["--scale", "2", "--width", "80"],
-        ["--quality", "0"], ["--format", "gif"], ["--background", "nocolour"],
+        ["--quality", "0"], ["--format", "tga"], ["--background", "nocolour"],
         ["--background", "#11223344"], ["--shard", "0/4"], ["--shard", "5/4"],
         ["--suffix", "../x"], ["--max-pixels", "0"],
         ["--scale", "nan"], ["-o", "-", "--json"], ["-o", ""],
@@ -214,16 +221,126 @@ def test_pages_larger_than_the_first_count_for_max_pixels(upscale_fails, tmp_pat
     assert line == f"{tmp_path / 'in.tif'} has 10064 pixels, more than 9000 (--max-pixels)"
 
 
-def test_pages_of_16_bits_from_standard_input_are_refused(model, tmp_path):
+def test_pages_of_16_bits_stay_pages_of_16_bits(upscale, tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    pages = np.full((2, 8, 8), 1000, np.uint16) * np.array([[[1]], [[2]]], np.uint16)
+    tifffile.imwrite(tmp_path / "in.tif", pages, photometric="minisblack")
+    assert upscale(tmp_path / "in.tif", "-o", tmp_path / "out.tif", "--frames").exit_code == 0
+    found = tifffile.imread(tmp_path / "out.tif", key=[0, 1])
+    assert found.shape == (2, 32, 32)
+    assert abs(found.astype(int) - [[[1000]], [[2000]]]).max() < 300
+
+
+def test_pages_of_16_bits_in_another_format_are_refused(upscale_fails, tmp_path):
     page = Image.new("I;16", (8, 8))
     page.save(tmp_path / "in.tif", save_all=True, append_images=[page.copy()])
-    arguments = ["upscale", "-", "-o", str(tmp_path / "out.tif"), "--frames", "--model", str(model)]
-    done = CliRunner().invoke(main, arguments, input=(tmp_path / "in.tif").read_bytes())
-    assert done.exit_code == 1
-    assert "frame 1 has more than 8 bits a channel: leave --frames out" in done.stderr
+    target = tmp_path / "out.png"
+    assert upscale_fails(tmp_path / "in.tif", "-o", target, "--frames") == (
+        f"{target}: PNG cannot hold frames of 16 bits a channel; use .tiff, or leave --frames out"
+    )
 
 
-def test_a_kind_of_tiff_that_cannot_be_read_is_called_one(upscale_fails, tmp_path):
+def test_a_tiff_without_a_directory_is_called_damaged(upscale_fails, tmp_path):
     (tmp_path / "odd.tif").write_bytes(b"II*\0\x08\0\0\0\0\0\0\0\0\0")
     line = upscale_fails(tmp_path / "odd.tif", "-o", tmp_path / "out.png")
-    assert "is a kind of TIFF that cannot be read" in line
+    assert line.endswith("its TIFF data are damaged, or of a kind that is not read")
+
+
+PLUGINS = {"heic": "pillow_heif", "jxl": "pillow_jxl"}
+
+
+@pytest.mark.parametrize("suffix", PLUGINS)
+def test_a_format_of_a_plugin_goes_in_and_out(upscale, tmp_path, colourful, magick, suffix):
+    pytest.importorskip(PLUGINS[suffix], reason="the extra is not installed")
+    once, twice, back = (
+        tmp_path / f"once.{suffix}",
+        tmp_path / f"twice.{suffix}",
+        tmp_path / "b.png",
+    )
+    assert upscale(colourful, "-o", once).exit_code == 0
+    assert upscale(once, "-o", twice, "--scale", 1).exit_code == 0
+    assert upscale(twice, "-o", back, "--scale", 1).exit_code == 0
+    magick(colourful, "-filter", "Catrom", "-resize", "96x80!", tmp_path / "expected.png")
+    compared = ("-compose", "difference", "-composite", "-colorspace", "gray")
+    found = magick(back, tmp_path / "expected.png", *compared, "-format", "%[fx:mean]", "info:")
+    assert float(found) < 0.05
+
+
+@pytest.mark.parametrize("suffix", PLUGINS)
+def test_a_format_of_a_plugin_keeps_transparency_and_metadata(upscale, tmp_path, suffix):
+    pytest.importorskip(PLUGINS[suffix], reason="the extra is not installed")
+    exif = Image.Exif()
+    exif[271], exif[274] = "Maker", 6
+    image = Image.new("RGBA", (16, 12), (200, 100, 50, 255))
+    image.paste((200, 100, 50, 0), (8, 0, 16, 12))
+    image.save(tmp_path / "in.png", exif=exif)
+    made = tmp_path / f"out.{suffix}"
+    assert upscale(tmp_path / "in.png", "-o", made).exit_code == 0
+    assert upscale(made, "-o", tmp_path / "back.png", "--scale", 1).exit_code == 0
+    with Image.open(tmp_path / "back.png") as back:
+        assert back.size == (48, 64)  # turned once
+        assert back.getexif()[271] == "Maker"
+        top, bottom = (back.getpixel((24, y))[3] for y in (10, 54))
+    assert top > 230
+    assert bottom < 25
+
+
+@pytest.mark.parametrize(("suffix", "extra"), [("heic", "heif"), ("jxl", "jxl")])
+def test_the_missing_extra_is_named_with_its_command(
+    upscale_fails, tmp_path, colourful, monkeypatch, suffix, extra
+):
+    monkeypatch.setitem(sys.modules, PLUGINS[suffix], None)
+    kind = {"heic": "HEIC", "jxl": "JPEG XL"}[suffix]
+    says = f"is {kind}, which needs an extra: {install_command(extra)}"
+    assert upscale_fails(colourful, "-o", tmp_path / f"out.{suffix}") == f"the result {says}"
+    head = {"heic": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "jxl": b"\xff\x0a\0\0"}[suffix]
+    (tmp_path / "in").write_bytes(head)
+    assert upscale_fails(tmp_path / "in", "-o", tmp_path / "out.png") == f"{tmp_path / 'in'} {says}"
+
+
+@pytest.mark.parametrize("suffix", ["jfif", "jpe"])
+def test_other_endings_of_jpeg_are_jpeg(upscale, tmp_path, colourful, magick, suffix):
+    assert upscale(colourful, "-o", tmp_path / f"out.{suffix}").exit_code == 0
+    assert magick(f"jpeg:{tmp_path / 'out'}.{suffix}", "-format", "%m", "info:") == "JPEG"
+
+
+def test_a_gif_has_the_picture_and_what_is_clear(upscale, tmp_path, transparent, magick):
+    target = tmp_path / "out.gif"
+    assert upscale(transparent, "-o", target).exit_code == 0
+    seen = magick(target, "-format", "%m %wx%h %[fx:p{10,30}.a] %[fx:p{60,30}.a]", "info:")
+    assert seen == "GIF 64x64 1 0"
+    assert float(magick(target, "-format", "%[fx:p{10,30}.r]", "info:")) > 0.95
+
+
+def test_partial_transparency_is_told_where_gif_loses_it(upscale, tmp_path):
+    Image.new("RGBA", (8, 8), (200, 100, 50, 100)).save(tmp_path / "in.png")
+    told = upscale(tmp_path / "in.png", "-o", tmp_path / "out.gif").stderr
+    assert "GIF knows no partial transparency: each pixel is made clear or opaque" in told
+
+
+@pytest.mark.parametrize(("given", "shown"), [(None, 1), (0, 0), (2, 3)])
+def test_an_animation_is_shown_as_often_as_the_gif(upscale, tmp_path, given, shown):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime")]
+    loop = {} if given is None else {"loop": given}
+    frames[0].save(
+        tmp_path / "in.gif", save_all=True, append_images=frames[1:], **loop, duration=50
+    )
+    upscale(tmp_path / "in.gif", "-o", tmp_path / "out.webp", "--frames")
+    upscale(tmp_path / "in.gif", "-o", tmp_path / "out.gif", "--frames")
+    with Image.open(tmp_path / "out.webp") as webp, Image.open(tmp_path / "out.gif") as gif:
+        assert webp.info["loop"] == shown
+        assert gif.info.get("loop") == given
+
+
+def test_an_animated_jpeg_xl_is_refused_by_its_header(upscale_fails, tmp_path):
+    pytest.importorskip("pillow_jxl", reason="the extra jxl is not installed")
+    # Two frames of 8×8, by libjxl 0.11.
+    data = bytes.fromhex(
+        "ff0a41044d0020260804010038004b188b158055ea7f000c655c4d08080405003c004b188b15805d"
+        "d4ff001892ae9a4002"
+    )
+    (tmp_path / "in.jxl").write_bytes(data)
+    assert upscale_fails(tmp_path / "in.jxl", "-o", tmp_path / "out.png") == (
+        f"{tmp_path / 'in.jxl'} is an animation in JPEG XL, which is not read: convert it to PNG, "
+        "for example by djxl"
+    )

@@ -64,9 +64,9 @@ _format_options = _options(
         type=click.IntRange(1, 100),
         default=_DEFAULTS.quality,
         show_default=True,
-        help="Of JPEG, WebP and AVIF.",
+        help="Of JPEG, WebP, AVIF, HEIC and JPEG XL.",
     ),
-    click.option("--lossless", is_flag=True, help="WebP without loss."),
+    click.option("--lossless", is_flag=True, help="WebP and JPEG XL without loss."),
     click.option(
         "--background",
         type=ColourType(),
@@ -161,10 +161,11 @@ def upscale(
 ) -> None:
     """Enlarge photographs.
 
-    INPUT is any number of files and folders (JPEG, PNG, WebP, TIFF, AVIF, BMP), or - for standard
-    input. A folder's tree is mirrored in the output folder. There, what an earlier run has
-    finished, of the same input and settings, is skipped; its results of other settings are
-    replaced; files that enhance did not make, or that were changed since, stay.
+    INPUT is any number of files and folders (JPEG, PNG, WebP, TIFF, AVIF, GIF, BMP, and with their
+    extras HEIC and JPEG XL), or - for standard input. A folder's tree is mirrored in the output
+    folder. There, what an earlier run has finished, of the same input and settings, is skipped; its
+    results of other settings are replaced; files that enhance did not make, or that were changed
+    since, stay.
     """
     options = UpscaleOptions(**values)
     names = str(output) != "-"

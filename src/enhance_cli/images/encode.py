@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.bands import Page, peek
 from enhance_cli.images.formats import Format
+from enhance_cli.images.gif import to_indexed
 from enhance_cli.images.jpeg import write_jpeg
 from enhance_cli.images.metadata import (
     can_be_rewritten,
@@ -87,8 +88,10 @@ def _for_writing(photo: Photo, kind: Format, size: tuple[int, int]) -> Photo:
     """Return the photograph with metadata that fit its new size and the format, or a warning."""
     lost = [] if kind.has_iptc or not photo.iptc else ["IPTC"]
     if not kind.has_metadata:
-        found = {"EXIF": photo.exif, "XMP": photo.xmp, "a profile": photo.icc_profile}
+        found = {"EXIF": photo.exif, "XMP": photo.xmp}
         lost += [name for name, data in found.items() if data]
+    if photo.icc_profile and not kind.has_profile:
+        lost.append("a profile")
     if kind.name != "PNG" and (photo.gamma or photo.chromaticity):
         lost.append("gamma and primaries")
     if lost:
@@ -111,6 +114,8 @@ def _fitting_exif(photo: Photo, kind: Format, size: tuple[int, int]) -> bytes | 
 
 def _fitting_profile(photo: Photo, kind: Format) -> bytes | None:
     """Return the profile, unless it is one for grey and the file has colours."""
+    if not kind.has_profile:
+        return None
     if photo.icc_profile is None or photo.icc_profile[16:20] != b"GRAY":
         return photo.icc_profile
     stays_grey = kind.has_grey and (photo.alpha is None or kind.has_grey_alpha)
@@ -148,7 +153,9 @@ def _settings(kind: Format, encoding: Encoding, *, is_grey: bool) -> dict[str, A
         return lossy | {"subsampling": 0}
     if kind.name == "AVIF":
         return lossy if is_grey else lossy | {"subsampling": "4:4:4"}
-    if kind.name == "WEBP":
+    if kind.name == "HEIF":
+        return lossy | {"chroma": 444}
+    if kind.name in ("WEBP", "JXL"):
         return {"lossless": True} if encoding.lossless else lossy
     return _SETTINGS.get(kind.name, {})
 
@@ -156,7 +163,11 @@ def _settings(kind: Format, encoding: Encoding, *, is_grey: bool) -> dict[str, A
 def _encode(frames: Sequence[Photo], kind: Format, encoding: Encoding, **metadata: Any) -> bytes:
     """Encode by Pillow."""
     settings = _settings(kind, encoding, is_grey=frames[0].is_grey) | metadata
-    first, *rest = map(to_pillow, frames)
+    if kind.name == "GIF":
+        (first, *rest), indexed = to_indexed(frames)
+        settings = indexed | metadata
+    else:
+        first, *rest = map(to_pillow, frames)
     if rest:
         if len({image.mode for image in (first, *rest)}) > 1:  # Pillow drops what few have
             mode = "RGBA" if any(frame.alpha is not None for frame in frames) else "RGB"
@@ -164,7 +175,8 @@ def _encode(frames: Sequence[Photo], kind: Format, encoding: Encoding, **metadat
         settings |= {"save_all": True, "append_images": rest}
         if any(frame.duration for frame in frames):
             settings["duration"] = [frame.duration for frame in frames]
-            settings["loop"] = frames[0].loop
+            if kind.name != "GIF":
+                settings["loop"] = frames[0].loop
     buffer = io.BytesIO()
     try:
         first.save(buffer, format=kind.name, **settings)

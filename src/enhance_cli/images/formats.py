@@ -10,6 +10,7 @@ from PIL import features
 
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.photo import Photo
+from enhance_cli.images.plugins import load_plugin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,7 @@ class Format:
     has_frames: bool = True
     has_lossless: bool = True  # can be asked for it, or knows nothing else
     has_metadata: bool = True
+    has_profile: bool = True
     has_dpi: bool = True  # a place for it beside EXIF
     has_iptc: bool = False
     is_written_in_bands: bool = False  # while what follows is being computed
@@ -41,7 +43,7 @@ FORMATS = (
     Format(name="PNG", suffixes=(".png",), has_16_bits=True, is_written_in_bands=True),
     Format(
         name="JPEG",
-        suffixes=(".jpg", ".jpeg"),
+        suffixes=(".jpg", ".jpeg", ".jpe", ".jfif"),
         has_alpha=False,
         has_frames=False,
         has_lossless=False,
@@ -67,7 +69,39 @@ FORMATS = (
         has_dpi=False,
         longest=65_536,
     ),
-    Format(name="BMP", suffixes=(".bmp",), has_alpha=False, has_frames=False, has_metadata=False),
+    Format(
+        name="GIF",
+        suffixes=(".gif",),
+        has_lossless=False,
+        has_metadata=False,
+        has_profile=False,
+        has_dpi=False,
+        longest=65_535,
+    ),
+    Format(
+        name="HEIF",
+        suffixes=(".heic", ".heif", ".hif"),
+        has_grey_alpha=False,
+        has_frames=False,
+        has_lossless=False,
+        has_dpi=False,
+        longest=16_384,
+    ),
+    Format(
+        name="JXL",
+        suffixes=(".jxl",),
+        has_frames=False,
+        has_profile=False,  # the plugin writes none
+        has_dpi=False,
+    ),
+    Format(
+        name="BMP",
+        suffixes=(".bmp",),
+        has_alpha=False,
+        has_frames=False,
+        has_metadata=False,
+        has_profile=False,
+    ),
 )
 
 
@@ -97,6 +131,7 @@ def contents_of(frames: Sequence[Photo]) -> Contents:
 def format_named(name: str) -> Format:
     """Return the format that `--format` means. Raises EnhanceError where Pillow lacks it."""
     found = next(kind for kind in FORMATS if kind.name == name.upper())
+    load_plugin(found.name, "the result")
     if found.name == "AVIF" and not features.check("avif"):
         raise EnhanceError("this Pillow is built without AVIF; choose another --format")
     return found
@@ -131,15 +166,16 @@ def check_holds(kind: Format, contents: Contents, path: Path) -> None:
         raise EnhanceError(f"{path}: {kind.name} cannot hold 16 bits a channel; use .png or .tiff")
     if contents.frames > 1 and not kind.has_frames:
         raise EnhanceError(
-            f"{path}: {kind.name} cannot hold {contents.frames} frames; use .webp, .png or .tiff, "
-            "or leave --frames out"
+            f"{path}: {kind.name} cannot hold {contents.frames} frames; use .webp, .gif, .png or "
+            ".tiff, or leave --frames out"
         )
     if kind.metadata_limit and contents.metadata > kind.metadata_limit:
         raise EnhanceError(
             f"{path}: {kind.name} cannot hold {contents.metadata} bytes of metadata, only "
             f"{kind.metadata_limit}; use .png, .webp or .tiff"
         )
-    if contents.frames > 1 and contents.is_deep:
+    if contents.frames > 1 and contents.is_deep and not kind.has_pages:
         raise EnhanceError(
-            f"{path}: frames of 16 bits a channel cannot be written; leave --frames out"
+            f"{path}: {kind.name} cannot hold frames of 16 bits a channel; use .tiff, or leave "
+            "--frames out"
         )

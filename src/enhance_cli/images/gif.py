@@ -1,0 +1,51 @@
+"""Pictures with at most 256 colours, and what is transparent or not, as a GIF holds them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from enhance_cli.images.photo import Photo, to_pillow
+
+_COLOURS = 256  # of a palette
+_CLEAR = _COLOURS - 1  # the one that is transparent, where one is
+_KEEP, _CLEAR_FRAME = 1, 2  # what becomes of a frame before the next
+_log = logging.getLogger(__name__)
+
+
+def to_indexed(frames: Sequence[Photo]) -> tuple[list[Image.Image], dict[str, Any]]:
+    """Return frames with a palette each, dithered, and Pillow's settings to write them.
+
+    Pixels are transparent where alpha is below a half, with a warning if any is in between.
+    """
+    is_transparent = any(frame.alpha is not None for frame in frames)
+    if any(_is_partly_transparent(frame) for frame in frames):
+        _log.warning("GIF knows no partial transparency: each pixel is made clear or opaque")
+    settings: dict[str, Any] = {"optimize": False, "disposal": _KEEP}
+    if is_transparent:
+        settings |= {"transparency": _CLEAR, "disposal": _CLEAR_FRAME}
+    if len(frames) > 1 and frames[0].loop != 1:  # a GIF counts repetitions; without: once
+        settings["loop"] = max(0, frames[0].loop - 1)
+    return [_index(frame, _COLOURS - is_transparent) for frame in frames], settings
+
+
+def _is_partly_transparent(frame: Photo) -> bool:
+    alpha = frame.alpha
+    return alpha is not None and bool(((alpha != 0) & (alpha != 255)).any())
+
+
+def _index(frame: Photo, colours: int) -> Image.Image:
+    picture = to_pillow(replace(frame, alpha=None)).convert("RGB")
+    palette = picture.quantize(colours, Image.Quantize.MEDIANCUT)
+    indexed = picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
+    table = (palette.getpalette() or []) + [0] * 3 * _COLOURS
+    if frame.alpha is not None:
+        indices = np.where(frame.alpha[0] < 128, np.uint8(_CLEAR), np.asarray(indexed))
+        indexed = Image.fromarray(indices)
+    indexed.putpalette(table[: 3 * _COLOURS])
+    return indexed
