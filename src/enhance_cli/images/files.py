@@ -14,7 +14,7 @@ import numpy as np
 
 from enhance_cli.config import IMAGE_SUFFIXES, MAX_PIXELS
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.decode import contents_of_file, decode_photos
+from enhance_cli.images.decoding import contents_of_file, decode_photos
 from enhance_cli.images.formats import Contents
 from enhance_cli.images.kinds import is_image_name
 from enhance_cli.images.photo import Photo, from_pillow, to_pillow
