@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from enhance_cli.errors import EnhanceError
+
 if TYPE_CHECKING:
     from enhance_cli.model.process import prepare_process as prepare_process
     from enhance_cli.upscale.enlarge import Upscaler as Upscaler
 
 __version__ = "0.1.0"
-__all__ = ["Upscaler", "__version__", "prepare_process"]
+__all__ = ["EnhanceError", "Upscaler", "__version__", "prepare_process"]
 
 
 def __getattr__(name: str) -> object:

@@ -1,6 +1,9 @@
+import re
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from enhance_cli import Upscaler
 from enhance_cli.config import Dimensions
@@ -198,11 +201,39 @@ def test_16_bit_levels_are_enlarged_without_a_step_of_8():
 
 
 def test_python_api_enlarges_a_pillow_image(sample):
-    from PIL import Image
-
     with Image.open(sample) as image:
         result = Upscaler("e", device="cpu")(image.crop((0, 0, 20, 10)))
     assert (result.size, result.mode) == ((80, 40), "RGB")
+
+
+@pytest.mark.parametrize("levels", [np.uint8, np.uint16])
+def test_python_api_enlarges_an_array_as_it_does_an_image(levels):
+    pixels = np.random.default_rng(0).integers(0, 256, (10, 20, 3), np.uint8)
+    upscaler = Upscaler("e", device="cpu", precision="fp32")
+    expected = np.asarray(upscaler(Image.fromarray(pixels)))
+    found = upscaler.enlarge(pixels.astype(levels) * (np.iinfo(levels).max // 255))
+    assert found.shape == (40, 80, 3)
+    assert found.dtype == levels
+    assert levels_apart(np.rint(found / (np.iinfo(levels).max // 255)), expected) <= 1
+
+
+@pytest.mark.parametrize(
+    ("array", "found"),
+    [
+        (np.zeros((4, 5)), "float64 of shape (4, 5)"),
+        (np.zeros((3, 4, 5), np.uint8), "uint8 of shape (3, 4, 5)"),
+        (np.zeros((4, 5, 3), np.int16), "int16 of shape (4, 5, 3)"),
+    ],
+)
+def test_an_array_of_another_kind_is_one_line(array, found):
+    line = f"the array is {found}, expected uint8 or uint16 of shape (rows, columns, 3)"
+    with pytest.raises(EnhanceError, match=f"^{re.escape(line)}$"):
+        Upscaler("e", device="cpu").enlarge(array)
+
+
+def test_an_array_without_pixels_is_one_line():
+    with pytest.raises(EnhanceError, match=r"^the array of shape \(0, 5, 3\) holds no pixels$"):
+        Upscaler("e", device="cpu").enlarge(np.zeros((0, 5, 3), np.uint8))
 
 
 def shifting(scale, tap):

@@ -6,7 +6,10 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from enhance_cli.config import DEFAULT_MODEL, LARGEST_SCALE
@@ -174,3 +177,20 @@ class Upscaler:
         kept = {"icc_profile": photo.icc_profile, "dpi": photo.dpi}
         result.info |= {name: value for name, value in kept.items() if value}
         return result
+
+    def enlarge(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """Enlarge RGB pixels (H, W, 3), uint8 or uint16, to (scale*H, scale*W, 3) of their type.
+
+        Raises EnhanceError for another shape or type, and when memory runs out.
+        """
+        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype not in (np.uint8, np.uint16):
+            raise EnhanceError(
+                f"the array is {pixels.dtype} of shape {pixels.shape}, expected uint8 or uint16 of "
+                "shape (rows, columns, 3)"
+            )
+        if 0 in pixels.shape:
+            raise EnhanceError(f"the array of shape {pixels.shape} holds no pixels")
+        if pixels.dtype.itemsize > self.engine.deepest.itemsize:
+            raise EnhanceError(f"the array has 16 bits a channel, {self.engine} takes 8")
+        enlarged = self.engine.enlarge(np.moveaxis(pixels, 2, 0))
+        return np.moveaxis(enlarged, 0, 2)
