@@ -9,7 +9,7 @@ from PIL import Image
 from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.train import source as source_module
-from enhance_cli.train.data import Crops, batches, detail
+from enhance_cli.train.data import Crops, batches, detail, prepare_as_paper
 from enhance_cli.train.scan import scan
 from enhance_cli.train.source import Entry, find_entries
 
@@ -121,6 +121,80 @@ def test_prepared_as_in_the_paper_an_image_is_its_reduced_centre_square(tmp_path
     crops = make_crops(find_entries(tmp_path), crop=256, prepare="paper")
     blue = np.broadcast_to(np.reshape([0, 0, 255], (3, 1, 1)), (3, 256, 256))
     assert np.array_equal(crops.batch(0)[0], blue)
+
+
+def save_numbered(folder, height, width):
+    """An image each of whose pixels has a colour of its own, of as many rows and columns."""
+    numbers = np.arange(height * width, dtype=np.uint16).reshape(height, width)
+    planes = [numbers % 256, numbers // 256, np.zeros_like(numbers)]
+    pixels = np.stack(planes, axis=2).astype(np.uint8)
+    Image.fromarray(pixels).save(folder / "a.png")
+    return pixels.transpose(2, 0, 1)
+
+
+def test_crops_are_flipped_and_rotated_in_all_eight_ways(tmp_path):
+    whole = save_numbered(tmp_path, 32, 32)
+    crops = make_crops(find_entries(tmp_path))
+    found = {crop.tobytes() for index in range(30) for crop in crops.batch(index)}
+    flips = (whole, whole[:, :, ::-1])
+    assert found == {np.rot90(x, turns, (1, 2)).tobytes() for x in flips for turns in range(4)}
+
+
+def test_a_crop_is_taken_from_any_place(tmp_path):
+    save_numbered(tmp_path, 34, 33)
+    crops = make_crops(find_entries(tmp_path))
+    numbers = (crop[0] + 256 * crop[1].astype(int) for k in range(40) for crop in crops.batch(k))
+    corners = {divmod(int(number.min()), 33) for number in numbers}
+    assert corners == {(top, left) for top in range(3) for left in range(2)}
+
+
+def test_a_photograph_that_is_smaller_than_its_header_said_is_passed_over(photographs):
+    files = scan(photographs, 32).files
+    Image.new("RGB", (16, 16)).save(photographs / files[0].name)
+    crops = make_crops(files)
+    assert all(crops.batch(index).shape == (3, 3, 32, 32) for index in range(9))
+
+
+def test_the_photographs_used_last_are_kept_up_to_the_size_of_the_cache(tmp_path):
+    read = []
+
+    def entry_of(name):
+        Image.new("RGB", (40, 40)).save(tmp_path / name)
+        data = (tmp_path / name).read_bytes()
+        return Entry(name, len(data), 0, lambda: read.append(name) or io.BytesIO(data))
+
+    a, b, c = (entry_of(name) for name in ("a.png", "b.png", "c.png"))
+    crops = make_crops([a, b, c], cache=2 * 3 * 40 * 40)
+    for entry in (a, b, a, c, a, b):
+        crops._read(entry)
+    assert read == ["a.png", "b.png", "c.png", "b.png"]
+
+
+def test_a_prepared_photograph_is_reduced_as_by_pillows_lanczos(sample):
+    with Image.open(sample) as image:
+        whole = image.convert("RGB").crop((0, 0, 576, 576))
+    ours = prepare_as_paper(np.asarray(whole).transpose(2, 0, 1).copy())
+    theirs = np.asarray(whole.resize((256, 256), Image.Resampling.LANCZOS)).transpose(2, 0, 1)
+    inner = slice(4, 252)  # at the border Pillow shortens the kernel, and we repeat pixels
+    difference = np.abs(ours.astype(int) - theirs)[:, inner, inner]
+    assert difference.mean() < 0.2  # Pillow rounds between its two passes
+
+
+def test_a_reduced_photograph_has_no_jagged_edges(tmp_path):
+    stripes = np.zeros((256, 256, 3), np.uint8)
+    stripes[:, ::2] = 255
+    Image.fromarray(stripes).save(tmp_path / "a.png")
+    crops = make_crops(find_entries(tmp_path), shrink=0.25)
+    grey = [
+        np.mean((crop > 50) & (crop < 200)) for index in range(9) for crop in crops.batch(index)
+    ]
+    assert np.median(grey) > 0.9
+
+
+def test_detail_is_that_of_either_direction():
+    crop = np.zeros((3, 32, 32), np.uint8)
+    crop[:, :, ::4] = 200
+    assert detail(crop) == detail(crop.transpose(0, 2, 1)) > 0
 
 
 def slopes(crops):

@@ -162,6 +162,61 @@ def test_noise_has_the_deviation_drawn_and_is_grey_or_not():
     assert found == {True, False}
 
 
+def test_each_step_of_a_photograph_is_taken_as_often_as_it_says(monkeypatch):
+    taken, count = dict.fromkeys(("_blur", "resize", "compress", "randn"), 0), 400
+
+    def counted(module, name):
+        original = getattr(module, name)
+
+        def count_call(*arguments, **settings):
+            taken[name] += 1
+            return original(*arguments, **settings)
+
+        monkeypatch.setattr(module, name, count_call)
+
+    for name in ("_blur", "resize", "compress"):
+        counted(degradation, name)
+    counted(torch, "randn")
+    degrade(torch.full((count, 3, 16, 16), 128.0), 4, "photo", [*map(str, range(count))])
+    degraded = 0.8 * count
+    assert taken["_blur"] == pytest.approx(0.5 * degraded, rel=0.2)
+    assert taken["resize"] == pytest.approx((1 + 0.3) * degraded, rel=0.1)
+    assert taken["randn"] == pytest.approx(2 * 0.4 * degraded, rel=0.2)
+    assert taken["compress"] == pytest.approx((0.3 + 0.8) * degraded, rel=0.15)
+
+
+def test_photographs_are_resized_between_by_the_factor_drawn(monkeypatch):
+    sizes, resize = [], degradation.resize
+
+    def recorded(image, height, width, kernel):
+        sizes.append(height)
+        return resize(image, height, width, kernel)
+
+    monkeypatch.setattr(degradation, "resize", recorded)
+    degrade(torch.full((200, 3, 64, 64), 128.0), 4, "photo", [*map(str, range(200))])
+    between = {size for size in sizes if size != 16}
+    assert min(between) == pytest.approx(0.7 * 64, abs=3)
+    assert max(between) == pytest.approx(1.2 * 64, abs=3)
+
+
+def test_no_two_images_have_the_same_noise():
+    flat = torch.full((1, 3, 16, 16), 128.0)
+    noisy = {
+        _add_noise(flat, (1.0, (4.0, 4.0)), random.Random(seed)).numpy().tobytes()
+        for seed in range(20)
+    }
+    assert len(noisy) == 20
+
+
+def test_noise_grows_with_the_light():
+    deviations = {}
+    for light in (0.0, 255.0):
+        noisy = _add_noise(torch.full((1, 3, 96, 96), light), (1.0, (4.0, 4.0)), random.Random(1))
+        deviations[light] = noisy.std().item()
+    assert deviations[0] == pytest.approx(4 * math.sqrt(0.5), rel=0.03)
+    assert deviations[255] == pytest.approx(4 * math.sqrt(1.5), rel=0.03)
+
+
 def _recorded(drawn):
     def resize(_, height, width, kernel):
         drawn.append((height, width, kernel))

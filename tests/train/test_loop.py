@@ -89,6 +89,99 @@ def test_what_decides_the_next_step_is_resumed(tmp_path, pat_options):
     assert again.learner.features.means == run.learner.features.means
 
 
+def record_steps(run):
+    """Let the run's learner only note which step it is asked for, and at which rate."""
+    asked = []
+
+    def step(_, index, rate, *, measure=False):  # noqa: ARG001  the learner's signature
+        asked.append((index, rate))
+        return {"loss": 0.0}
+
+    run.learner.step = step
+    return asked
+
+
+def test_the_learning_rate_decays_as_a_cosine_from_its_peak_to_zero(tmp_path, options):
+    run = start(tmp_path / "run", replace(options, steps=4, lr=2e-3))
+    asked = record_steps(run)
+    run.train(print, never)
+    assert [index for index, _ in asked] == [0, 1, 2, 3]
+    expected = [1e-3 * (1 + math.cos(math.pi * done)) for done in (0, 0.25, 0.5, 0.75)]
+    assert [rate for _, rate in asked] == pytest.approx(expected)
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["rate"] == pytest.approx(0)
+
+
+def test_of_steps_and_time_the_one_that_ends_sooner_decides_the_rate(tmp_path, options):
+    run = start(tmp_path / "run", replace(options, steps=4, lr=2e-3, time=10.0))
+    run.step, run.elapsed = 2, 2.5
+    assert run._rate() == pytest.approx(1e-3)
+    run.elapsed = 7.5
+    assert run._rate() == pytest.approx(1e-3 * (1 + math.cos(0.75 * math.pi)))
+
+
+def test_the_time_left_is_told_from_the_time_that_was_needed(tmp_path, options):
+    run, told = start(tmp_path / "run", options), []
+    run._log, run.step, run.elapsed = Log(tmp_path / "run", 0), 3, 10.0
+    run._tell({}, told.append)
+    assert (told[0].progress, told[0].seconds_left) == (0.25, 30)
+
+
+def test_the_averaged_weights_are_what_is_measured_shown_and_saved(
+    tmp_path, options, photographs, monkeypatch
+):
+    pytest.importorskip("tensorboard")  # to which alone pictures are shown
+    run, seen = start(tmp_path / "run", replace(options, val=str(photographs / "deeper"))), []
+    for name in ("measure", "show"):
+        method = getattr(run.validation, name)
+        monkeypatch.setattr(
+            run.validation, name, lambda network, do=method: seen.append(network) or do(network)
+        )
+    run.train(print, never)
+    assert seen == [run.learner.average] * 2
+    last = run.learner.generator.state_dict()
+    for name, value in weights(tmp_path / "run").items():
+        assert torch.equal(value, run.learner.average.state_dict()[name])
+        assert not torch.equal(value, last[name])
+
+
+def test_a_run_is_measured_at_its_end_as_well(tmp_path, options, photographs):
+    run = start(tmp_path / "run", replace(options, val=str(photographs / "deeper"), val_every=5))
+    record_steps(run)
+    run.train(print, never)
+    lines = [json.loads(x) for x in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [x["step"] for x in lines if "validation/psnr_y" in x] == [5, 10, 12]
+
+
+def test_features_are_calibrated_on_64_crops(tmp_path, pat_options):
+    run, batches = start(tmp_path / "run", replace(pat_options, batch=4)), []
+    calibrate = run.learner.calibrate
+    run.learner.calibrate = lambda found: batches.extend(found) or calibrate(batches)
+    run.train(print, stop_at(run, 0))
+    assert [batch.shape for batch in batches] == [(4, 3, 32, 32)] * 16
+    assert 1.0 not in run.learner.features.means.values()
+
+
+def test_a_file_that_breaks_while_training_is_counted(tmp_path, options, photographs):
+    run = start(tmp_path / "run", options)
+    (photographs / "deeper" / "0.png").write_bytes(b"")
+    record_steps(run)
+    run.train(print, never)
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["unreadable"] == 1
+
+
+def test_an_older_checkpoint_counts_the_steps_of_the_generator(tmp_path, pat_options):
+    run = start(tmp_path / "run", pat_options)
+    run.step = 5
+    run.save()
+    checkpoint = Checkpoint(tmp_path / "run")
+    del checkpoint.counters["updates"]
+    again = Run(tmp_path / "run", pat_options, CPU, is_resumed=True)
+    again.restore(checkpoint)
+    assert again.learner.updates == 3  # two were the discriminator's alone
+
+
 def test_training_lowers_the_loss(tmp_path, options):
     run, losses = start(tmp_path / "run", replace(options, steps=150)), []
     run.train(lambda report: losses.append(report.values["loss"]), never)
@@ -300,6 +393,7 @@ def test_another_vgg_is_measured_anew(tmp_path, pat_options):
     other = shutil.copy(pat_options.vgg, tmp_path / "other.safetensors")
     assert go_on(tmp_path / "run", pat_options)._is_calibrated
     assert not go_on(tmp_path / "run", replace(pat_options, vgg=str(other)))._is_calibrated
+    assert not go_on(tmp_path / "run", replace(pat_options, pooling="max"))._is_calibrated
 
 
 def test_each_term_and_its_share_of_the_gradient_are_logged(tmp_path, pat_options):
@@ -501,10 +595,14 @@ def test_init_starts_from_given_weights(tmp_path, options):
         assert torch.equal(second.learner.generator.state_dict()[name], value)
 
 
-def test_a_run_cannot_change_its_dimensions(tmp_path, options):
-    start(tmp_path / "run", options).train(print, never)
-    run = Run(tmp_path / "run", replace(options, blocks=2), CPU)
-    with pytest.raises(EnhanceError, match="cannot change its blocks"):
+@pytest.mark.parametrize(
+    "change", [{"features": 8}, {"blocks": 2}, {"scale": 2}, {"losses": "EP"}, {"crop": 40}]
+)
+def test_a_run_cannot_change_what_its_checkpoint_is_made_of(tmp_path, pat_options, change):
+    options = replace(pat_options, losses="E", init="scratch")
+    start(tmp_path / "run", options).save()
+    run = Run(tmp_path / "run", replace(options, **change), CPU)
+    with pytest.raises(EnhanceError, match=f"cannot change its {next(iter(change))} when"):
         run.restore(Checkpoint(tmp_path / "run"))
 
 
