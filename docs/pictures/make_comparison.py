@@ -6,21 +6,19 @@ import torch
 from sheet import write_sheet
 
 from enhance_cli import Upscaler
-from enhance_cli.config import NETWORKS
 from enhance_cli.evaluate.methods import enlarge_bicubic
 from enhance_cli.evaluate.pairs import bundled_photographs
 from enhance_cli.evaluate.protocol import reduce_bicubic
-from enhance_cli.images.files import read_pixels
-from enhance_cli.model.shipped import shipped_models
+from enhance_cli.images.files import read_photo
 
 CROPS = [("dog", 150, 120), ("city", 300, 250)]  # name, left, top: pixels of the original
 SIDE = 144  # pixels
-MODELS = [name for name in NETWORKS if name.lower() in shipped_models()]
+MODELS = ("E", "P", "EA", "PA", "EAT", "PAT")
 
 
 def reduced(name: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Return a photograph and its reduction, (3, H, W) and (3, H/4, W/4) uint8."""
-    original = read_pixels(bundled_photographs() / f"{name}.webp")
+    original = torch.tensor(read_photo(bundled_photographs() / f"{name}.webp").pixels)
     return original, reduce_bicubic(original, 4)
 
 
