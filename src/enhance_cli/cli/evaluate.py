@@ -14,6 +14,7 @@ from rich.console import Console
 from enhance_cli.atomic import check_folder, check_replaceable, replacing
 from enhance_cli.cli.options import backend_options, is_given
 from enhance_cli.cli.scores import score_table
+from enhance_cli.cli.sections import SectionedCommand, section
 from enhance_cli.cli.types import NetworkFileType
 from enhance_cli.config import (
     IMAGE_SUFFIXES,
@@ -34,69 +35,92 @@ _DEFAULTS = EvaluateOptions()
 _UNLIMITED = 10_000  # characters: a file or another program has no width
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("data", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--metric",
-    "metrics",
-    type=click.Choice(["psnr", "ssim", *METRICS, "all"]),
-    multiple=True,
-    default=_DEFAULTS.metrics,
-    show_default=True,
-    help="May be repeated; psnr and ssim are on luma, in the protocol rgb on RGB.",
+@section(
+    "What is compared",
+    click.option(
+        "--model",
+        "models",
+        multiple=True,
+        default=_DEFAULTS.models,
+        show_default=True,
+        help="A shipped network, a run, a file, or bicubic, lanczos, nearest. May be repeated.",
+    ),
+    click.option(
+        "--images",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Results of any program, in files named like their originals. May be repeated.",
+    ),
+    click.option(
+        "--skip-bad",
+        is_flag=True,
+        help="Leave out images that do not fit, and name them, instead of measuring nothing.",
+    ),
 )
-@click.option(
-    "--protocol",
-    type=click.Choice(PROTOCOL_NAMES),
-    default=_DEFAULTS.protocol,
-    show_default=True,
-    help="standard: the literature's; rgb: RGB without a border; lanczos: inputs made by Lanczos.",
+@section(
+    "What is measured",
+    click.option(
+        "--metric",
+        "metrics",
+        type=click.Choice(["psnr", "ssim", *METRICS, "all"]),
+        multiple=True,
+        default=_DEFAULTS.metrics,
+        show_default=True,
+        help="May be repeated. psnr and ssim are on luma, or on RGB in the protocol rgb.",
+    ),
+    click.option(
+        "--protocol",
+        type=click.Choice(PROTOCOL_NAMES),
+        default=_DEFAULTS.protocol,
+        show_default=True,
+        help="standard: as in the literature; rgb: RGB, and no border is left out; lanczos: the "
+        "inputs are made by Lanczos.",
+    ),
+    click.option(
+        "--recognition",
+        is_flag=True,
+        help="Ask a classifier what it sees on the enlarged images, instead of metrics.",
+    ),
+    click.option(
+        "--classifier",
+        default=_DEFAULTS.classifier,
+        show_default=True,
+        metavar="NAME",
+        help="The classifier of torchvision that --recognition asks.",
+    ),
+    click.option(
+        "--labels",
+        type=click.Path(path_type=Path),
+        help="A file with a line of file name and class for each image, where folders do not name "
+        "the class.",
+    ),
+    click.option(
+        "--network",
+        "networks",
+        type=NetworkFileType(),
+        multiple=True,
+        metavar="NAME=FILE",
+        help="Take a network's weights from a file instead of torchvision's download: alexnet for "
+        "lpips, vgg16 for dists, vgg19 for gram and features, or a classifier.",
+    ),
 )
-@click.option(
-    "--model",
-    "models",
-    multiple=True,
-    default=_DEFAULTS.models,
-    show_default=True,
-    help="A shipped network, a run, a file, or bicubic, lanczos, nearest. May be repeated.",
+@section(
+    "What is written",
+    click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table."),
+    click.option("--csv", type=click.Path(path_type=Path), help="Write every value to this file."),
+    click.option(
+        "--report",
+        type=click.Path(path_type=Path),
+        help="Write a page with scores and pictures to this file.",
+    ),
+    click.option(
+        "--card", is_flag=True, help="Write the means into the cards of the models' weights."
+    ),
 )
-@click.option(
-    "--images",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Results of any program, named like their originals. May be repeated.",
-)
-@click.option(
-    "--network",
-    "networks",
-    type=NetworkFileType(),
-    multiple=True,
-    metavar="NAME=FILE",
-    help="Weights to use instead of torchvision's download: alexnet for lpips, vgg16 for dists, "
-    "vgg19 for gram and features, a classifier.",
-)
-@click.option("--recognition", is_flag=True, help="Classify what was enlarged, instead of metrics.")
-@click.option(
-    "--classifier",
-    default=_DEFAULTS.classifier,
-    show_default=True,
-    metavar="NAME",
-    help="torchvision's, for --recognition.",
-)
-@click.option(
-    "--labels",
-    type=click.Path(path_type=Path),
-    help="Lines of file name and class, where folders do not name it.",
-)
-@click.option("--skip-bad", is_flag=True, help="Leave out, and name, images that do not fit.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-@click.option("--csv", "csv", type=click.Path(path_type=Path), help="Write every value to a file.")
-@click.option(
-    "--report", type=click.Path(path_type=Path), help="Write a page with scores and pictures."
-)
-@click.option("--card", is_flag=True, help="Write the means into the cards of the models' weights.")
-@backend_options
+@section("Where to compute", backend_options)
 @click.pass_context
 def evaluate(
     ctx: click.Context,

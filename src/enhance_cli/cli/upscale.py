@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from enhance_cli.cli.options import backend_options, list_models
+from enhance_cli.cli.sections import SectionedCommand, section
 from enhance_cli.cli.types import (
     ColourType,
     FiniteRange,
@@ -24,28 +24,18 @@ from enhance_cli.config import FORMAT_NAMES, LARGEST_SCALE, RUNTIMES, UpscaleOpt
 _DEFAULTS = UpscaleOptions()
 
 
-def _options(*options: Callable[..., Any]) -> Callable[..., Any]:
-    """Add options in the order of reading."""
-
-    def add(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
-
-
-_size_options = _options(
+_size_options = section(
+    "Size",
     click.option(
         "--scale",
         type=FiniteRange(1, LARGEST_SCALE),
-        help=f"Times as large, 1 to {LARGEST_SCALE}; the network's own (4) by default.",
+        help=f"Enlarge so many times, 1 to {LARGEST_SCALE}; by default as the network does (4).",
     ),
     click.option(
-        "--width", type=click.IntRange(1), help="Pixels of the result at most, instead of --scale."
+        "--width", type=click.IntRange(1), help="Make the result at most so wide, in pixels."
     ),
     click.option(
-        "--height", type=click.IntRange(1), help="Pixels of the result at most, instead of --scale."
+        "--height", type=click.IntRange(1), help="Make the result at most so high, in pixels."
     ),
     click.option(
         "--consistent",
@@ -53,61 +43,65 @@ _size_options = _options(
         help="Correct the result until, reduced again, it is the input.",
     ),
 )
-_format_options = _options(
+_format_options = section(
+    "Format",
     click.option(
         "--format",
         type=click.Choice(FORMAT_NAMES, case_sensitive=False),
-        help="Format of the results; by default the output's extension decides.",
+        help="Write results in this format; by default the extension of the output decides.",
     ),
     click.option(
         "--quality",
         type=click.IntRange(1, 100),
         default=_DEFAULTS.quality,
         show_default=True,
-        help="Of JPEG, WebP, AVIF, HEIC and JPEG XL.",
+        help="Quality of JPEG, WebP, AVIF, HEIC and JPEG XL.",
     ),
-    click.option("--lossless", is_flag=True, help="WebP and JPEG XL without loss."),
+    click.option("--lossless", is_flag=True, help="Write WebP and JPEG XL without loss."),
     click.option(
         "--background",
         type=ColourType(),
         metavar="COLOUR",
-        help="Put behind transparency, which then is gone.",
+        help="Put this colour behind transparent pixels; the result has no transparency then.",
     ),
-    click.option("--frames", is_flag=True, help="All frames of an animation or pages of a TIFF."),
+    click.option(
+        "--frames", is_flag=True, help="Enlarge all frames of an animation, or all pages of a TIFF."
+    ),
 )
-_folder_options = _options(
+_folder_options = section(
+    "Many files",
     click.option(
         "--suffix",
         type=SuffixType(),
         default=_DEFAULTS.suffix,
         metavar="TEXT",
-        help="Added to the names of results in a folder.",
+        help="Add this to the names of results in a folder.",
     ),
     click.option(
         "--overwrite",
         is_flag=True,
-        help="Replace also what is finished, and files that enhance did not make.",
+        help="Make finished results again, and replace files that enhance did not make.",
     ),
     click.option(
         "--shard",
         type=ShardType(),
         default="1/1",
         metavar="I/N",
-        help="Only the i-th of n parts of the files, for several machines.",
+        help="Enlarge only part I of N of the files, so that N machines can share them.",
     ),
     click.option(
         "--max-pixels",
         type=click.IntRange(1),
         default=_DEFAULTS.max_pixels,
         show_default=True,
-        help="Refuse larger inputs.",
+        help="Refuse inputs with more pixels.",
     ),
-    click.option("--json", "as_json", is_flag=True, help="A line of JSON for each file."),
+    click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each file."),
     click.option("-q", "--quiet", is_flag=True, help="Show only errors."),
 )
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument(
     "inputs",
     nargs=-1,
@@ -115,47 +109,53 @@ _folder_options = _options(
     type=PathType(),
     metavar="INPUT...",
 )
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=OutputType(),
-    help="File, an existing folder, or - for standard output.",
-)
-@click.option(
-    "--model",
-    default=_DEFAULTS.model,
-    show_default=True,
-    help="A shipped network, the folder of a run, or a file: .safetensors, .onnx or .xml.",
-)
-@click.option(
-    "--runtime",
-    type=click.Choice(RUNTIMES),
-    default=_DEFAULTS.runtime,
-    show_default=True,
-    help="What computes; auto takes torch for weights, and for .onnx OpenVINO if it is installed.",
+@section(
+    "Most used",
+    click.option(
+        "-o",
+        "--output",
+        required=True,
+        type=OutputType(),
+        help="Write to this file, to an existing folder, or with - to standard output.",
+    ),
+    click.option(
+        "--model",
+        default=_DEFAULTS.model,
+        show_default=True,
+        help="A shipped network, the folder of a run, or a file: .safetensors, .onnx or .xml.",
+    ),
+    click.option(
+        "--list-models",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=list_models,
+        help="Show the shipped networks, what each is for, their scores and licences, and exit.",
+    ),
 )
 @_size_options
 @_format_options
 @_folder_options
-@click.option(
-    "--list-models",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=list_models,
-    help="Show the shipped networks, what each is for, their scores and licences, and exit.",
+@section(
+    "Where and how to compute",
+    backend_options,
+    click.option(
+        "--runtime",
+        type=click.Choice(RUNTIMES),
+        default=_DEFAULTS.runtime,
+        show_default=True,
+        help="What computes; auto takes torch for weights, and for .onnx OpenVINO if it is there.",
+    ),
+    click.option(
+        "--tile",
+        type=TileType(),
+        default="auto",
+        show_default=True,
+        metavar="auto|N|0",
+        help="Compute in tiles of N input pixels a side, or with 0 the whole image at once. It "
+        "changes speed and memory, and the picture by one level at most.",
+    ),
 )
-@click.option(
-    "--tile",
-    type=TileType(),
-    default="auto",
-    show_default=True,
-    metavar="auto|N|0",
-    help="Tile in input pixels, 0 for the whole image; changes speed and memory, the picture by "
-    "one level at most.",
-)
-@backend_options
 def upscale(
     inputs: tuple[Path, ...], output: Path, as_json: bool, quiet: bool, **values: Any
 ) -> None:

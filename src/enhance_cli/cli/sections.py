@@ -1,0 +1,42 @@
+"""`--help` that lists a command's options by purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+_REST = "Other"
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class SectionedCommand(click.Command):
+    """A command whose help has a heading for each `section` of its options, in their order."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options; those of no section, as --help, come last."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            is_option = isinstance(parameter, click.Option)  # the text above tells of arguments
+            line = parameter.get_help_record(ctx) if is_option else None
+            if line:
+                sections.setdefault(getattr(parameter, "section", _REST), []).append(line)
+        last = sections.pop(_REST, [])
+        for title, lines in [*sections.items(), (_REST, last)]:
+            with formatter.section(title):
+                formatter.write_dl(lines)
+
+
+def section(title: str, *options: Decorator) -> Decorator:
+    """Add options to a command, in the order of reading, under a heading of its help."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        before = len(getattr(command, "__click_params__", ()))
+        for option in reversed(options):
+            command = option(command)
+        for parameter in command.__click_params__[before:]:  # type: ignore[attr-defined]  # Click's
+            parameter.section = title
+        return command
+
+    return add
