@@ -15,6 +15,7 @@ from enhance_cli.cli.types import LayersType
 from enhance_cli.model.weights import load_generator
 from enhance_cli.train.checkpoint import Checkpoint
 from enhance_cli.train.loop import Run
+from enhance_cli.train.record import read_record
 
 KILLS = int(os.environ.get("ENHANCE_KILLS", "2"))
 SMALL = ("--features", 4, "--blocks", 1, "--crop", 32, "--batch", 2, "--workers", 0)
@@ -138,6 +139,35 @@ def test_what_a_run_had_can_be_taken_back(enhance, photographs, tmp_path, vgg_fi
     assert result.exit_code == 0, result.output
     options = Checkpoint(tmp_path / "again").options
     assert (options.time, options.val, options.vgg, options.prepare) == (None, None, None, None)
+
+
+def test_a_run_goes_on_whose_record_is_damaged(enhance, photographs, tmp_path):
+    run = tmp_path / "run"
+    enhance("train", photographs, "-o", run, "--steps", 2, *SMALL)
+    record = run / "run.toml"
+    damaged = record.read_bytes()[:40]
+    record.write_bytes(damaged)
+    result = enhance("train", "--resume", run, "--steps", 3)
+    assert result.exit_code == 0, result.output
+    assert f"{record} is not the run.toml of enhance train: " in result.stderr
+    assert "; it is kept as run.toml.damaged, and a new one is begun\n" in result.stderr
+    assert (run / "run.toml.damaged").read_bytes() == damaged
+    assert read_record(record).options["steps"] == 3
+    assert Checkpoint(run).counters["step"] == 3
+
+
+def test_photographs_that_measure_and_are_trained_on_are_told(enhance, photographs, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    Image.linear_gradient("L").convert("RGB").save(other / "c.png")
+    (photographs / "b.png").unlink()
+    shutil.copy(other / "c.png", photographs / "c.png")
+    run = ["--steps", 1, *SMALL]
+    alone = enhance("train", photographs, "-o", tmp_path / "1", "--val", other, *run)
+    both = enhance("train", photographs, "-o", tmp_path / "2", "--val", photographs, *run)
+    line = "2 of the 2 photographs that measure the network are also trained on: their scores"
+    assert "also trained on" not in alone.stderr
+    assert line in both.stderr
 
 
 def test_a_run_that_is_finished_says_so_and_ends_well(enhance, photographs, tmp_path):

@@ -28,6 +28,13 @@ def test_a_folder_without_a_usable_image_is_an_error(tmp_path):
         scan(tmp_path, 32)
 
 
+def test_where_nothing_is_usable_the_first_reason_is_told(tmp_path):
+    (tmp_path / "a.png").touch()
+    message = r"1 unreadable \(a\.png is empty: not an image\), 0 with a side of less than 32"
+    with pytest.raises(EnhanceError, match=message):
+        scan(tmp_path, 32)
+
+
 def test_headers_are_read_once_until_a_file_changes(photographs, monkeypatch):
     before, read = scan(photographs, 32), []
     read_size = module.read_size

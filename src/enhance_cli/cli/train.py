@@ -91,11 +91,18 @@ def _pick_backend(device: str, precision: str) -> Backend:
 
 def _record_start(run: Run, processes: Processes, config: Path | None) -> None:
     """Write what the run is made of into its folder, and say what is worth knowing about it."""
-    from enhance_cli.train.record import RECORD_FILE, remarks, write_record, write_unreadable
+    from enhance_cli.train import record
 
     folder, command = run.folder, shlex.join(sys.argv)
     remove_leftovers([folder])
-    for remark in remarks(config or folder / RECORD_FILE, run.scan, is_replay=config is not None):
+    said = [record.set_aside_damaged(folder)]
+    if run.validation:
+        said.append(run.validation.overlap(Path(run.options.data), run.scan))
+    path = config or folder / record.RECORD_FILE
+    said += record.remarks(path, run.scan, is_replay=config is not None)
+    for remark in filter(None, said):
         click.echo(remark, err=True)
-    write_record(folder, run.options, command, run.step, run.scan, run.backend, processes.count)
-    write_unreadable(folder, run.scan)
+    record.write_record(
+        folder, run.options, command, run.step, run.scan, run.backend, processes.count
+    )
+    record.write_unreadable(folder, run.scan)

@@ -59,7 +59,7 @@ def write_record(
     """Write the options of a run, and add this start, with what it changed, to those before.
 
     `enhance train --config run.toml` replays it. In names that are no text, what is none becomes
-    a question mark. Raises EnhanceError.
+    a question mark. Raises EnhanceError where it cannot be written.
     """
     path = run / RECORD_FILE
     before, text = options, ""
@@ -120,6 +120,22 @@ def _name_of(device: torch.device) -> str:
         if found:
             return found[1]
     return platform.processor() or platform.machine()
+
+
+def set_aside_damaged(run: Path) -> str | None:
+    """Rename a run.toml that cannot be read, and return why it cannot, or None for a whole one.
+
+    The checkpoint of a run holds its options as well, so that the run can go on.
+    """
+    path = run / RECORD_FILE
+    if not path.exists():
+        return None
+    try:
+        read_record(path)
+    except EnhanceError as error:
+        path.replace(path.with_name(f"{RECORD_FILE}.damaged"))
+        return f"{error}; it is kept as {RECORD_FILE}.damaged, and a new one is begun"
+    return None
 
 
 @dataclass(frozen=True)

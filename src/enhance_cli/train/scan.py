@@ -39,8 +39,9 @@ def scan(data: Path, smallest: int) -> Scan:
     usable = [entry for entry, side in zip(found, sides, strict=True) if side >= smallest]
     too_small = len(found) - len(usable) - len(unreadable)
     if not usable:
+        why = f" ({next(iter(unreadable.values()))})" if unreadable else ""
         raise EnhanceError(
-            f"no usable image in {data}: {len(unreadable)} unreadable, "
+            f"no usable image in {data}: {len(unreadable)} unreadable{why}, "
             f"{too_small} with a side of less than {smallest} pixels"
         )
     return Scan(usable, unreadable, too_small)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from enhance_cli.evaluate.suite import Metric, load_metric
 from enhance_cli.model.device import Backend
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.pytorch import TorchNetwork
+from enhance_cli.train.scan import Scan
 from enhance_cli.upscale.tiler import Tiler
 
 _SHOWN = 4  # photographs of which a crop is shown
@@ -39,6 +41,20 @@ class Validation:
         """Raise EnhanceError for one that cannot be measured: not after hours of training."""
         for _ in protocol.enlarge_each(self.pairs, {}, protocol.STANDARD, scale):
             pass  # each is decoded and reduced
+
+    def overlap(self, data: Path, found: Scan) -> str | None:
+        """Say how many of the photographs are also trained on, or None if none is."""
+        trained_on = {entry.name for entry in found.files}
+        folder = Path(os.path.realpath(data))
+        files = [Path(os.path.realpath(pair.high_res)) for pair in self.pairs]
+        below = [file.relative_to(folder) for file in files if file.is_relative_to(folder)]
+        shared = sum(file.as_posix() in trained_on for file in below)
+        if not shared:
+            return None
+        return (
+            f"{shared} of the {len(files)} photographs that measure the network are also trained "
+            "on: their scores do not tell how it does on others"
+        )
 
     def measure(self, generator: Generator) -> dict[str, float]:
         """Return the mean of each metric, by the standard protocol."""
