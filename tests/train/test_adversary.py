@@ -66,6 +66,31 @@ def test_performance_is_that_of_the_batch_before_even_when_it_rested(options):
     assert adversary.performance == {"estimate": 0.0, "original": 1.0}
 
 
+def test_it_learns_to_give_originals_the_higher_logits(options):
+    adversary = Adversary(options, ALONE)
+    dark, bright = 0.2 * torch.rand(4, 3, 32, 32), 0.8 + 0.2 * torch.rand(4, 3, 32, 32)
+    for _ in range(10):
+        adversary.step(dark, bright, 1e-3, always=True)
+    assert adversary.discriminator(bright).min() > adversary.discriminator(dark).max()
+    assert adversary.performance == {"estimate": 1.0, "original": 1.0}
+
+
+def test_its_gradient_is_that_of_its_own_step(options):
+    adversary, gradients = Adversary(options, ALONE), []
+    images = torch.rand(2, 2, 3, 32, 32)
+    for _ in range(2):
+        adversary.step(images[0], images[1], 0.0, always=True)
+        gradients.append(adversary.discriminator.logit.weight.grad.clone())
+    torch.testing.assert_close(gradients[1], gradients[0])
+
+
+def test_outside_its_own_step_it_takes_no_gradient(options):
+    adversary = Adversary(options, ALONE)
+    for _ in range(2):
+        assert not any(x.requires_grad for x in adversary.discriminator.parameters())
+        weights_after(adversary)
+
+
 def test_a_crop_that_it_cannot_judge_is_refused(options):
     with pytest.raises(EnhanceError, match="a crop that is a multiple of 32 pixels, not 48"):
         Adversary(replace(options, crop=48), ALONE)
