@@ -21,7 +21,7 @@ def by_pillow(pixels, quality, subsampling):
         return data.view(image.height, image.width, 3).permute(2, 0, 1)
 
 
-@pytest.mark.parametrize("quality", [5, 30, 75, 95])
+@pytest.mark.parametrize("quality", [1, 5, 30, 75, 95])
 @pytest.mark.parametrize("subsample", [False, True])
 def test_it_does_what_libjpeg_does(crop, quality, subsample):
     ours = compress(crop[None].float(), quality, subsample=subsample)[0]

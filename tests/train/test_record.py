@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from enhance_cli import __version__
 from enhance_cli.config import TrainOptions
@@ -49,6 +50,12 @@ def test_the_fingerprint_changes_with_the_data(photographs):
     assert hash_files(scan(photographs, 32)) != before
 
 
+def test_the_hash_of_the_files_changes_with_their_sizes(photographs):
+    before = hash_files(scan(photographs, 32))
+    Image.new("RGB", (48, 40)).save(photographs / "deeper" / "0.png")
+    assert hash_files(scan(photographs, 32)) != before
+
+
 def test_a_start_holds_the_options_that_it_changed(write, options):
     write(replace(options, time=90.0))
     write(replace(options, weight={"E": 0.5}), step=7)
@@ -64,6 +71,20 @@ def test_a_start_names_what_it_ran_on_and_hashes_the_weights_it_read(write, opti
     assert start["vgg_sha256"] == hashlib.sha256(vgg_file.read_bytes()).hexdigest()
     assert (start["enhance"], start["processes"]) == (__version__, 2)
     assert start["device"]
+
+
+def test_weights_that_a_start_does_not_read_have_no_hash(write, options, vgg_file):
+    (start,) = read_record(write(replace(options, vgg=str(vgg_file), init="e"), step=7)).starts
+    assert "init_sha256" not in start
+    assert "vgg_sha256" not in start
+
+
+def test_a_run_that_goes_on_has_no_remark_on_its_own_changes(write, options, photographs):
+    write(options)
+    path = write(replace(options, lr=1e-5), step=7)
+    told = [f"{path}: only the last options are replayed; others were lr before step 7"]
+    assert remarks(path, scan(photographs, 32), is_replay=True) == told
+    assert remarks(path, scan(photographs, 32), is_replay=False) == []
 
 
 def test_other_photographs_than_recorded_are_told(write, options, photographs):
