@@ -38,7 +38,7 @@ def test_a_fused_network_equals_the_network(name, is_winograd, monkeypatch):
     monkeypatch.setattr(fused, "has_winograd", lambda _: is_winograd)
     network = random_network(name)
     state = {name: value.clone() for name, value in network.state_dict().items()}
-    rewritten = fuse_any(network, FP32)
+    rewritten, _ = fuse_any(network, FP32)
     with torch.inference_mode():
         for height, width in ((2, 2), (6, 4), (18, 34)):
             x = torch.rand(2, 3, height, width)
@@ -53,7 +53,7 @@ def test_a_fused_network_equals_the_network(name, is_winograd, monkeypatch):
 def test_fused_in_bf16_it_stays_near(name, is_folded, monkeypatch):
     monkeypatch.setattr(fused, "_pays_to_fold", lambda _: is_folded)
     network = random_network(name)
-    rewritten = fuse_any(network, Backend(CPU, torch.bfloat16))
+    rewritten, _ = fuse_any(network, Backend(CPU, torch.bfloat16))
     x = torch.rand(1, 3, 12, 12)
     with torch.inference_mode():
         found, expected = rewritten(x), network(x)
@@ -62,7 +62,7 @@ def test_fused_in_bf16_it_stays_near(name, is_folded, monkeypatch):
 
 
 def test_dense_blocks_are_rewritten_where_they_can_be():
-    rewritten = fuse_any(random_network("rrdb"), FP32)
+    rewritten, _ = fuse_any(random_network("rrdb"), FP32)
     assert not [layer for layer in rewritten.modules() if type(layer) is DenseBlock]
 
 

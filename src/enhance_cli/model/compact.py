@@ -33,13 +33,14 @@ class Compact(nn.Module):
     """
 
     architecture = "Compact"
-    align = 1
+    align, least = 1, 1
 
     def __init__(
         self, channels: int = 3, features: int = 64, hidden: int = 16, scale: int = 4
     ) -> None:
         super().__init__()
         self.channels, self.scale = channels, scale
+        self.features, self.held = features, 3 * features + 2 * channels * scale**2
         self.body = nn.Sequential(
             PReLUConv(channels, features), *(PReLUConv(features, features) for _ in range(hidden))
         )

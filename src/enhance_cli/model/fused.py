@@ -17,10 +17,10 @@ from enhance_cli.model.span import SiLUConv
 from enhance_cli.model.winograd import WinogradDense, has_winograd, use_winograd
 
 
-def fuse_any(network: nn.Module, backend: Backend) -> nn.Module:
-    """Return a copy of any network for inference: `fuse` for ours, else what its layers allow."""
+def fuse_any(network: nn.Module, backend: Backend) -> tuple[nn.Module, torch.memory_format]:
+    """Return a copy of any network for inference, and the layout that its input should have."""
     if isinstance(network, Generator):
-        return fuse(network, backend)
+        return fuse(network, backend), torch.channels_last
     rewritten: Any = copy.deepcopy(network).eval().requires_grad_(False)
     is_planar = has_winograd(backend)
     layout = torch.contiguous_format if is_planar else torch.channels_last
@@ -32,12 +32,12 @@ def fuse_any(network: nn.Module, backend: Backend) -> nn.Module:
     rewritten.to(backend.device, backend.dtype).to(memory_format=layout)
     if is_planar:
         use_winograd(rewritten)
-    return cast(nn.Module, rewritten)
+    return rewritten, layout
 
 
 def _fuse_rrdb(network: Any, backend: Backend, *, is_planar: bool) -> None:
     _replace(network.body, DenseBlock, WinogradDense if is_planar else FusedDense)
-    enlarge = FoldedConv if _pays_to_fold(backend) else _enlarge_and_fuse
+    enlarge = FoldedConv if _pays_to_fold(backend) else EnlargingConv
     network.upsample = nn.Sequential(*map(enlarge, network.upsample))
     network.refine = network.refine if is_planar else FusedConv(network.refine)
     if _pays_to_fold(backend) and len(network.upsample):  # which makes the sides even
@@ -62,7 +62,7 @@ def fuse(generator: Generator, backend: Backend) -> Generator:
     rewritten: Any = copy.deepcopy(generator).eval().requires_grad_(False)
     if _is_fusible(backend):
         is_folded = _pays_to_fold(backend)
-        enlarge = FoldedConv if is_folded else _enlarge_and_fuse
+        enlarge = FoldedConv if is_folded else EnlargingConv
         rewritten.first = FusedConv(rewritten.first)
         rewritten.body = nn.Sequential(*map(FusedBlock, rewritten.body))
         rewritten.upsample = nn.Sequential(*map(enlarge, rewritten.upsample))
@@ -70,10 +70,6 @@ def fuse(generator: Generator, backend: Backend) -> Generator:
         rewritten.last = BlockConv(rewritten.last) if is_folded else rewritten.last
     rewritten.to(backend.device, backend.dtype).to(memory_format=torch.channels_last)
     return cast(Generator, rewritten)
-
-
-def _enlarge_and_fuse(conv: nn.Conv2d) -> nn.Module:
-    return nn.Sequential(nn.Upsample(scale_factor=2), FusedConv(conv))
 
 
 class FusedConv(nn.Module):
@@ -88,6 +84,14 @@ class FusedConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, C', H, W)."""
         return _active_conv(x, self.weight, self.bias, self.activation)
+
+
+class EnlargingConv(FusedConv):
+    """The same as a `NearestConv`, or a `NearestLeakyConv`: (N, C, H, W) to (N, C', 2H, 2W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, C', 2H, 2W)."""
+        return super().forward(F.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 
 class FusedDense(nn.Module):
@@ -190,20 +194,17 @@ def _fold(weight: Tensor, dim: int, *, is_odd: bool) -> Tensor:
     return torch.cat((first + middle, last) if is_odd else (first, middle + last), dim)
 
 
-_Activation = tuple[str, list[float]]  # by oneDNN's name, and its numbers
-
-
-def _activation_of(conv: nn.Conv2d) -> _Activation:
+def _activation_of(conv: nn.Conv2d) -> tuple[str, list[float]]:
+    """Return oneDNN's name for the activation of a layer, and its numbers."""
     if isinstance(conv, LeakyConv):
         return "leaky_relu", [SLOPE]
     return ("swish", []) if isinstance(conv, SiLUConv) else ("relu", [])
 
 
 def _active_conv(
-    x: Tensor, weight: Tensor, bias: Tensor | None, activation: _Activation = ("relu", [])
+    x: Tensor, weight: Tensor, bias: Tensor | None, activation: tuple[str, list[float]]
 ) -> Tensor:
-    one = [1, 1]
-    name, numbers = activation
+    one, (name, numbers) = [1, 1], activation
     result: Tensor
     if not x.is_cuda:
         result = torch.ops.mkldnn._convolution_pointwise(
@@ -212,8 +213,8 @@ def _active_conv(
     elif name == "relu":
         result = torch.cudnn_convolution_relu(x, weight, bias, one, one, one, 1)
     else:
-        result = F.conv2d(x, weight, bias, padding=1)
-        result = F.silu(result, True) if name == "swish" else F.leaky_relu_(result, *numbers)
+        plain = F.conv2d(x, weight, bias, padding=1)
+        result = F.silu(plain, True) if name == "swish" else F.leaky_relu_(plain, *numbers)
     return result
 
 
@@ -221,11 +222,10 @@ def _conv_and_add(x: Tensor, added: Tensor, weight: Tensor, bias: Tensor | None)
     if x.is_cuda:  # cuDNN adds only with a ReLU, and PyTorch a bias in a pass of its own
         assert bias is not None
         return F.conv2d(x, weight, padding=1).add_(added).add_(bias[:, None, None])
-    one = [1, 1]
-    result: Tensor = torch.ops.mkldnn._convolution_pointwise.binary(
-        x, added, weight, bias, one, one, one, 1, "add", 1.0, None, [], None
+    summed: Tensor = torch.ops.mkldnn._convolution_pointwise.binary(
+        x, added, weight, bias, [1, 1], [1, 1], [1, 1], 1, "add", 1.0, None, [], None
     )
-    return result
+    return summed
 
 
 def _pays_to_fold(backend: Backend) -> bool:

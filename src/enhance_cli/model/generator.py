@@ -61,6 +61,9 @@ class Generator(nn.Module):
     Source: EnhanceNet (arXiv 1612.07919), section 4.1 and table 1.
     """
 
+    channels, align, least = 3, 1, 1
+    held = 0  # little: its tiles are small, docs/decisions/0002
+
     def __init__(self, dimensions: Dimensions | None = None) -> None:
         super().__init__()
         self.dimensions = dimensions or Dimensions()

@@ -30,10 +30,10 @@ def open_network(
     path = find_weights(model)
     if chosen == "torch":
         from enhance_cli.model.device import pick_backend
+        from enhance_cli.model.load import load_module
         from enhance_cli.model.pytorch import TorchNetwork
-        from enhance_cli.model.weights import load_generator
 
-        module, _ = load_generator(path)
+        module, _ = load_module(path)
         return TorchNetwork(module, pick_backend(device, precision))
     if device not in ("auto", "cpu"):
         raise EnhanceError(f"{chosen} computes on the CPU here, not on {device}")

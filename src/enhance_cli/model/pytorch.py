@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from enhance_cli.machine import allowed_memory
 from enhance_cli.model.device import DTYPES, Backend
-from enhance_cli.model.fused import fuse
+from enhance_cli.model.fused import fuse_any
 from enhance_cli.model.levels import Levels
 from enhance_cli.model.network import Network, Span
 
-_TILES = {"cpu": 128, "mps": 256}  # input pixels; of a CPU by docs/decisions/0002
+_TILES = {"cpu": 128, "mps": 256}  # input pixels, the least; of a CPU by docs/decisions/0002
+_HALOS, _LARGEST_TILE = 16, 2048  # halos to a tile of a deep network, docs/decisions/0060
+_HEAD_PIECE = 256  # input pixels that a head enlarges at once on a CPU: large results take memory
 _CUDA_TILES = (1024, 768, 512, 384, 256, 128)  # the largest that fits, docs/decisions/0043
 _CUDA_MAPS = {2: 2, 4: 4}  # by bytes a number: feature maps of the enlarged tile that are held
 _CUDA_REST = 64  # bytes for each of its pixels: images in fp32
@@ -41,17 +45,24 @@ class TorchNetwork(Network):
     """A module on a device, rewritten for inference.
 
     The module computes (N, C, H, W) in [0, 1] to (N, C, scale*H, scale*W), and states `scale`,
-    `halo` and `features`, the channels of its widest layer at the result's resolution. `module`
-    is the module as it was given.
+    `halo`, `channels`, `align`, `least` (the smallest side that it computes), `held` (the numbers
+    that it holds at once for an input pixel) and `features`, the channels of its widest layer at
+    the result's resolution. `module` is the module as it was given.
+
+    A side that is too short, or no multiple of `align`, is continued by its reflection. A network
+    of one channel computes each colour by itself.
     """
 
     def __init__(self, module: nn.Module, backend: Backend) -> None:
         stated: Any = module
         self.module, self.backend = module, backend
         self.scale, self.halo = stated.scale, stated.halo
+        self.channels, self.align, self.least = stated.channels, stated.align, stated.least
         self.features: int = stated.features
+        self.held: int = stated.held
         self.precision, self.precisions = backend.precision, tuple(DTYPES)
-        self.fused: Any = fuse(stated, backend)
+        self.fused: Any
+        self.fused, self.layout = fuse_any(stated, backend)
         self.tile = self._fastest_tile()
         self.ahead = 1 if backend.device.type == "cuda" else 0
 
@@ -62,10 +73,22 @@ class TorchNetwork(Network):
         """Return the tile that is fastest, in input pixels: on CUDA as large as memory allows."""
         device = self.backend.device
         if device.type != "cuda":
-            return _TILES[device.type]
+            return self._tile_of_a_deep_one() if self.held else _TILES[device.type]
         free, _ = torch.cuda.mem_get_info(device)
         fitting = (side for side in _CUDA_TILES if self.bytes_of_a_tile(side) <= free / 2)
         return next(fitting, _CUDA_TILES[-1])
+
+    def _tile_of_a_deep_one(self) -> int:
+        """Return a tile whose halo costs little, as far as memory goes."""
+        tile: int = min(max(_HALOS * (self.halo or 0), _TILES["cpu"]), _LARGEST_TILE)
+        memory = (allowed_memory() or 1 << 32) / 4
+        while tile > _TILES["cpu"] and self._held_bytes(tile) > memory:
+            tile //= 2
+        return tile
+
+    def _held_bytes(self, side: int) -> int:
+        pixels: int = (side + 2 * (self.halo or 0)) ** 2
+        return pixels * self.held * self.backend.dtype.itemsize
 
     def bytes_of_a_tile(self, side: int) -> int:
         """Return how much of a GPU's memory a tile takes at most, with one waiting to be copied."""
@@ -77,12 +100,17 @@ class TorchNetwork(Network):
     @torch.inference_mode()
     def estimate(self, tile: Levels, row: Span, column: Span) -> Tensor:
         """Start computing a tile; the result is on the device, (3, scale*rows, scale*columns)."""
+        tile = fit(tile, self.align, self.least)
         x = self._to_device(tile)[None].div(np.iinfo(tile.dtype).max)  # (1, 3, h, w)
-        x = x.contiguous(memory_format=torch.channels_last)
-        if isinstance(self.fused, HasHead):
-            return _run_in_two_parts(self.fused, self.scale, x, row, column)
-        estimate: Tensor = self.fused(x)[0]
-        return estimate[:, row.enlarged_core(self.scale), column.enlarged_core(self.scale)]
+        x = x if self.channels == 3 else x.transpose(0, 1)  # (3, 1, h, w)
+        x = x.contiguous(memory_format=self.layout)
+        if isinstance(self.fused, HasHead) and self.align == 1:
+            piece = 0 if x.is_cuda else _HEAD_PIECE
+            estimate = _run_in_two_parts(self.fused, self.scale, x, row, column, piece)
+        else:
+            window = row.enlarged_core(self.scale), column.enlarged_core(self.scale)
+            estimate = self.fused(x)[..., window[0], window[1]]
+        return estimate[0] if self.channels == 3 else estimate[:, 0]
 
     def _to_device(self, tile: Levels) -> Tensor:
         """Return the levels as floats on the device; a GPU is sent bytes, and nobody waits."""
@@ -98,18 +126,52 @@ class TorchNetwork(Network):
         return start_rounding(estimate, levels)
 
 
-def _run_in_two_parts(module: HasHead, scale: int, x: Tensor, row: Span, column: Span) -> Tensor:
-    """Compute (1, 3, h, w) to its enlarged core (3, h', w').
+def fit(tile: Levels, align: int, least: int) -> Levels:
+    """Continue (C, h, w) by its reflection, at the right and at the bottom, where it is too short.
+
+    Its sides are `least` then, or more, and multiples of `align`.
+    """
+    missing = [-(-max(side, least) // align) * align - side for side in tile.shape[1:]]
+    if not any(missing):
+        return tile
+    return np.pad(tile, ((0, 0), (0, missing[0]), (0, missing[1])), mode="reflect")
+
+
+def _run_in_two_parts(
+    module: HasHead, scale: int, x: Tensor, row: Span, column: Span, piece: int
+) -> Tensor:
+    """Compute (N, C, h, w) to its enlarged core (N, C, h', w').
 
     The features need the whole halo, but the head needs only `head_halo`. Cutting the rest away in
-    between saves most of the cost of the halo and changes no result.
+    between saves most of the cost of the halo and changes no result. Nor does it that the head is
+    run on pieces of the core, of at most so many input pixels each way; 0 stands for all.
     """
     described = module.describe(x)
+    rows, columns = _divide(row, piece), _divide(column, piece)
+    bands = [
+        torch.cat([_run_head(module, scale, x, described, row, column) for column in columns], 3)
+        for row in rows
+    ]
+    return bands[0] if len(bands) == 1 else torch.cat(bands, 2)
+
+
+def _run_head(
+    module: HasHead, scale: int, x: Tensor, described: Tensor, row: Span, column: Span
+) -> Tensor:
     kept_row, row_core = _trim(row, module.head_halo, scale)
     kept_column, column_core = _trim(column, module.head_halo, scale)
     window = (slice(None), slice(None), kept_row, kept_column)
     seen = x[window].contiguous()  # plane by plane: bicubic takes 0.6 of the time
-    return module.add_detail(seen, described[window])[0, :, row_core, column_core]
+    return module.add_detail(seen, described[window])[:, :, row_core, column_core]
+
+
+def _divide(span: Span, piece: int) -> list[Span]:
+    """Return a span as spans of the same pixels with cores of at most `piece`."""
+    size = span.stop - span.start
+    count = -(-size // piece) if piece else 1
+    edges = [span.start + size * index // count for index in range(count + 1)]
+    first, last = span.start - span.left, span.stop + span.right
+    return [Span(start, stop, start - first, last - stop) for start, stop in pairwise(edges)]
 
 
 def _trim(span: Span, halo: int, scale: int) -> tuple[slice, slice]:

@@ -91,6 +91,7 @@ class RRDBNet(nn.Module):
     """
 
     architecture = "ESRGAN"
+    least = 1
 
     def __init__(
         self,
@@ -102,7 +103,8 @@ class RRDBNet(nn.Module):
         unshuffle: int = 1,
     ) -> None:
         super().__init__()
-        self.channels, self.align = channels, unshuffle
+        self.channels, self.align, self.features = channels, unshuffle, features
+        self.held = 4 * features + 4 * growth
         self.scale = 2**enlargements // unshuffle
         assert self.scale * unshuffle == 2**enlargements
         self.first = nn.Conv2d(channels * unshuffle**2, features, 3, padding=1)

@@ -10,7 +10,7 @@ from enhance_cli.errors import EnhanceError
 
 _PREFIX = "enet-"
 _OF_A_RUN = "generator.safetensors"
-_RUNNABLE = (".safetensors", ".onnx", ".xml")
+_RUNNABLE = (".safetensors", ".pth", ".pt", ".ckpt", ".onnx", ".xml")
 
 
 def weights_folder() -> Path:

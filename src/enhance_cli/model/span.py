@@ -52,7 +52,7 @@ class SPAN(nn.Module):
     """
 
     architecture = "SPAN"
-    align = 1
+    align, least = 1, 1
     halo = _REACH
 
     def __init__(
@@ -60,6 +60,7 @@ class SPAN(nn.Module):
     ) -> None:
         super().__init__()
         self.channels, self.scale, self.is_centred = channels, scale, is_centred
+        self.features, self.held = features, 6 * features
         self.first = nn.Conv2d(channels, features, 3, padding=1)
         self.body = nn.ModuleList(AttentionBlock(features) for _ in range(_BLOCKS))
         self.after = nn.Conv2d(features, features, 3, padding=1)

@@ -59,6 +59,15 @@ def save_generator(generator: Generator, path: Path, provenance: dict[str, Any])
         file.write(save(tensors, metadata))
 
 
+def is_generator(path: Path) -> bool:
+    """Whether a file says that it holds a generator of enhance; one that is damaged does not."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return "dimensions" in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
 def load_generator(path: Path) -> tuple[Generator, dict[str, Any]]:
     """Return the generator in a file, in eval mode, and its provenance. Nothing is unpickled.
 
