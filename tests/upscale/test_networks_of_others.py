@@ -46,14 +46,14 @@ def picture(height, width, levels=np.uint8):
     return source.integers(0, np.iinfo(levels).max + 1, (3, height, width)).astype(levels)
 
 
-def test_tiled_equals_whole(module):
+def test_tiled_equals_whole_to_a_sixteenth_of_an_8_bit_level(module):
     network = TorchNetwork(module, FP32)
     pixels = picture(77, 110)
     whole = compute(network, pixels, 0)
     assert whole.shape == (3, 77 * module.scale, 110 * module.scale)
     assert whole.std() > 300
     for tile in (16, 33):
-        assert abs(compute(network, pixels, tile) - whole).max() <= 16  # of 65535: a sixteenth of an 8-bit level
+        assert abs(compute(network, pixels, tile) - whole).max() <= 16
 
 
 def test_whole_equals_the_module(module):
