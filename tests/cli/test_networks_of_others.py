@@ -41,9 +41,8 @@ def test_what_is_no_network_is_one_line(sample, tmp_path):
     torch.save({"layer.weight": torch.zeros(3)}, path)
     done = run("upscale", sample, "-o", tmp_path / "out.png", "--model", path)
     assert done.exit_code == 1
-    assert done.stderr == (
-        f"enhance: {path} is of no architecture that enhance knows: ESRGAN, Compact and SPAN\n"
-    )
+    assert done.stderr.startswith(f"enhance: {path} is of ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_it_is_evaluated_beside_ours(compact_file, tmp_path):

@@ -32,9 +32,11 @@ def open_network(
         from enhance_cli.model.device import pick_backend
         from enhance_cli.model.load import load_module
         from enhance_cli.model.pytorch import TorchNetwork
+        from enhance_cli.model.trial import usable_backend
 
         module, _ = load_module(path)
-        return TorchNetwork(module, pick_backend(device, precision))
+        backend = pick_backend(device, precision)
+        return TorchNetwork(module, usable_backend(module, backend, path.name))
     if device not in ("auto", "cpu"):
         raise EnhanceError(f"{chosen} computes on the CPU here, not on {device}")
     return open_exported(path, chosen, precision)

@@ -1,0 +1,123 @@
+"""What tiling must know of a network that does not say it: measured, not believed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Run = Callable[[Tensor], Tensor]
+"""A network: (N, C, H, W) to (N, C, scale*H, scale*W)."""
+
+_LENGTHS = (192, 704)  # input pixels: half of one is the largest reach that is found with it
+_WIDTH = 64  # input pixels across, or more where the network asks for it
+_GRIDS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 30, 32, 48, 64)
+_SIDES = (1, 2, 3, 4, 5, 8, 12, 16, 24, 32, 48, 64, 128)
+_ROUNDING = 1e-4  # of the result's spread: what different orders of a sum may differ by
+_REFUSALS = (RuntimeError, ValueError, AssertionError, IndexError, ZeroDivisionError)
+"""What networks raise for sizes that they cannot compute."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The reach of a network in input pixels, None for the whole image, its grid and least side."""
+
+    halo: int | None
+    align: int
+    least: int
+
+
+@torch.inference_mode()
+def measure(run: Run, channels: int, scale: int, multiple: int = 1) -> Measured:
+    """Measure a network by changing half of its input, and by cutting columns away.
+
+    `multiple` is what it wants sides to be multiples of. The halo is how far a change is seen
+    beyond where it ends; the grid is by how many pixels the input must be moved for the result to
+    move with it. At last a tile is compared with the whole; if it differs, the network counts as
+    one that sees the whole image. Deterministic: the inputs are noise of a fixed seed.
+    """
+    least = next(side for side in _SIDES if side % multiple == 0 and _computes(run, channels, side))
+    across = -(-max(_WIDTH, least) // multiple) * multiple
+    source = torch.Generator().manual_seed(0)
+    for length in _LENGTHS:
+        length = -(-length // multiple) * multiple
+        strip = torch.rand((1, channels, across, length), generator=source)
+        halo = max(_reach(run, strip, scale, length // 2, is_turned=turned) for turned in (0, 1))
+        if halo < length // 2:
+            break
+    else:
+        return Measured(None, multiple, least)
+    grid = _grid(run, strip, scale, halo, multiple)
+    if grid is None:
+        return Measured(None, multiple, least)
+    edge = length // 2 // grid * grid
+    halo = max(_reach(run, strip, scale, edge, is_turned=turned) for turned in (0, 1))
+    is_exact = _is_tile_exact(run, strip, scale, halo, grid)
+    return Measured(halo if is_exact else None, grid, least)
+
+
+def _computes(run: Run, channels: int, side: int) -> bool:
+    try:
+        run(torch.rand(1, channels, side, side))
+    except _REFUSALS:
+        return False
+    return True
+
+
+def _turn(run: Run, x: Tensor, *, is_turned: bool | int) -> Tensor:
+    """Compute a strip lying, or standing and laid down again."""
+    return run(x.transpose(2, 3).contiguous()).transpose(2, 3) if is_turned else run(x)
+
+
+def _reach(run: Run, strip: Tensor, scale: int, edge: int, *, is_turned: int) -> int:
+    """Return how many input pixels beyond an edge a result depends on what lies behind it."""
+    whole = _turn(run, strip, is_turned=is_turned)
+    found = 0
+    for behind in (slice(None, edge), slice(edge, None)):
+        changed = strip.clone()
+        changed[..., behind] = 1 - changed[..., behind]
+        differs = (_turn(run, changed, is_turned=is_turned) != whole).any(2).any(1)[0]
+        places = differs.nonzero()[:, 0]
+        if behind.start is None:
+            found = max(found, -(-(int(places.max()) + 1 - edge * scale) // scale))
+        else:
+            found = max(found, -(-(edge * scale - int(places.min())) // scale))
+    return found
+
+
+def _grid(run: Run, strip: Tensor, scale: int, halo: int, multiple: int) -> int | None:
+    """Return the least step by which the input can be moved and the result moves with it."""
+    wholes = [_turn(run, strip, is_turned=turned) for turned in (0, 1)]
+    for step in _GRIDS:
+        if step % multiple or halo + step > strip.shape[3] * 3 // 4:
+            continue
+        kept = slice((halo + step + step) * scale, None)
+        moved = [_turn(run, strip[..., step:], is_turned=turned) for turned in (0, 1)]
+        pairs = zip(wholes, moved, strict=True)
+        if all(_is_same(m[..., kept.start - step * scale :], w[..., kept]) for w, m in pairs):
+            return step
+    return None
+
+
+def _is_tile_exact(run: Run, strip: Tensor, scale: int, halo: int, grid: int) -> bool:
+    """Compare the middle of a strip, read with its halo, with the same of the whole strip."""
+    length = strip.shape[3]
+    first = length // 2 // grid * grid
+    last = min(first + max(grid, 16 // grid * grid), length)
+    start, stop = max(0, first - halo) // grid * grid, min(length, -(-(last + halo) // grid) * grid)
+    core = slice((first - start) * scale, (last - start) * scale)
+    same = (
+        _is_same(
+            _turn(run, strip[..., start:stop], is_turned=turned)[..., core],
+            _turn(run, strip, is_turned=turned)[..., first * scale : last * scale],
+        )
+        for turned in (0, 1)
+    )
+    return all(same)
+
+
+def _is_same(found: Tensor, expected: Tensor) -> bool:
+    spread = float(expected.std())
+    return bool((found - expected).abs().max() <= _ROUNDING * max(spread, 1e-6))

@@ -1,0 +1,164 @@
+"""Networks of the architectures that spandrel knows, with what tiling needs to know measured."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import logging
+import math
+import os
+import warnings
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from enhance_cli.atomic import make_folder, replacing
+from enhance_cli.errors import EnhanceError
+from enhance_cli.extras import install_command
+from enhance_cli.model.measure import Measured, measure
+
+_log = logging.getLogger(__name__)
+
+_SCALES, _CHANNELS = (1, 2, 3, 4, 8), (1, 3)
+_VERSION = 1  # of what is measured
+_HELD = 4  # layers that are held at once, as a multiple of the widest
+_PROBE = 64  # input pixels
+_MISFITS = (
+    AssertionError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError,
+    ZeroDivisionError,
+)  # fmt: skip
+"""What spandrel raises for tensors that do not fit together."""
+
+
+class OtherNetwork(nn.Module):
+    """A network that spandrel built, which states what a network of enhance does.
+
+    (N, C, H, W) in [0, 1] to (N, C, scale*H, scale*W). Its halo is None where a result depends on
+    the whole image. The input and the result are in the input's type.
+    """
+
+    def __init__(self, descriptor: Any, measured: Measured | None = None) -> None:
+        super().__init__()
+        self.model: nn.Module = descriptor.model.eval().requires_grad_(False)
+        self._call = descriptor._call_fn
+        self.architecture: str = descriptor.architecture.name
+        self.scale: int = descriptor.scale
+        self.channels: int = descriptor.input_channels
+        self.multiple: int = descriptor.size_requirements.multiple_of
+        self.halo: int | None = None
+        self.align = self.least = 1
+        self.features = self.held = 0
+        if measured:
+            self._take(measured)
+
+    def _take(self, measured: Measured) -> None:
+        self.halo, self.least = measured.halo, measured.least
+        self.align = math.lcm(measured.align, self.multiple)
+        self.held = self._count_held()
+        self.features = -(-self.held // self.scale**2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the estimate, (N, C, scale*H, scale*W)."""
+        dtype = next(self.model.parameters()).dtype
+        estimate: Tensor = self._call(self.model, x.to(dtype))
+        return estimate.to(x.dtype)
+
+    @torch.inference_mode()
+    def _count_held(self) -> int:
+        """Return about how many numbers it holds at once for an input pixel."""
+        widest = [0]
+
+        def note(_: nn.Module, __: Any, result: Any) -> None:
+            widest.append(result.numel() if isinstance(result, Tensor) else 0)
+
+        hooks = [layer.register_forward_hook(note) for layer in self.model.modules()]
+        side = -(-max(_PROBE, self.least) // self.align) * self.align
+        self(torch.zeros(1, self.channels, side, side))
+        for hook in hooks:
+            hook.remove()
+        return _HELD * max(widest) // side**2
+
+
+def load_by_spandrel(path: Path, state: dict[str, Tensor]) -> OtherNetwork:
+    """Return the network of a state dict by spandrel, measured once for each file.
+
+    Raises EnhanceError if spandrel is not installed, does not know the tensors, or if they are not
+    of a network that enlarges or restores whole pictures.
+    """
+    descriptor = _describe(path, state)
+    network = OtherNetwork(descriptor)
+    if network.scale not in _SCALES or network.channels not in _CHANNELS:
+        raise EnhanceError(
+            f"{path} enlarges {network.channels} channels {network.scale} times; enhance runs "
+            "networks of 1 or 3 channels and of 1, 2, 3, 4 or 8 times"
+        )
+    network._take(_measured(path, network))
+    return network
+
+
+def _describe(path: Path, state: dict[str, Tensor]) -> Any:
+    try:
+        spandrel = importlib.import_module("spandrel")
+    except ImportError as error:
+        raise EnhanceError(
+            f"{path} is of another architecture than ESRGAN, Compact and SPAN, which enhance reads "
+            f"by itself; spandrel knows most others: {install_command('models')}"
+        ) from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # about torch.meshgrid, for its authors
+            descriptor = spandrel.ModelLoader("cpu").load_from_state_dict(dict(state))
+    except spandrel.UnsupportedModelError as error:
+        raise EnhanceError(
+            f"{path} is of no architecture that enhance or spandrel {spandrel.__version__} knows"
+        ) from error
+    except _MISFITS as error:
+        reason = str(error).strip().split("\n")[0]
+        raise EnhanceError(f"{path} is no whole network ({reason})") from error
+    name = descriptor.architecture.name
+    if not isinstance(descriptor, spandrel.ImageModelDescriptor) or descriptor.purpose == "FaceSR":
+        raise EnhanceError(
+            f"{path} is a {name} network for {descriptor.purpose}; enhance runs networks that "
+            "enlarge or restore whole pictures"
+        )
+    if descriptor.input_channels != descriptor.output_channels:
+        raise EnhanceError(
+            f"{path} is a {name} network of {descriptor.input_channels} channels to "
+            f"{descriptor.output_channels}; enhance runs those that give as many as they take"
+        )
+    return descriptor
+
+
+def _measured(path: Path, network: OtherNetwork) -> Measured:
+    """Return what was measured of this file before, or measure it and keep that in the cache."""
+    cache = _cache_folder() / f"{_sha256(path)}.json"
+    try:
+        held = json.loads(cache.read_text())
+        if held.pop("version") == _VERSION:
+            return Measured(**held)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # none yet, or not ours
+        pass
+    _log.warning("measuring how far %s looks, once for this file", path.name)
+    try:
+        measured = measure(network, network.channels, network.scale, network.multiple)
+    except StopIteration as error:
+        raise EnhanceError(f"{path} computes no square of up to 128 pixels") from error
+    with suppress(EnhanceError, OSError):  # a cache that cannot be written is none
+        make_folder(cache.parent)
+        with replacing(cache) as file:
+            file.write(json.dumps({"version": _VERSION, **asdict(measured)}).encode())
+    return measured
+
+
+def _cache_folder() -> Path:
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return root / "enhance" / "networks"
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
