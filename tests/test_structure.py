@@ -1,4 +1,5 @@
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,31 @@ def test_no_two_things_have_one_name():
         for name in names_in(file) - {file.parent.name}:
             places.setdefault(name, []).append(str(file.relative_to(PACKAGE)))
     assert {name: files for name, files in places.items() if len(files) > 1} == {}
+
+
+FACTS_ONLY = ["train", "export", "evaluate", "model", "config", "errors"]
+NO_ADVICE = {
+    "<!-- scores, written by `enhance evaluate --card` -->",  # in a file
+    "--always", "--dirty",  # git's
+}  # fmt: skip
+
+
+def strings_of(file):
+    """The strings of a module that are no docstrings."""
+    tree = ast.parse(file.read_text())
+    said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if is_text and id(node) not in said:
+            yield node.value
+
+
+def test_only_the_command_line_names_its_options():
+    """Below it errors state facts and a cause: advice for a command is in cli/advice.py."""
+    for room in FACTS_ONLY:
+        for file in [*(PACKAGE / room).glob("*.py"), *PACKAGE.glob(f"{room}.py")]:
+            for text in {*strings_of(file)} - NO_ADVICE:
+                assert not re.search(r"--[a-z]", text), f"{file.name}: {text!r}"
 
 
 def loaded_after(code):

@@ -5,10 +5,38 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum, auto
+
+
+class Cause(Enum):
+    """What went wrong where an option of a command line may help.
+
+    The code that finds it states the fact and does not know options; `cli.advice` has, for each of
+    these, the options that help.
+    """
+
+    HAS_NO_GRAPH = auto()  # a file of weights alone has no input and no output
+    LOSS_NOT_FINITE = auto()
+    NETWORK_MISSING = auto()  # a network of torchvision that a metric looks through
+    NO_SUCH_PRECISION = auto()  # of the runtime, for this network
+    OTHER_NETWORK = auto()  # a run cannot go on, or start, with these weights
+    PROCESS_LOST = auto()
+    RUN_EXISTS = auto()  # with a checkpoint
+    SHARED_GPU = auto()
+    SHARED_MPS = auto()
+    STEP_TOO_LARGE = auto()  # for the memory of the device
+    VGG_MISSING = auto()
 
 
 class EnhanceError(Exception):
-    """Something in the world is not as expected: one line that says what, and what to do."""
+    """Something in the world is not as expected: one line that says what, and what to do.
+
+    `cause` is given where an option of the command line may help.
+    """
+
+    def __init__(self, message: str, cause: Cause | None = None) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.machine import allowed_memory
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4  # malloc.h of glibc
@@ -26,14 +26,14 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def memory_for(what: str) -> Iterator[None]:
+def memory_for(what: str, cause: Cause | None = None) -> Iterator[None]:
     """Turn a failed allocation, on any device, into an EnhanceError that names what it was for."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise EnhanceError(f"not enough memory for {what}") from error
+        raise EnhanceError(f"not enough memory for {what}", cause) from error
 
 
 def check_memory(needed: int, what: str) -> None:

@@ -236,7 +236,7 @@ def test_an_existing_run_is_not_overwritten(enhance, fails, photographs, tmp_pat
     run = tmp_path / "run"
     enhance("train", photographs, "-o", run, "--steps", 2, *SMALL)
     assert fails("train", photographs, "-o", run, *SMALL) == (
-        f"{run} exists; go on with it by --resume, or choose another"
+        f"{run} holds a run; go on with it by --resume, or choose another by -o"
     )
 
 
@@ -391,7 +391,7 @@ def test_a_signal_while_a_finished_run_is_saved_stops_nothing(
     assert "--resume" not in result.stderr
 
 
-STEP = "a step with 2 crops: choose a smaller --batch or --crop"
+STEP = "a step with 2 crops of 32 pixels; choose a smaller --batch or --crop"
 
 
 @pytest.mark.parametrize(
@@ -422,5 +422,7 @@ def test_a_run_that_ended_before_its_first_checkpoint_is_told_from_another(
     fails, photographs, tmp_path
 ):
     (tmp_path / "run").mkdir()
-    line = "run exists; it has no checkpoint: remove it"
+    line = (
+        "run exists and has no checkpoint: remove it if no run is at work there, or choose another"
+    )
     assert line in fails("train", photographs, "-o", tmp_path / "run", *SMALL)

@@ -96,7 +96,7 @@ def test_without_file_and_network_both_ways_out_are_named(monkeypatch):
 
     monkeypatch.setattr(models.VGG19_Weights, "get_state_dict", fail)
     with pytest.raises(
-        EnhanceError, match=r"connect this machine to the network, or .* by --vgg FILE"
+        EnhanceError, match=r"connect this machine to the network, or get .* elsewhere$"
     ):
         load_features(["pool2"])
 

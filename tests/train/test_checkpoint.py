@@ -46,7 +46,7 @@ def test_runs_that_used_muon_are_refused_with_what_to_do(store):
     run = store(optimizer="muon")
     message = (
         r" has optimizer muon, which enhance no longer has, expected adam: "
-        r"start a new run from its weights by --init$"
+        r"a new run can start from its weights$"
     )
     with pytest.raises(
         EnhanceError, match=re.escape(f"{run}/checkpoint-00000000") + ".*" + message

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 import click
 
 import enhance_cli
+from enhance_cli.cli.advice import with_advice
 from enhance_cli.errors import EnhanceError, writing_output
 
 COMMANDS = ("upscale", "train", "evaluate", "export")
@@ -53,6 +54,14 @@ class _Commands(click.Group):
             return None
         command: click.Command = getattr(importlib.import_module(f"enhance_cli.cli.{name}"), name)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a subcommand; add to its errors what to do by its options."""
+        try:
+            return super().invoke(ctx)
+        except EnhanceError as error:
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            raise EnhanceError(with_advice(error, command)) from error
 
     def main(self, *args: Any, **options: Any) -> Any:
         """Run a command; `--help` writes to standard output before a command is invoked."""

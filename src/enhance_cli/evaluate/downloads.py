@@ -13,7 +13,7 @@ from urllib.parse import urlparse
 
 import torch
 
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.model.weights import read_state
 
 _DIGITS = 16  # of a file's hash: enough to tell it from others
@@ -64,8 +64,8 @@ def pretrained(name: str, networks: Networks) -> Iterator[None]:
         if file is not None:
             raise EnhanceError(f"{file} does not hold torchvision's {name}") from error
         raise EnhanceError(
-            f"the network {name} could not be downloaded ({error}); get {url} elsewhere and give "
-            f"it by --network {name}=FILE"
+            f"the network {name} could not be downloaded ({error}): get {url} elsewhere",
+            Cause.NETWORK_MISSING,
         ) from error
 
 

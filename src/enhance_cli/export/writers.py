@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save
 
 from enhance_cli.config import ExportOptions
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.export.graph import graph_of, trace
 from enhance_cli.export.proof import RunFile
 from enhance_cli.model.generator import Generator
@@ -110,7 +110,7 @@ def write_safetensors(
 ) -> RunFile:
     """Write the weights alone, as `enhance` itself reads them, and load them."""
     if options.io != "float":
-        raise EnhanceError("a .safetensors file holds weights and no graph: leave --io out")
+        raise EnhanceError("a .safetensors file holds weights and no graph", Cause.HAS_NO_GRAPH)
     dtype = torch.float16 if options.fp16 else torch.float32
     tensors = {name: value.to(dtype) for name, value in generator.state_dict().items()}
     file.write(save(tensors, metadata))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.model.levels import DEEP, Levels, to_levels
 from enhance_cli.model.network import Network, Span
 from enhance_cli.model.runtimes import Graph, open_onnx, open_openvino
@@ -53,7 +53,7 @@ def open_exported(path: Path, runtime: str, precision: str) -> ExportedNetwork:
     graph = open_onnx(path)
     if precision not in ("auto", graph.precision):
         raise EnhanceError(
-            f"onnxruntime computes in the precision of {path}, {graph.precision}: "
-            "leave --precision out"
+            f"onnxruntime computes in the precision of {path}, {graph.precision}",
+            Cause.NO_SUCH_PRECISION,
         )
     return ExportedNetwork(graph)

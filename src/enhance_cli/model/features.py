@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enhance_cli.config import VGG_LAYERS
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.model.device import constant
 from enhance_cli.model.weights import read_state
 
@@ -134,7 +134,7 @@ def _download() -> Mapping[str, Tensor]:
     except (OSError, RuntimeError) as error:  # no network or disk; a wrong hash
         raise EnhanceError(
             f"cannot download VGG-19 from {weights.url} ({error}): connect this machine to the "
-            "network, or give it, as torchvision's .pth or safetensors of the same names, by --vgg "
-            "FILE or, to evaluate, --network vgg19=FILE"
+            "network, or get torchvision's .pth, or safetensors of the same names, elsewhere",
+            Cause.VGG_MISSING,
         ) from error
     return state

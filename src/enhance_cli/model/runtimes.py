@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enhance_cli.config import EXPORT_IO, LARGEST_SCALE, PRECISIONS
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.extras import install_command
 from enhance_cli.model.levels import to_levels
 
@@ -131,7 +131,7 @@ def open_openvino(path: Path, precision: str = "auto") -> Graph:
     computes = names.get(chosen, chosen)
     if precision not in ("auto", computes):
         raise EnhanceError(
-            f"OpenVINO computes in {computes} here, not in {precision}: choose another --precision"
+            f"OpenVINO computes in {computes} here, not in {precision}", Cause.NO_SUCH_PRECISION
         )
     return Graph(
         "openvino",

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from enhance_cli.atomic import replacing
 from enhance_cli.config import TrainOptions
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.model.weights import read_tensors
 
 _NAMES = "checkpoint-*.safetensors"
@@ -63,7 +63,8 @@ def current_options(stored: dict[str, Any], file: Path) -> dict[str, Any]:
         if name in stored and stored[name] not in values:
             raise EnhanceError(
                 f"{file} has {name} {stored[name]}, which enhance no longer has, expected "
-                f"{values[0]}: start a new run from its weights by --init"
+                f"{values[0]}: a new run can start from its weights",
+                Cause.OTHER_NETWORK,
             )
     return {name: value for name, value in stored.items() if name not in _REMOVED}
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from enhance_cli.config import Dimensions, LossWeights, TrainOptions
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.evaluate.suite import Metric, distance_metrics
 from enhance_cli.model.device import Backend
 from enhance_cli.model.features import load_features
@@ -181,6 +181,6 @@ def _initial_generator(options: TrainOptions) -> Generator:
     generator, _ = load_generator(path)
     if generator.dimensions != dimensions:
         raise EnhanceError(
-            f"{path} has other dimensions: {generator.dimensions}; --init scratch starts anew"
+            f"{path} has other dimensions: {generator.dimensions}", Cause.OTHER_NETWORK
         )
     return generator

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from enhance_cli.config import TrainOptions
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.memory import memory_for
 from enhance_cli.model.device import Backend
 from enhance_cli.model.weights import save_generator
@@ -76,7 +76,7 @@ class Run:
         for name in _FIXED:
             if getattr(self.options, name) != getattr(checkpoint.options, name):
                 raise EnhanceError(
-                    f"a run cannot change its {name} when resumed; start a new one by --init"
+                    f"a run cannot change its {name} when it is resumed", Cause.OTHER_NETWORK
                 )
         for name, module in self.learner.modules.items():
             checkpoint.restore_module(name, module)
@@ -151,8 +151,8 @@ class Run:
         """
         options = self.options
         crops = Crops(self.scan.files, self._share, options)
-        what = f"a step with {options.batch} crops: choose a smaller --batch or --crop"
-        with memory_for(what), ExitStack() as stack:
+        what = f"a step with {options.batch} crops of {options.crop} pixels"
+        with memory_for(what, Cause.STEP_TOO_LARGE), ExitStack() as stack:
             if not self._is_calibrated:
                 count = -(-_CALIBRATED_ON // options.batch)
                 self.learner.calibrate(torch.from_numpy(crops.batch(k)) for k in range(count))
@@ -218,12 +218,12 @@ class Run:
         try:
             return self.learner.step(batch, self.step, self._rate(), measure=measure)
         except NotFiniteError as error:
-            way_out = "there is no checkpoint yet: start anew"
+            state = "there is no checkpoint yet"
             if has_checkpoint(self.folder):
-                way_out = "the last checkpoint is intact: resume it"
+                state = "the last checkpoint is intact"
             raise EnhanceError(
-                f"the loss {error} or its gradient is not finite at step {self.step + 1}; "
-                f"{way_out} with a lower --lr or another --weight"
+                f"the loss {error} or its gradient is not finite at step {self.step + 1}; {state}",
+                Cause.LOSS_NOT_FINITE,
             ) from error
 
     def _rate(self) -> float:

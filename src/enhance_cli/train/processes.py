@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import Cause, EnhanceError
 
 _LONGEST_VALIDATION = timedelta(hours=2)  # the others wait for the first process meanwhile
 _LOST = ("connection", "gloo", "nccl", "peer", "socket")  # in the messages of a broken group
@@ -71,7 +71,7 @@ def local_device(device: str) -> str:
     """
     rank = os.environ.get("LOCAL_RANK")
     if device.startswith("cuda:") and int(os.environ.get("LOCAL_WORLD_SIZE", "1")) > 1:
-        raise EnhanceError(f"several processes cannot share {device}: --device cuda gives each one")
+        raise EnhanceError(f"several processes cannot share {device}", Cause.SHARED_GPU)
     is_free = device in ("auto", "cuda") and torch.cuda.is_available()
     return f"cuda:{rank}" if rank is not None and is_free else device
 
@@ -97,14 +97,15 @@ def joined(device: torch.device) -> Iterator[Processes]:
         if not any(word in str(error).lower() for word in _LOST):
             raise
         raise EnhanceError(
-            "another process of this run has ended, its own message says why; go on with --resume, "
-            f"on any number of processes ({str(error).strip().splitlines()[0]})"
+            "another process of this run has ended; its own message says why "
+            f"({str(error).strip().splitlines()[0]})",
+            Cause.PROCESS_LOST,
         ) from error
 
 
 def _join(device: torch.device) -> None:
     if device.type == "mps":
-        raise EnhanceError("several processes cannot train on mps: add --device cpu")
+        raise EnhanceError("several processes cannot train on mps", Cause.SHARED_MPS)
     has_nccl = device.type == "cuda" and dist.is_nccl_available()
     try:
         dist.init_process_group("nccl" if has_nccl else "gloo", timeout=_LONGEST_VALIDATION)

@@ -18,7 +18,7 @@ import torch
 import enhance_cli
 from enhance_cli.atomic import replacing
 from enhance_cli.config import TrainOptions
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.model.device import Backend
 from enhance_cli.model.shipped import find_weights
 from enhance_cli.train.checkpoint import current_options, has_checkpoint
@@ -39,10 +39,12 @@ def create_run(folder: Path) -> None:
     try:
         folder.mkdir(parents=True)
     except FileExistsError as error:
-        advice = "go on with it by --resume"
-        if not has_checkpoint(folder):
-            advice = "it has no checkpoint: remove it if no run is at work there"
-        raise EnhanceError(f"{folder} exists; {advice}, or choose another") from error
+        if has_checkpoint(folder):
+            raise EnhanceError(f"{folder} holds a run", Cause.RUN_EXISTS) from error
+        raise EnhanceError(
+            f"{folder} exists and has no checkpoint: remove it if no run is at work there, or "
+            "choose another"
+        ) from error
     except OSError as error:
         raise EnhanceError(f"cannot create {folder}: {error.strerror or error}") from error
 

@@ -1,0 +1,34 @@
+"""What to do about an error, where an option of the command helps."""
+
+from __future__ import annotations
+
+import click
+
+from enhance_cli.errors import Cause, EnhanceError
+
+ADVICE: dict[Cause, tuple[tuple[str, str], ...]] = {
+    Cause.HAS_NO_GRAPH: (("--io", "leave --io out"),),
+    Cause.LOSS_NOT_FINITE: (
+        ("--resume", "go on by --resume, or start anew, with a lower --lr or another --weight"),
+    ),
+    Cause.NETWORK_MISSING: (("--network", "give a file of it by --network NAME=FILE"),),
+    Cause.NO_SUCH_PRECISION: (("--precision", "leave --precision out"),),
+    Cause.OTHER_NETWORK: (("--init", "start a new run by --init, from weights or from scratch"),),
+    Cause.PROCESS_LOST: (("--resume", "go on with --resume, on any number of processes"),),
+    Cause.RUN_EXISTS: (("--resume", "go on with it by --resume, or choose another by -o"),),
+    Cause.SHARED_GPU: (("--device", "--device cuda gives each process one"),),
+    Cause.SHARED_MPS: (("--device", "add --device cpu"),),
+    Cause.STEP_TOO_LARGE: (("--batch", "choose a smaller --batch or --crop"),),
+    Cause.VGG_MISSING: (
+        ("--vgg", "give a file of it by --vgg FILE"),
+        ("--network", "give a file of it by --network vgg19=FILE"),
+    ),
+}
+"""For each cause, options that help, and how; of those, a command shows the ones that it has."""
+
+
+def with_advice(error: EnhanceError, command: click.Command | None) -> str:
+    """Return what an error says, and what to do by the options of the command that met it."""
+    advice = ADVICE[error.cause] if error.cause else ()
+    known = {option for parameter in command.params for option in parameter.opts} if command else ()
+    return "; ".join([str(error), *(text for option, text in advice if option in known)])
