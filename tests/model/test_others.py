@@ -69,7 +69,7 @@ def test_tiled_equals_whole_for_what_was_measured(tmp_path, name, options):
 def test_a_file_is_measured_once(tmp_path, monkeypatch):
     path = save(tmp_path / "w.pth", "SAFMN", **SAFMN)
     calls = []
-    monkeypatch.setattr(others, "measure", lambda *_: calls.append(1) or Measured(7, 8, 8))
+    monkeypatch.setattr(others, "measure_reach", lambda *_: calls.append(1) or Measured(7, 8, 8))
     for copy in (path, path, Path(path.with_name("other.pth"))):
         copy.write_bytes(path.read_bytes())
         network, _ = load_module(copy)

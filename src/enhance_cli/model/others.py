@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from enhance_cli.atomic import make_folder, replacing
 from enhance_cli.errors import EnhanceError
 from enhance_cli.extras import install_command
-from enhance_cli.model.measure import Measured, measure
+from enhance_cli.model.measure import Measured, measure_reach
 
 _log = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ def _measured(path: Path, network: OtherNetwork) -> Measured:
         pass
     _log.warning("measuring how far %s looks, once for this file", path.name)
     try:
-        measured = measure(network, network.channels, network.scale, network.multiple)
+        measured = measure_reach(network, network.channels, network.scale, network.multiple)
     except StopIteration as error:
         raise EnhanceError(f"{path} computes no square of up to 128 pixels") from error
     with suppress(EnhanceError, OSError):  # a cache that cannot be written is none
