@@ -13,9 +13,9 @@ from enhance_cli.extras import install_command
 from enhance_cli.model import others
 from enhance_cli.model.device import Backend
 from enhance_cli.model.load import load_module
-from enhance_cli.model.measure import Measured
 from enhance_cli.model.open import open_network
 from enhance_cli.model.pytorch import TorchNetwork
+from enhance_cli.model.reach import Measured
 from enhance_cli.model.trial import usable_backend
 from enhance_cli.upscale.tiler import Tiler
 

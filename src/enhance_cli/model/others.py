@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from enhance_cli.atomic import make_folder, replacing
 from enhance_cli.errors import EnhanceError
 from enhance_cli.extras import install_command
-from enhance_cli.model.measure import Measured, measure_reach
+from enhance_cli.model.reach import Measured, measure_reach
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-Compute = Callable[[Tensor], Tensor]
+NetworkRun = Callable[[Tensor], Tensor]
 """A network: (N, C, H, W) to (N, C, scale*H, scale*W)."""
 
 _LENGTHS = (192, 704)  # input pixels: half of one is the largest reach that is found with it
@@ -30,7 +30,7 @@ class Measured:
 
 
 @torch.inference_mode()
-def measure_reach(run: Compute, channels: int, scale: int, multiple: int = 1) -> Measured:
+def measure_reach(run: NetworkRun, channels: int, scale: int, multiple: int = 1) -> Measured:
     """Measure a network by changing half of its input, and by cutting columns away.
 
     `multiple` is what it wants sides to be multiples of. The halo is how far a change is seen
@@ -58,7 +58,7 @@ def measure_reach(run: Compute, channels: int, scale: int, multiple: int = 1) ->
     return Measured(halo if is_exact else None, grid, least)
 
 
-def _computes(run: Compute, channels: int, side: int) -> bool:
+def _computes(run: NetworkRun, channels: int, side: int) -> bool:
     try:
         run(torch.rand(1, channels, side, side))
     except _REFUSALS:
@@ -66,12 +66,12 @@ def _computes(run: Compute, channels: int, side: int) -> bool:
     return True
 
 
-def _turn(run: Compute, x: Tensor, *, is_turned: bool | int) -> Tensor:
+def _turn(run: NetworkRun, x: Tensor, *, is_turned: bool | int) -> Tensor:
     """Run on a strip lying, or standing and laid down again."""
     return run(x.transpose(2, 3).contiguous()).transpose(2, 3) if is_turned else run(x)
 
 
-def _reach(run: Compute, strip: Tensor, scale: int, edge: int, *, is_turned: int) -> int:
+def _reach(run: NetworkRun, strip: Tensor, scale: int, edge: int, *, is_turned: int) -> int:
     """Return how many input pixels beyond an edge a result depends on what lies behind it."""
     whole = _turn(run, strip, is_turned=is_turned)
     found = 0
@@ -87,7 +87,7 @@ def _reach(run: Compute, strip: Tensor, scale: int, edge: int, *, is_turned: int
     return found
 
 
-def _grid(run: Compute, strip: Tensor, scale: int, halo: int, multiple: int) -> int | None:
+def _grid(run: NetworkRun, strip: Tensor, scale: int, halo: int, multiple: int) -> int | None:
     """Return the least step by which the input can be moved and the result moves with it."""
     wholes = [_turn(run, strip, is_turned=turned) for turned in (0, 1)]
     for step in _GRIDS:
@@ -101,7 +101,7 @@ def _grid(run: Compute, strip: Tensor, scale: int, halo: int, multiple: int) -> 
     return None
 
 
-def _is_tile_exact(run: Compute, strip: Tensor, scale: int, halo: int, grid: int) -> bool:
+def _is_tile_exact(run: NetworkRun, strip: Tensor, scale: int, halo: int, grid: int) -> bool:
     """Compare the middle of a strip, read with its halo, with the same of the whole strip."""
     length = strip.shape[3]
     first = length // 2 // grid * grid
