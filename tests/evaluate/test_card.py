@@ -60,10 +60,10 @@ def test_writing_twice_changes_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("damage", "line"),
     [
-        (("<!-- end of scores -->\n", ""), r"card\.md has lost the line '<!-- end of scores -->'"),
+        (("<!-- end of scores -->\n", ""), r"card\.md lacks the line '<!-- end of scores -->'"),
         (
             (" 1 | standard | psnr_y | 28.00 | 31.00 |", ""),
-            r"card\.md: '\| Set5 \|' has not the 6 c",
+            r"card\.md has the row '\| Set5 \|', expected 6 cells",
         ),
     ],
 )

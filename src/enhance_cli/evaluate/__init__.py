@@ -1,1 +1,1 @@
-"""Measuring: metrics under named protocols."""
+"""Measuring how good enlarged images are, by metrics under named protocols."""

@@ -1,4 +1,4 @@
-"""The scores in a weights file's card, so that documents say what was measured."""
+"""The table of measured scores in a card, the Markdown file that describes a file of weights."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ Row = tuple[str, ...]
 
 
 def card_of(weights: Path) -> Path:
-    """Return the card that belongs to a file of weights: the same name, ending in .md."""
+    """Return the path of the card of a file of weights: the same name, ending in .md."""
     return weights.with_suffix(".md")
 
 
 def update_card(card: Path, results: Results, method: str) -> None:
-    """Write a method's means into a card, beside bicubic's.
+    """Write the mean scores of a method into the table of a card, beside those of bicubic.
 
-    A row of the same data, protocol and metric is replaced, others stay as they are, and so does
-    all that is written by hand. A card that does not exist is begun. Raises EnhanceError, also for
-    one whose table is damaged.
+    A row of the same data, protocol and metric is replaced. The other rows and all text outside
+    the table stay. A card that does not exist is created. Raises EnhanceError if the card cannot
+    be read or written, or if its table is damaged.
     """
     text = _read(card) or f"# {card.stem}\n"
     new = [_row(results, method, metric, unit) for metric, unit in results.metrics.items()]
@@ -53,12 +53,14 @@ def _rows_in(text: str, card: Path) -> list[Row]:
     _, begun, rest = text.partition(_BEGIN)
     block, ended, _ = rest.partition(_END)
     if begun and not ended:
-        raise EnhanceError(f"{card} has lost the line {_END!r}: write it below the table again")
+        raise EnhanceError(f"{card} lacks the line {_END!r}: add it below the table of scores")
     lines = [line for line in block.splitlines() if line.startswith("|")][2:]
     rows = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines]
     for line, row in zip(lines, rows, strict=True):
         if len(row) != len(_HEAD):
-            raise EnhanceError(f"{card}: {line!r} has not the {len(_HEAD)} cells of its table")
+            raise EnhanceError(
+                f"{card} has the row {line!r}, expected {len(_HEAD)} cells: correct or delete it"
+            )
     return rows
 
 

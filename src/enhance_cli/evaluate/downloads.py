@@ -1,4 +1,4 @@
-"""ImageNet networks of torchvision, which some metrics look through: downloaded, or from a file."""
+"""The ImageNet networks of torchvision that some metrics use: downloaded, or read from a file."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ import torch
 from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.model.weights import read_state
 
-_DIGITS = 16  # of a file's hash: enough to tell it from others
+_DIGITS = 16  # hexadecimal digits of a file's hash: enough to identify it
 
 Networks = Mapping[str, Path]
-"""The files that stand in for downloads, by torchvision's name of the network."""
+"""Files of weights to use instead of a download, by torchvision's name of the network."""
 
 
 def imagenet_weights(name: str) -> Any:
-    """Return torchvision's entry of the ImageNet weights of a network. Raises EnhanceError."""
+    """Return torchvision's entry for the ImageNet weights of a network.
+
+    Raises EnhanceError if torchvision has none.
+    """
     from torchvision.models import get_model_weights  # type: ignore[import-untyped]  # no stubs
 
     try:
@@ -33,7 +36,10 @@ def imagenet_weights(name: str) -> Any:
 
 
 def describe_network(name: str, networks: Networks) -> str:
-    """Say whose weights a network has: scores in others are not comparable."""
+    """Say where a network's weights come from.
+
+    Scores that were measured with other weights are not comparable.
+    """
     file = networks.get(name)
     if file is None:
         return f"torchvision's {name}"
@@ -43,18 +49,19 @@ def describe_network(name: str, networks: Networks) -> str:
 
 @contextmanager
 def pretrained(name: str, networks: Networks) -> Iterator[None]:
-    """Let the network be built inside with its ImageNet weights, from its file if there is one.
+    """Let torchvision build a network with ImageNet weights inside this block.
 
-    torchvision looks for a download in torch.hub's folder before it asks the network, so a folder
-    that holds the file is put in its place. The file may be torchvision's own .pth or safetensors
-    of the same names; nothing in it is executed. Raises EnhanceError if the file does not hold the
-    network, or without a file if the download fails.
+    If `networks` names a file for it, the weights come from there, otherwise torchvision downloads
+    them. The file may be torchvision's .pth, or a safetensors file with tensors of the same names.
+    Nothing in it is executed. Raises EnhanceError if the file does not hold the network, or if the
+    download fails.
     """
+    # torchvision looks in torch.hub's folder before it downloads: a temporary one holds the file.
     url, file = imagenet_weights(name).url, networks.get(name)
     published = PurePosixPath(urlparse(url).path).name
     try:
         if file is None:
-            with redirect_stdout(sys.stderr):  # where torch.hub announces what it downloads
+            with redirect_stdout(sys.stderr):  # torch.hub announces its downloads on stdout
                 yield
         else:
             with TemporaryDirectory() as folder, _hub_folder(Path(folder)) as checkpoints:
@@ -71,7 +78,7 @@ def pretrained(name: str, networks: Networks) -> Iterator[None]:
 
 @contextmanager
 def _hub_folder(folder: Path) -> Iterator[Path]:
-    """Let torch.hub keep its downloads in another folder for a while; return where in it."""
+    """Make torch.hub use `folder` inside this block; return where it looks for weights."""
     before = torch.hub.get_dir()
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir()

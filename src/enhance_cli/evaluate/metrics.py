@@ -1,8 +1,8 @@
-"""What the field measures of a single pair; each metric is a pure function.
+"""PSNR, SSIM and MS-SSIM of an estimate against its original; each metric is a pure function.
 
-The two images are RGB in [0, 1], (1, 3, H, W), already cropped to what counts. Computed in
-their own type: float32 is within 1e-5 of float64, and twice as fast. `luma` may remember what
-`luma_studio` gave.
+Both images are RGB in [0, 1], (1, 3, H, W), without the border that a protocol leaves out. They
+are compared in their own float type: float32 is within 1e-5 of float64, and twice as fast.
+`luma` may be a version of `luma_studio` that caches its results.
 """
 
 from __future__ import annotations
@@ -38,22 +38,25 @@ def psnr_rgb(estimate: Tensor, original: Tensor) -> float:
 def ssim_y(estimate: Tensor, original: Tensor, luma: Luma = luma_studio) -> float:
     """Return the SSIM of the luma (BT.601 studio range).
 
-    11×11 Gaussian window of σ 1.5, only where it fits wholly inside, dynamic range 255, as the
-    authors' MATLAB code. Source: Wang et al. 2004, doi:10.1109/TIP.2003.819861.
+    As in the authors' MATLAB code: an 11×11 Gaussian window of σ 1.5, at all positions where it
+    lies wholly inside the image, dynamic range 255. Source: Wang et al. 2004,
+    doi:10.1109/TIP.2003.819861.
     """
     return _ssim(luma(estimate), luma(original))
 
 
 def ssim_rgb(estimate: Tensor, original: Tensor) -> float:
-    """Return the mean of the SSIM of the three channels, each as in `ssim_y`."""
+    """Return the SSIM of each channel as `ssim_y` computes it, averaged over the three."""
     return _ssim(estimate * _PEAK, original * _PEAK)
 
 
 def ms_ssim(estimate: Tensor, original: Tensor, luma: Luma = luma_studio) -> float:
-    """Return the multi-scale SSIM of the luma: structure at five scales, and SSIM at the coarsest.
+    """Return the multi-scale SSIM of the luma (BT.601 studio range), over five scales.
 
-    Both sides need 161 pixels. As the authors' MATLAB code: means of 2×2 pixels between scales,
-    a last odd one by itself. Source: Wang et al. 2003, doi:10.1109/ACSSC.2003.1292216.
+    The four finer scales give their structure term, the coarsest its whole SSIM. Height and width
+    must be at least 161 pixels. As in the authors' MATLAB code, each pixel of a coarser scale is
+    the mean of 2×2 pixels of the finer one, or of those that exist where a side is odd.
+    Source: Wang et al. 2003, doi:10.1109/ACSSC.2003.1292216.
     """
     x, y = luma(estimate), luma(original)
     product: float = 1.0
@@ -66,20 +69,21 @@ def ms_ssim(estimate: Tensor, original: Tensor, luma: Luma = luma_studio) -> flo
 
 
 def _psnr(x: Tensor, y: Tensor) -> float:
-    """Compare levels of 0 to 255."""
+    """Return the PSNR in dB of two tensors of levels, 0 to 255."""
     error = (x - y).square().mean(dtype=torch.float64).item()
     return 10 * math.log10(_PEAK**2 / error) if error else math.inf
 
 
 def _ssim(x: Tensor, y: Tensor) -> float:
-    """Compare levels of 0 to 255, (1, C, H, W)."""
+    """Return the SSIM of two tensors of levels, 0 to 255, (1, C, H, W)."""
     return _compare(x, y)[1]
 
 
 def _compare(x: Tensor, y: Tensor) -> tuple[float, float]:
-    """Return the means of the structure term of SSIM and of SSIM, over all places of the window.
+    """Return the structure term of SSIM and the SSIM, each averaged over all window positions.
 
-    In bands of rows that stay in the processor's cache: a third of the time, for 12 megapixels.
+    The image is compared in bands of rows that fit into the processor's cache. That takes a third
+    of the time at 12 megapixels.
     """
     rows = max(1, _BAND // x.shape[3])
     sums = torch.zeros(2, dtype=torch.float64, device=x.device)
@@ -94,8 +98,11 @@ def _compare(x: Tensor, y: Tensor) -> tuple[float, float]:
 
 
 def _compare_band(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Return both terms at each place. In place where it can be: a tenth less time."""
-    x, y = x - _MIDDLE, y - _MIDDLE  # variances are differences of squares: keep those small
+    """Return both terms at each window position.
+
+    Operations overwrite their input where possible, which saves a tenth of the time.
+    """
+    x, y = x - _MIDDLE, y - _MIDDLE  # variances are differences of squares: small ones lose less
     mean_x, mean_y = _blur(x), _blur(y)
     variances = _blur(x.square().addcmul_(y, y))
     variances.addcmul_(mean_x, mean_x, value=-1).addcmul_(mean_y, mean_y, value=-1)
@@ -109,9 +116,9 @@ def _compare_band(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _blur(image: Tensor) -> Tensor:
-    """Filter (1, C, H, W) with the window, without padding.
+    """Filter (1, C, H, W) with the Gaussian window, without padding.
 
-    Sums of shifted images: a convolution of one channel takes twice as long on a CPU.
+    It adds up shifted images, because a convolution of one channel takes twice as long on a CPU.
     """
     for axis in (2, 3):
         size = image.shape[axis] - 10

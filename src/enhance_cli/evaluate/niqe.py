@@ -1,8 +1,9 @@
 """NIQE: how natural an image looks, without its original.
 
-Own code, because the maintained libraries that have it carry non-commercial licences. It gives
-MATLAB's value. The statistics of pristine photographs, `niqe.safetensors`, are the authors'.
-Source: Mittal et al. 2013, doi:10.1109/LSP.2012.2227726; notice in `niqe-notice.txt`.
+This is our own code, because the maintained libraries with NIQE have non-commercial licences. Its
+values equal those of the authors' MATLAB code. The statistics of pristine photographs in
+`niqe.safetensors` are the authors'; their notice is in `niqe-notice.txt`.
+Source: Mittal et al. 2013, doi:10.1109/LSP.2012.2227726.
 """
 
 from __future__ import annotations
@@ -20,16 +21,18 @@ from enhance_cli.images.resize import resize
 from enhance_cli.model.weights import read_tensors
 
 BLOCK = 96  # pixels
-_SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))  # neighbours whose products are looked at
+_SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))  # each pixel is multiplied with these neighbours
 
 
 def niqe(image: Tensor) -> float:
-    """Return the NIQE of the luma of RGB in [0, 1], (1, 3, H, W); lower is more natural.
+    """Return the NIQE of an image: the distance of its statistics from those of photographs.
 
-    The features of all whole blocks of 96×96 are compared with those of pristine photographs.
-    A flat block has shapes, the first of those tried, but no widths: as in the authors' code, the
-    shapes count in the mean, and the covariance leaves the block out. An image with fewer than two
-    blocks that are not flat has none: nan.
+    The image is RGB in [0, 1], (1, 3, H, W); its luma (BT.601 studio range) is measured. Lower is
+    more natural. Only whole blocks of 96×96 pixels count. Returns nan if fewer than two of them
+    are not flat.
+
+    As in the authors' code, a flat block gets the smallest shape that is tried, and no widths. It
+    counts in the mean of the shapes, but not in the covariance.
     """
     luma = luma_studio(image.double()).round()
     height, width = (side // BLOCK * BLOCK for side in luma.shape[2:])
@@ -51,11 +54,11 @@ def _pristine() -> tuple[Tensor, Tensor]:
 
 
 def _features(luma: Tensor, block: int) -> Tensor:
-    """Return the 18 features of each block of (1, 1, H, W) levels, (L, 18)."""
+    """Return 18 features for each block of `block`² levels of (1, 1, H, W), as (L, 18)."""
     mean = _blur(luma)
     deviation = (_blur(luma * luma) - mean**2).abs().sqrt()
     normal = ((luma - mean) / (deviation + 1))[0, 0]  # equation 1
-    normal = normal.where(normal.abs() > 1e-9, 0)  # rounding errors, which would pass for texture
+    normal = normal.where(normal.abs() > 1e-9, 0)  # rounding errors would count as texture
     blocks = normal.unfold(0, block, block).unfold(1, block, block).flatten(0, 1)
     alpha, left, right = _fit(blocks)
     columns = [alpha, (left + right) / 2]
@@ -67,7 +70,10 @@ def _features(luma: Tensor, block: int) -> Tensor:
 
 
 def _fit(blocks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Fit the asymmetric generalised Gaussian to (L, h, w): its shape and its two widths, (L)."""
+    """Fit an asymmetric generalised Gaussian to each block of (L, h, w).
+
+    Returns its shape, its left width and its right width, (L) each.
+    """
     values = blocks.flatten(1)
     left = (values.clamp(max=0).square().sum(dim=1) / (values < 0).sum(dim=1)).sqrt()
     right = (values.clamp(min=0).square().sum(dim=1) / (values > 0).sum(dim=1)).sqrt()
@@ -83,9 +89,10 @@ def _fit(blocks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _halve(image: Tensor) -> Tensor:
-    """Reduce (1, 1, H, W) by two, the border mirrored: what MATLAB does since the metric's days.
+    """Reduce (1, 1, H, W) to half its size with a mirrored border.
 
-    The border repeated, as in the published low-resolution images, gives 0.2 % less.
+    MATLAB's imresize has done so since NIQE was published. A repeated border, as in the published
+    low-resolution images, gives a NIQE 0.2 % lower.
     """
     for axis in (2, 3):
         size = image.shape[axis]
@@ -96,7 +103,7 @@ def _halve(image: Tensor) -> Tensor:
 
 
 def _blur(image: Tensor) -> Tensor:
-    """Filter (1, 1, H, W) with a 7×7 Gaussian of σ 7/6, the border repeated."""
+    """Filter (1, 1, H, W) with a 7×7 Gaussian of σ 7/6; pixels at the border are repeated."""
     offsets = torch.arange(-3, 4, dtype=image.dtype, device=image.device)
     window = torch.exp(-(offsets**2) / (2 * (7 / 6) ** 2))
     window = window / window.sum()

@@ -1,7 +1,8 @@
-"""Metrics that look through a network: torchmetrics (Apache-2.0), the extra `metrics`.
+"""LPIPS and DISTS, metrics that compare the features of a network.
 
-Each function loads one metric and returns it as a function of (estimate, original), both RGB in
-[0, 1], (1, 3, H, W). Each raises EnhanceError if what it needs is not there.
+They need torchmetrics (Apache-2.0), which the extra `metrics` installs. Each function loads one
+metric and returns it as a function of (estimate, original), both RGB in [0, 1], (1, 3, H, W).
+Each raises EnhanceError if torchmetrics or the weights of the network are missing.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ Compute = Callable[[Tensor, Tensor], float]
 
 
 def load_lpips(device: torch.device, networks: Networks) -> Compute:
-    """Load LPIPS 0.1 over AlexNet, the version that papers report.
+    """Load LPIPS 0.1 with AlexNet, the version that papers report.
 
-    Source: Zhang et al. 2018, arXiv 1801.03924.
+    Lower is more similar. Source: Zhang et al. 2018, arXiv 1801.03924.
     """
     _need_torchmetrics("lpips")
     from torchmetrics.image import LearnedPerceptualImagePatchSimilarity
@@ -41,9 +42,10 @@ def load_lpips(device: torch.device, networks: Networks) -> Compute:
 
 
 def load_dists(device: torch.device, networks: Networks) -> Compute:
-    """Load DISTS over VGG-16, which forgives texture that is other in place but alike in kind.
+    """Load DISTS with VGG-16, which accepts texture of the same kind in other places.
 
-    Source: Ding et al. 2020, arXiv 2004.07728. Measured at full size.
+    Lower is more similar. Images are compared at full size, not reduced first. Source: Ding et al.
+    2020, arXiv 2004.07728.
     """
     _need_torchmetrics("dists")
     from torchmetrics.functional.image.dists import DISTSNetwork

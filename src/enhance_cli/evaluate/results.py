@@ -1,4 +1,4 @@
-"""All that an evaluation found, and its forms for other programs."""
+"""The results of an evaluation, also as JSON and CSV for other programs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from enhance_cli.evaluate.suite import Unit
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """How one method differs from another by a metric, and what that says."""
+    """How much one method differs from another by a metric, and which is better."""
 
     method: str
     other: str
@@ -28,7 +28,7 @@ class Difference:
     verdict: str
 
     def describe(self, unit: Unit) -> str:
-        """Say all this in one line."""
+        """Return this in one line of text."""
         ends = (self.summary.mean, *(self.summary.interval or ()))
         mean, *interval = ("–" if isnan(end) else f"{end:+.{unit.digits}f}" for end in ends)
         line = f"{self.method} − {self.other}: {self.metric} {mean} {unit.symbol}".rstrip()
@@ -39,30 +39,30 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """The scores of a set by a protocol; at least one image's."""
+    """The scores of a set of images under one protocol; at least one image."""
 
-    data: str  # the set's name
+    data: str  # name of the set
     protocol: str
     description: str  # the protocol in one line
-    backends: Mapping[str, str]  # of networks: device and precision
+    backends: Mapping[str, str]  # device and precision of each network
     metrics: Mapping[str, Unit]
-    networks: Mapping[str, str]  # of metrics that look through one: whose weights it has
+    networks: Mapping[str, str]  # for metrics that use a network: where its weights come from
     scores: list[Score]
-    skipped: list[Skipped]  # images
+    skipped: list[Skipped]  # images that were left out
     refused: Mapping[str, str]  # metrics that could not run, and why
-    matching: Sequence[str] = ()  # what is odd about the files of other programs' results
+    matching: Sequence[str] = ()  # notes on how other programs' files were matched to originals
 
     @property
     def methods(self) -> list[str]:
-        """The methods, bicubic first."""
+        """The names of the methods, bicubic first."""
         return list(self.scores[0].values)
 
     def values(self, method: str, metric: str) -> list[float]:
-        """Return the values of the images."""
+        """Return the value of each image, in the order of `scores`."""
         return [score.values[method][metric] for score in self.scores]
 
     def summary(self, method: str, metric: str) -> Summary:
-        """Return the mean over the images, with its interval."""
+        """Return the mean over the images, with its 95 % interval."""
         return self._summaries[method, metric]
 
     @cached_property
@@ -72,7 +72,7 @@ class Results:
 
     @cached_property
     def differences(self) -> list[Difference]:
-        """The first method after bicubic, compared with each other one by each metric."""
+        """The first method after bicubic, compared by each metric with every other method."""
         if len(self.methods) < 2:
             return []
         baseline, first, *rest = self.methods
@@ -86,17 +86,20 @@ class Results:
         )
 
     def verdicts(self) -> list[str]:
-        """Say how the methods differ, a line for each difference."""
+        """Return one line of text for each difference between methods."""
         return [one.describe(self.metrics[one.metric]) for one in self.differences]
 
     def conditions(self) -> list[str]:
-        """Say what the numbers mean: the protocol, and which networks computed where."""
+        """Return lines that say how the numbers were measured: protocol, devices and networks."""
         placed = [f"{name} on {where}" for name, where in self.backends.items()]
         through = [f"{name} in {network}" for name, network in self.networks.items()]
         return [self.description, *placed, *through]
 
     def notes(self) -> list[str]:
-        """Say what is not in the numbers: nothing is left out silently."""
+        """Return a line for each image or metric that the numbers leave out.
+
+        Nothing is left out silently.
+        """
         notes = [*self.matching]
         notes += [f"{one.name} was left out: {one.why}" for one in self.skipped]
         notes += [f"{name} was not measured: {why}" for name, why in self.refused.items()]
@@ -109,7 +112,7 @@ class Results:
         return notes
 
     def as_json(self) -> dict[str, Any]:
-        """Return what JSON can hold: infinity is the string "inf", what is unknown is null."""
+        """Return the results as JSON can hold them: infinity is the string "inf", nan is null."""
         return {
             "data": self.data,
             "protocol": {"name": self.protocol, "description": self.description},
@@ -152,7 +155,7 @@ class Results:
         }
 
     def as_csv(self) -> str:
-        """Return a line for each value: data, protocol, image, method, metric, value."""
+        """Return CSV with a line for each value: data, protocol, image, method, metric, value."""
         lines = io.StringIO()
         writer = csv.writer(lines, lineterminator="\n")
         writer.writerow(["data", "protocol", "image", "method", "metric", "value"])
@@ -174,7 +177,7 @@ def _as_json(summary: Summary) -> dict[str, Any]:
 
 
 def storable(value: float) -> float | str | None:
-    """Return a value as JSON can hold it."""
+    """Return a number as JSON can hold it: infinity becomes the string "inf", nan becomes None."""
     if isnan(value):
         return None
     return value if isfinite(value) else str(value)

@@ -1,4 +1,4 @@
-"""What a set of images says about a mean, and about which of two methods is better."""
+"""Means over a set of images, their confidence intervals, and whether two methods differ."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ import torch
 from torch import Tensor
 
 RESAMPLES = 2000  # of the bootstrap
-_AT_ONCE = 100  # of them: of 50,000 images all would take 1.6 GB
-FEWEST = 5  # images from which an interval is given
+_AT_ONCE = 100  # resamples in memory: with 50,000 images all 2000 would take 1.6 GB
+FEWEST = 5  # images that an interval needs
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A mean over images, its 95 % interval, over how many, and how many could not be measured.
+    """The mean of a metric over images, with its 95 % confidence interval.
 
     The interval is None for fewer than five images, and where a value is infinite.
     """
 
     mean: float
     interval: tuple[float, float] | None
-    count: int
-    left_out: int
+    count: int  # images that were measured
+    left_out: int  # images that could not be measured
 
 
 def summarise(values: Sequence[float]) -> Summary:
-    """Return the mean of the values that are not nan; infinite where one of them is.
+    """Return the mean of the values that are not nan, and its 95 % interval.
 
-    The interval is the percentile bootstrap's over images (Efron 1979), widened for their number
-    (`_widening`), and always the same for the same values.
+    The mean is infinite if one value is. The interval is that of the percentile bootstrap over
+    images (Efron 1979), widened for small sets by `_widening`. The same values always give the
+    same interval.
     """
     known = torch.tensor([value for value in values if not math.isnan(value)], dtype=torch.float64)
     left_out = len(values) - len(known)
@@ -39,17 +40,20 @@ def summarise(values: Sequence[float]) -> Summary:
 
 
 def summarise_difference(values: Sequence[float], others: Sequence[float]) -> Summary:
-    """Return the mean of the differences `values - others` image by image, and its interval.
+    """Return the mean of the differences `values - others`, image by image, and its interval.
 
-    Pairing takes out how hard each image is, which is most of the spread of the values. Two
-    infinite values do not differ.
+    Most of the spread of scores is that some images are harder than others. Subtracting image by
+    image removes it. The difference of two infinite values is 0.
     """
     pairs = zip(values, others, strict=True)
     return summarise([0.0 if value == other else value - other for value, other in pairs])
 
 
 def judge(difference: Summary, *, higher_is_better: bool) -> str:
-    """Say whether the interval of a difference shows the first to be better on this set."""
+    """Say whether the first of two methods is better on this set.
+
+    It is better or worse if the interval of the difference does not contain 0.
+    """
     if difference.interval is None:
         return "too few images to tell" if difference.count < FEWEST else "cannot tell"
     low, high = difference.interval
@@ -76,12 +80,14 @@ def _interval(values: Tensor) -> tuple[float, float] | None:
 
 
 def _widening(count: int) -> float:
-    """Return by how much the percentile bootstrap's interval of a mean is too narrow.
+    """Return the factor by which the percentile bootstrap's interval of a mean is too narrow.
 
-    Its variance divides by n, not n - 1, and its ends are those of the normal distribution, not
-    Student's: of five values 16 % of such intervals miss the mean, widened 5 %. Sources: Hesterberg
-    2015, arXiv 1411.5279; Student's quantile to 0.3 %, Abramowitz and Stegun 1964, 26.7.5.
+    Its variance divides by n instead of n - 1, and it uses quantiles of the normal distribution
+    instead of Student's. With five values 16 % of such intervals miss the true mean; after widening
+    5 % do. Sources: Hesterberg 2015, arXiv 1411.5279; Student's quantile to 0.3 %, Abramowitz and
+    Stegun 1964, 26.7.5.
     """
     inverse = 1 / (count - 1)
-    student = 1 + 1.2104 * inverse + 1.4401 * inverse**2 + 1.3040 * inverse**3  # over the normal
+    # Student's quantile, divided by that of the normal distribution.
+    student = 1 + 1.2104 * inverse + 1.4401 * inverse**2 + 1.3040 * inverse**3
     return math.sqrt(count * inverse) * student

@@ -1,4 +1,4 @@
-"""The metrics there are, and loading those that are asked for."""
+"""The list of metrics, and how each is loaded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from enhance_cli.model.features import load_features
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """How the values of a metric are written and read."""
+    """How to print the values of a metric, and which of two values is better."""
 
     symbol: str = ""
     digits: int = 4
@@ -35,10 +35,10 @@ class Metric:
 
     compute: Callable[[Tensor, Tensor], float]
     unit: Unit
-    smallest: int = 11  # pixels a side: less cannot be measured
+    smallest: int = 11  # pixels; an image with a shorter side cannot be measured
 
 
-_SMALLEST_FOR_VGG = 32  # pixels a side, which VGG-19 halves up to five times
+_SMALLEST_FOR_VGG = 32  # pixels on a side: VGG-19 halves it up to five times
 _DECIBELS = Unit(symbol="dB", digits=2)
 _SIMILARITY, _DISTANCE = Unit(), Unit(higher_is_better=False)
 
@@ -46,9 +46,10 @@ _SIMILARITY, _DISTANCE = Unit(), Unit(higher_is_better=False)
 def load_metric(
     name: str, device: torch.device, networks: Networks, luma: Luma = luma_studio
 ) -> Metric:
-    """Make a metric ready, on the device; those of textures are made together, by `load_metrics`.
+    """Load a metric onto a device.
 
-    Raises EnhanceError if what it needs is not there.
+    The metrics in VGG-19's features share one network: `load_metrics` loads those together.
+    Raises EnhanceError if a library or the weights of a network are missing.
     """
     match name:
         case "psnr_y":
@@ -76,7 +77,7 @@ def load_metric(
 def _load_distances(
     names: Iterable[str], device: torch.device, networks: Networks
 ) -> dict[str, Metric]:
-    """Return the distances in VGG-19's features, which they share."""
+    """Return the metrics in VGG-19's features, which share one network."""
     layers = {name: TEXTURE_METRICS[name] for name in names}
     if not layers:
         return {}
@@ -85,7 +86,7 @@ def _load_distances(
 
 
 def distance_metrics(describe: Describe, layers: Mapping[str, str]) -> dict[str, Metric]:
-    """Return the distances that are called "gram_..." or "features_...", each in its layer."""
+    """Return the metrics "gram_..." and "features_..." by name, each for its layer of VGG-19."""
     features, metrics = Remembered(describe), {}
     for name, layer in layers.items():
         distance = gram_distance if name.startswith("gram") else feature_distance
@@ -97,10 +98,10 @@ def distance_metrics(describe: Describe, layers: Mapping[str, str]) -> dict[str,
 def load_metrics(
     names: Iterable[str], colour: str, device: torch.device, networks: Networks
 ) -> tuple[dict[str, Metric], dict[str, str]]:
-    """Return the metrics that names stand for, and for those of "all" that cannot run, why.
+    """Return the metrics of these names, and the reason for each of "all" that cannot run.
 
-    "psnr" and "ssim" are those of the protocol's colour. Raises EnhanceError if a metric asked
-    for by its own name cannot run.
+    "psnr" and "ssim" mean those of `colour`, which is "y" or "rgb". Raises EnhanceError if a
+    metric that was asked for by its own name cannot run.
     """
     asked = tuple(f"{name}_{colour}" if name in ("psnr", "ssim") else name for name in names)
     wanted = METRICS if "all" in asked else dict.fromkeys(asked)
@@ -116,7 +117,7 @@ def load_metrics(
             refused[name] = str(error)
     try:
         metrics |= _load_distances(textures, device, networks)
-    except EnhanceError as error:  # one network's: a download that fails is not tried again
+    except EnhanceError as error:  # they share a network: a failed download is not tried again
         if set(textures) & set(asked):
             raise
         refused |= dict.fromkeys(textures, str(error))

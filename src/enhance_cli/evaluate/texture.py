@@ -1,4 +1,4 @@
-"""Distances in VGG-19's features: of texture, by Gram matrices, and of content."""
+"""Distances between the VGG-19 features of two images: of texture (Gram matrices), of content."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _T = TypeVar("_T")
 
 
 class Remembered(Generic[_T]):
-    """A function of an image that remembers the two last asked for: several metrics want them."""
+    """Caches a function's results for the last two images, which several metrics need."""
 
     def __init__(self, describe: Callable[[Tensor], _T]) -> None:
         self._describe = describe
         self._last: list[tuple[Tensor, _T]] = []
 
     def __call__(self, image: Tensor) -> _T:
-        """Return what the function does; an image that is remembered is not changed meanwhile."""
+        """Return the function's result; nobody may change an image while it is remembered."""
         known = [one for one in self._last if one[0] is image]
         others = [one for one in self._last if one[0] is not image]
         [last] = known or [(image, self._describe(image))]
@@ -32,9 +32,10 @@ class Remembered(Generic[_T]):
 
 
 def gram_distance(features: Describe, layer: str) -> Distance:
-    """Return the mean squared error of Gram matrices over patches of 16×16 features, as a metric.
+    """Return a metric of how much the textures of two images differ; lower is more similar.
 
-    How far textures are apart. It depends on the weights of VGG-19, so compare by ratios.
+    It is the mean squared error of the Gram matrices of patches of 16×16 feature vectors. Its size
+    depends on the weights of VGG-19, so compare values by their ratio.
     """
 
     def measure(estimate: Tensor, original: Tensor) -> float:
@@ -44,7 +45,7 @@ def gram_distance(features: Describe, layer: str) -> Distance:
 
 
 def feature_distance(features: Describe, layer: str) -> Distance:
-    """Return the mean squared error of a layer's features, as a metric."""
+    """Return a metric that is the mean squared error of a layer's features; lower is better."""
 
     def measure(estimate: Tensor, original: Tensor) -> float:
         return perceptual_loss(features(estimate)[layer], features(original)[layer]).item()
