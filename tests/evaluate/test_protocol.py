@@ -3,21 +3,24 @@ import time
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from enhance_cli.config import PROTOCOL_NAMES, Dimensions, EvaluateOptions
 from enhance_cli.evaluate import protocol
-from enhance_cli.evaluate.methods import from_interpolation
+from enhance_cli.evaluate.methods import from_engine, from_interpolation
 from enhance_cli.evaluate.pairs import Example, Pair, decode, find_pairs
 from enhance_cli.evaluate.similarity import measure_similarity
 from enhance_cli.evaluate.suite import load_metric
 from enhance_cli.images.files import read_photo
 from enhance_cli.model.device import pick_backend
 from enhance_cli.model.generator import Generator
+from enhance_cli.model.open import open_network
 from enhance_cli.model.weights import save_generator
 from enhance_cli.train.validation import Validation
+from enhance_cli.upscale.tiler import Tiler
 
 CPU = torch.device("cpu")
 
@@ -102,3 +105,36 @@ def test_training_validates_by_what_the_command_prints(folder, tmp_path):
     printed = results.summary(results.methods[1], "psnr_y").mean
     measured = validation.measure(generator)["validation/psnr_y"]
     assert measured == pytest.approx(printed, abs=1e-9)
+
+
+@pytest.fixture
+def deep(tmp_path):
+    """A folder with a smooth picture of 16 bits, all of it within two levels of 8 bits."""
+    tifffile = pytest.importorskip("tifffile")
+    y, x = np.mgrid[0:64, 0:64]
+    levels = np.stack([20_000 + 4 * x, 20_000 + 4 * y, 20_000 + 2 * x + 2 * y], axis=2)
+    tifffile.imwrite(tmp_path / "a.tif", levels.astype(np.uint16), photometric="rgb")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", PROTOCOL_NAMES)
+@pytest.mark.parametrize("method", ["bicubic", "lanczos", "nearest"])
+def test_16_bits_are_reduced_enlarged_and_measured_as_such(deep, name, method):
+    one = protocol.PROTOCOLS[name]
+    methods = {method: from_interpolation(method)}
+    ((example, estimates),) = protocol.enlarge_each(find_pairs(deep), methods, one, 4)
+    assert {example.original.dtype, example.low_res.dtype, estimates[method].dtype} == {
+        torch.uint16
+    }
+    metrics = {"psnr_rgb": load_metric("psnr_rgb", CPU, {})}
+    score = protocol.measure(example, estimates, metrics, 4, CPU)
+    assert score.values[method]["psnr_rgb"] > 75  # rounded to 8 bits it would be 59 at most
+
+
+def test_a_network_gives_16_bits_to_16_bits(deep):
+    engine = Tiler(open_network("e", "cpu", "fp32"))
+    methods = {"e": from_engine(engine)}
+    ((example, estimates),) = protocol.enlarge_each(find_pairs(deep), methods, protocol.STANDARD, 4)
+    assert estimates["e"].dtype == example.original.dtype == torch.uint16
+    assert len(estimates["e"].numpy()[0, 32].tolist()) == 64
+    assert len(set(estimates["e"].numpy()[0, 32].tolist())) > 30

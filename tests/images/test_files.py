@@ -2,12 +2,22 @@
 
 import struct
 
+import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.depth import bits_a_channel
-from enhance_cli.images.files import find_images, read_contents, read_photo
+from enhance_cli.images.encode import Encoding, encode
+from enhance_cli.images.files import (
+    Photo,
+    decode_opaque,
+    find_images,
+    read_contents,
+    read_opaque,
+    read_photo,
+)
+from enhance_cli.images.formats import format_of
 from enhance_cli.images.metadata import ORIENTATION, orientation_of
 
 
@@ -92,3 +102,15 @@ def test_hidden_folders_are_passed_over_unless_named(tmp_path):
         (folder / "a.png").touch()
     assert find_images(tmp_path) == [tmp_path / "cats" / "a.png"]
     assert find_images(hidden) == [hidden / "a.png"]
+
+
+@pytest.mark.parametrize(("suffix", "module"), [("heic", "pillow_heif"), ("jxl", "pillow_jxl")])
+def test_what_is_learned_and_measured_may_be_of_a_plugins_format(tmp_path, suffix, module):
+    pytest.importorskip(module, reason="the extra is not installed")
+    kind = format_of(tmp_path / f"a.{suffix}")
+    photo = Photo(np.full((3, 12, 20), 90, np.uint8))
+    data = encode([photo], kind, Encoding(quality=95))
+    (tmp_path / f"a.{suffix}").write_bytes(data)
+    for levels in (read_opaque(tmp_path / f"a.{suffix}"), decode_opaque(data, "a")):
+        assert levels.shape == (3, 12, 20)
+        assert abs(levels.astype(int) - 90).max() <= 2

@@ -221,3 +221,44 @@ def test_an_image_too_small_to_be_reduced_so_far_is_used_whole(tmp_path):
     Image.linear_gradient("L").resize((40, 40)).convert("RGB").save(tmp_path / "a.png")
     crops = make_crops(find_entries(tmp_path), shrink=0.1)
     assert all(crops.batch(k).shape == (3, 3, 32, 32) for k in range(9))
+
+
+def write_deep(path, levels):
+    """Write (H, W, 3) uint16 as a TIFF."""
+    tifffile = pytest.importorskip("tifffile")
+    tifffile.imwrite(path, levels, photometric="rgb")
+
+
+def test_crops_of_16_bits_keep_them_beside_crops_of_8(tmp_path):
+    draw = np.random.default_rng(0)
+    deep = draw.integers(0, 65_536, (40, 40, 3), dtype=np.uint16)
+    write_deep(tmp_path / "deep.tif", deep)
+    Image.fromarray((deep >> 8).astype(np.uint8)).save(tmp_path / "plain.png")
+    options = TrainOptions(data="", crop=32)
+    levels = Crops(scan(tmp_path, 32).files, range(12), options).batch(0)
+    assert levels.dtype == np.uint16
+    from_plain = [bool((crop % 257 == 0).all()) for crop in levels]
+    assert 0 < sum(from_plain) < len(levels)
+    for crop, is_plain in zip(levels, from_plain, strict=True):
+        assert is_plain or np.isin(crop, deep).all()
+
+
+@pytest.mark.parametrize("options", [{"prepare": "paper"}, {"shrink": 0.5}])
+def test_16_bits_are_kept_where_photographs_are_reduced(tmp_path, options):
+    ramp = np.linspace(1000, 1255, 400).astype(np.uint16)  # within a level of 8 bits
+    write_deep(tmp_path / "deep.tif", np.broadcast_to(ramp[:, None, None], (400, 400, 3)))
+    batch = make_crops(scan(tmp_path, 32).files, **options).batch(0)
+    assert batch.dtype == np.uint16
+    assert len(np.unique(batch)) > 10
+    assert 990 < batch.min() <= batch.max() < 1265
+
+
+def test_transparency_is_never_learned(tmp_path, caplog):
+    image = Image.new("RGBA", (40, 40), (200, 100, 50, 255))
+    image.save(tmp_path / "opaque.png")
+    image.putpixel((3, 3), (0, 0, 0, 254))
+    image.save(tmp_path / "clear.png")
+    crops = make_crops(scan(tmp_path, 32).files)
+    levels = np.concatenate([crops.batch(k) for k in range(4)])
+    assert (levels == np.array([200, 100, 50]).reshape(3, 1, 1)).all()
+    assert caplog.messages == ["left out: clear.png has transparency: flatten it first"]

@@ -223,3 +223,13 @@ def _recorded(drawn):
         return torch.zeros(1, 3, height, width)
 
     return resize
+
+
+@pytest.mark.parametrize("kind", ["bicubic", "lanczos"])
+def test_16_bits_are_reduced_to_257ths_of_a_level(kind):
+    levels = torch.linspace(100, 101, 32).expand(1, 3, 32, 32)
+    plain = degrade(levels, 4, kind, ["a"])
+    deep = degrade(levels, 4, kind, ["a"], steps=257)
+    assert set(plain.unique().tolist()) <= {100, 101}
+    assert len(deep.unique()) > 6
+    assert torch.allclose(deep * 257, (deep * 257).round(), atol=1e-2)

@@ -7,34 +7,35 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from enhance_cli.config import Dimensions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.evaluate.pairs import Example, is_grey, read_opaque
-from enhance_cli.images.files import Photo, from_pillow, to_pillow
+from enhance_cli.evaluate.pairs import Example, is_grey
+from enhance_cli.images.files import read_opaque
+from enhance_cli.images.pillow_resize import resize_lanczos
 from enhance_cli.images.resize import resize_levels
+from enhance_cli.model.levels import in_8_bits
 from enhance_cli.model.open import open_network
 from enhance_cli.upscale.tiler import Tiler
 
 Enlarge = Callable[[Example], Tensor]
-"""Return the estimate of an original, of its shape (3, H, W), uint8. May raise EnhanceError."""
+"""Return the estimate of an original, of its shape (3, H, W), in levels. May raise EnhanceError."""
 
 
 def enlarge_bicubic(low: Tensor, height: int, width: int) -> Tensor:
-    """Enlarge (3, H, W) uint8 to (3, height, width) uint8 as MATLAB: the field's baseline."""
-    return resize_levels(low.float()[None], height, width)[0].to(torch.uint8)
+    """Enlarge levels (3, H, W) to (3, height, width) as MATLAB: the field's baseline."""
+    white = torch.iinfo(low.dtype).max
+    return resize_levels(low.float()[None], height, width, white=white)[0].to(low.dtype)
 
 
 def enlarge_lanczos(low: Tensor, height: int, width: int) -> Tensor:
-    """Enlarge (3, H, W) uint8 to (3, height, width) uint8 by Pillow's Lanczos of 3 lobes."""
-    image = to_pillow(Photo(low.numpy())).resize((width, height), Image.Resampling.LANCZOS)
-    return torch.tensor(from_pillow(image).pixels)
+    """Enlarge levels (3, H, W) to (3, height, width) by Pillow's Lanczos of 3 lobes."""
+    return torch.from_numpy(resize_lanczos(low.numpy(), height, width))
 
 
 def enlarge_nearest(low: Tensor, height: int, width: int) -> Tensor:
-    """Enlarge (3, H, W) uint8 to (3, height, width) uint8 by repeating pixels."""
+    """Enlarge levels (3, H, W) to (3, height, width) by repeating pixels."""
     return low.repeat_interleave(height // low.shape[1], 1).repeat_interleave(
         width // low.shape[2], 2
     )
@@ -81,7 +82,14 @@ def from_interpolation(name: str) -> Enlarge:
 
 def from_engine(engine: Tiler) -> Enlarge:
     """Return a network as a method."""
-    return lambda example: torch.from_numpy(engine.enlarge(example.low_res.numpy()))
+
+    def enlarge(example: Example) -> Tensor:
+        low, levels = example.low_res.numpy(), example.original.numpy().dtype
+        if engine.deepest.itemsize < levels.itemsize:  # an export that takes 8 bits
+            low, levels = in_8_bits(low), engine.deepest
+        return torch.from_numpy(engine.enlarge(low, None, levels))
+
+    return enlarge
 
 
 def from_results(results: Mapping[Path, Path]) -> Enlarge:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 import enhance_cli
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.files import find_images, levels_of, read_photo
+from enhance_cli.images.files import find_images, read_opaque
 from enhance_cli.model.levels import Levels
 
 SMALLEST_SIDE = 32  # pixels of an original: the SSIM window must fit after cropping
@@ -35,7 +35,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class Example:
-    """A pair as pixels: the original (3, H, W) and its reduction (3, H/scale, W/scale), uint8."""
+    """A pair as pixels: the original (3, H, W) and its reduction (3, H/scale, W/scale).
+
+    Of 8 or of 16 bits, as the files are.
+    """
 
     pair: Pair
     original: Tensor
@@ -165,18 +168,6 @@ def decode(pair: Pair) -> Decoded:
     """
     high = read_opaque(pair.high_res)
     return high, None if pair.low_res is None else read_opaque(pair.low_res)
-
-
-def read_opaque(path: Path) -> Levels:
-    """Return the levels of a file, (3, H, W) uint8.
-
-    Raises EnhanceError as `read_photo`, and for transparency: the colours below it are arbitrary.
-    """
-    photo = read_photo(path)
-    levels = levels_of(photo, path)
-    if photo.alpha is not None and photo.alpha.min() < 255:
-        raise EnhanceError(f"{path} has transparency: flatten it first")
-    return levels
 
 
 def make_example(

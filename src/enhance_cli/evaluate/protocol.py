@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.methods import Enlarge
 from enhance_cli.evaluate.pairs import Decoded, Example, Pair, Skipped, decode, make_example
 from enhance_cli.evaluate.suite import Metric
-from enhance_cli.images.files import Photo, from_pillow, to_pillow
+from enhance_cli.images.colour import to_unit
+from enhance_cli.images.pillow_resize import resize_lanczos
 from enhance_cli.images.resize import reduce_levels
 from enhance_cli.memory import memory_for
 from enhance_cli.model.device import Backend
@@ -31,7 +31,7 @@ class Protocol:
     name: str
     colour: str  # what "psnr" and "ssim" stand for: luma, "y", or "rgb"
     is_cropped: bool  # whether `scale` pixels at each border do not count
-    reduce: Callable[[Tensor, int], Tensor]  # (3, H, W) uint8 and the scale to low resolution
+    reduce: Callable[[Tensor, int], Tensor]  # levels (3, H, W) and the scale to low resolution
     reduction: str
     takes_low_res: bool  # whether low-resolution images that are given are used
 
@@ -45,23 +45,23 @@ class Protocol:
         source = "low-resolution images as given" if given else f"reduced by {self.reduction}"
         border = f"{scale} pixels cropped at each border" if self.is_cropped else "no border"
         return (
-            f"protocol {self.name}: ×{scale}, 8-bit RGB, {border}, {source}; _y is luma of BT.601 "
-            "studio range, not rounded to 8 bits"
+            f"protocol {self.name}: ×{scale}, RGB of 8 bits, or 16 where a file has them, "
+            f"{border}, {source}; _y is luma of BT.601 studio range, not rounded to 8 bits"
         )
 
 
 def reduce_bicubic(original: Tensor, scale: int) -> Tensor:
-    """Reduce (3, H, W) uint8 as MATLAB's imresize, to the bit."""
-    dtype = torch.float32 if scale <= 4 else torch.float64  # where sums are exact
-    return reduce_levels(original[None].to(dtype), scale)[0].to(torch.uint8)
+    """Reduce levels (3, H, W) as MATLAB's imresize, of 8 bits to the bit."""
+    white = torch.iinfo(original.dtype).max
+    is_exact = scale <= 4 and white == 255  # in float32
+    levels = original[None].to(torch.float32 if is_exact else torch.float64)
+    return reduce_levels(levels, scale, white=white)[0].to(original.dtype)
 
 
 def reduce_lanczos(original: Tensor, scale: int) -> Tensor:
-    """Reduce (3, H, W) uint8 as Pillow's antialiased Lanczos, as EnhanceNet's authors did."""
+    """Reduce levels (3, H, W) as Pillow's antialiased Lanczos, as EnhanceNet's authors did."""
     _, height, width = original.shape
-    image = to_pillow(Photo(original.numpy()))
-    reduced = image.resize((width // scale, height // scale), Image.Resampling.LANCZOS)
-    return torch.tensor(from_pillow(reduced).pixels)
+    return torch.from_numpy(resize_lanczos(original.numpy(), height // scale, width // scale))
 
 
 _MATLAB = "MATLAB-compatible bicubic"
@@ -143,7 +143,7 @@ def measure(
     border: int,
     device: torch.device,
 ) -> Score:
-    """Return the metrics of estimates, (3, H, W) uint8, without the border, on the device.
+    """Return the metrics of estimates, levels (3, H, W), without the border, on the device.
 
     Raises EnhanceError if memory does not suffice for one.
     """
@@ -162,10 +162,10 @@ def measure(
 
 
 def _prepare(pixels: Tensor, border: int, device: torch.device) -> Tensor:
-    """Turn (3, H, W) uint8 into what metrics take."""
+    """Turn levels (3, H, W) into what metrics take."""
     _, height, width = pixels.shape
     inner = pixels[:, border : height - border, border : width - border]
-    return inner.to(device).float().div_(255)[None]
+    return to_unit(inner.to(device))[None]
 
 
 def metric_device(backend: Backend) -> torch.device:

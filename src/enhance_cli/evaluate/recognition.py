@@ -17,13 +17,14 @@ from enhance_cli.config import IMAGE_SUFFIXES, EvaluateOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.downloads import Networks, describe_network, imagenet_weights, pretrained
 from enhance_cli.evaluate.methods import load_methods
-from enhance_cli.evaluate.pairs import Example, Pair, Skipped, name_all, name_of_set, read_opaque
+from enhance_cli.evaluate.pairs import Example, Pair, Skipped, name_all, name_of_set
 from enhance_cli.evaluate.protocol import OnImage, Score, metric_device, reduce_bicubic
 from enhance_cli.evaluate.results import Results
 from enhance_cli.evaluate.suite import Unit
-from enhance_cli.images.files import Photo, find_images, from_pillow, to_pillow
+from enhance_cli.images.files import Photo, find_images, from_pillow, read_opaque, to_pillow
 from enhance_cli.memory import memory_for
 from enhance_cli.model.device import pick_backend
+from enhance_cli.model.levels import in_8_bits
 
 SIDE, SHORT_SIDE = 224, 256  # pixels: what is classified is the centre of a reduced photograph
 CLASSES = 1000
@@ -87,7 +88,7 @@ def _describe(scale: int, classifier: str, networks: Networks) -> str:
 
 def _example(path: Path, name: str, scale: int) -> Example:
     """Read what is classified. Raises EnhanceError also for what would have to be enlarged."""
-    pixels = torch.from_numpy(read_opaque(path))
+    pixels = torch.from_numpy(in_8_bits(read_opaque(path)))
     _, height, width = pixels.shape
     if min(height, width) < SIDE:
         raise EnhanceError(

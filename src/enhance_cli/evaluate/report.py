@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -17,6 +18,7 @@ from enhance_cli.atomic import replacing
 from enhance_cli.evaluate.pairs import Example
 from enhance_cli.evaluate.results import Results
 from enhance_cli.images.files import Photo, to_pillow
+from enhance_cli.model.levels import in_8_bits
 
 PICTURES = 13_000_000  # bytes of all crops: in base64 17 MB, which leaves 2 for values below 20
 MOST_IMAGES = 100  # that are shown; the table has all
@@ -53,10 +55,11 @@ class Gallery:
 def cut(example: Example, estimates: Mapping[str, Tensor], share: int) -> Picture:
     """Cut out the window that the first method renders worst, as large as `share` bytes allow."""
     shown = {**estimates, "original": example.original}
+    shown = {name: torch.from_numpy(in_8_bits(pixels.numpy())) for name, pixels in shown.items()}
     side = min(LARGEST, math.isqrt(share // (len(shown) * _TYPICAL)))
     while True:
         left, top, width, height = window = worst_window(
-            next(iter(estimates.values())), example.original, side
+            next(iter(shown.values())), shown["original"], side
         )
         images = {
             name: _encode(pixels[:, top : top + height, left : left + width])

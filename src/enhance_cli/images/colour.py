@@ -1,4 +1,4 @@
-"""Luma, as the super-resolution literature measures it."""
+"""Levels as floats, and luma, as the super-resolution literature measures it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import torch
 from torch import Tensor
 
 _BT601_STUDIO = (65.481, 128.553, 24.966)  # MATLAB's rgb2ycbcr
+
+
+def to_unit(levels: Tensor) -> Tensor:
+    """Return levels, uint8 or uint16, as floats in [0, 1]."""
+    return levels.float().div_(torch.iinfo(levels.dtype).max)
 
 
 def luma_studio(image: Tensor) -> Tensor:

@@ -72,15 +72,19 @@ def read_frames(path: Path, *, every: bool = False, max_pixels: int = MAX_PIXELS
     return decode_photos(_read(path), path, every=every, max_pixels=max_pixels)
 
 
-def decode_levels(data: bytes, name: Path | str) -> Levels:
-    """Return the upright RGB pixels in a file's bytes, (3, H, W) uint8. Raises as `read_photo`."""
-    return levels_of(decode_photos(data, name, every=False, max_pixels=MAX_PIXELS)[0], name)
+def read_opaque(path: Path) -> Levels:
+    """Return the upright RGB pixels of a file, as `decode_opaque` does those in its bytes."""
+    return decode_opaque(_read(path), path)
 
 
-def levels_of(photo: Photo, name: Path | str) -> Levels:
-    """Return its pixels, (3, H, W) uint8. Raises EnhanceError where they have more bits."""
-    if photo.is_deep:
-        raise EnhanceError(f"{name} has 16 bits a channel: expected 8")
+def decode_opaque(data: bytes, name: Path | str) -> Levels:
+    """Return the upright RGB pixels in a file's bytes, (3, H, W), uint8 or uint16.
+
+    Raises EnhanceError as `read_photo`, and for transparency: the colours below it are arbitrary.
+    """
+    photo = decode_photos(data, name, every=False, max_pixels=MAX_PIXELS)[0]
+    if photo.alpha is not None and photo.alpha.min() < np.iinfo(photo.alpha.dtype).max:
+        raise EnhanceError(f"{name} has transparency: flatten it first")
     return np.array(photo.pixels, order="C")
 
 

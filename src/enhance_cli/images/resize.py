@@ -31,24 +31,26 @@ def resize(image: Tensor, height: int, width: int, kernel: str = "bicubic") -> T
     return image
 
 
-def reduce_levels(levels: Tensor, scale: int, kernel: str = "bicubic") -> Tensor:
-    """Reduce whole levels of 0 to 255, (N, C, H, W) floats, to (N, C, H/scale, W/scale) levels.
+def reduce_levels(levels: Tensor, scale: int, kernel: str = "bicubic", white: int = 255) -> Tensor:
+    """Reduce whole levels of 0 to `white`, (N, C, H, W) floats, to (N, C, H/scale, W/scale).
 
     With "bicubic" it gives the published low-resolution images of Set5 and Set14 to the bit.
     """
     height, width = levels.shape[2:]
-    return resize_levels(levels, height // scale, width // scale, kernel)
+    return resize_levels(levels, height // scale, width // scale, kernel, white)
 
 
-def resize_levels(levels: Tensor, height: int, width: int, kernel: str = "bicubic") -> Tensor:
-    """Resample whole levels of 0 to 255, (N, C, H, W) floats, to (N, C, height, width) levels.
+def resize_levels(
+    levels: Tensor, height: int, width: int, kernel: str = "bicubic", white: int = 255
+) -> Tensor:
+    """Resample whole levels of 0 to `white`, (N, C, H, W) floats, to (N, C, height, width).
 
     MATLAB rounds an 8-bit image after its rows and again after its columns, halves upwards. So
     does this. Levels instead of [0, 1] because there the sums are exact, and halves occur often;
     between sizes of 1/4 to 8 times, powers of two, they are so in float32 as well.
     """
-    rows = resize(levels, height, levels.shape[3], kernel).add_(0.5).floor_().clamp_(0, 255)
-    return resize(rows, height, width, kernel).add_(0.5).floor_().clamp_(0, 255)
+    rows = resize(levels, height, levels.shape[3], kernel).add_(0.5).floor_().clamp_(0, white)
+    return resize(rows, height, width, kernel).add_(0.5).floor_().clamp_(0, white)
 
 
 def to_size(image: Tensor, height: int, width: int) -> Tensor:

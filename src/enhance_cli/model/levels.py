@@ -11,6 +11,12 @@ Levels = NDArray[np.unsignedinteger[Any]]
 """Whole levels, (C, H, W), in uint8 or uint16: white is the greatest of the type."""
 
 DEEP = np.dtype(np.uint16)
+_BYTE = np.dtype(np.uint8)
+
+
+def in_8_bits(levels: Levels) -> Levels:
+    """Return levels as uint8, rounded where they are uint16."""
+    return levels if levels.dtype == np.uint8 else to_levels(levels / np.float32(65_535), _BYTE)
 
 
 def to_levels(image: NDArray[np.floating[Any]], levels: np.dtype[Any]) -> Levels:

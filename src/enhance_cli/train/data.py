@@ -15,14 +15,14 @@ from threading import Lock
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.files import decode_levels
+from enhance_cli.images.files import decode_opaque
+from enhance_cli.images.pillow_resize import resize_bicubic
 from enhance_cli.images.resize import resize
-from enhance_cli.model.levels import Levels
+from enhance_cli.model.levels import DEEP, Levels
 from enhance_cli.train.source import Entry, read_entry
 
 _PREPARED_SIDE = 256  # pixels, of the paper
@@ -49,12 +49,16 @@ class Crops:
         self._lock = Lock()
 
     def batch(self, index: int) -> Levels:
-        """Return this process's share of batch `index`, (N, 3, crop, crop) uint8.
+        """Return this process's share of batch `index`, (N, 3, crop, crop), uint8.
 
+        Or uint16, where any of its photographs has 16 bits a channel.
         Raises EnhanceError if no file can be decoded any more.
         """
         names = [f"{self.seed}/{index}/{crop}" for crop in self.share]
-        return np.stack([self._draw_crop(random.Random(name)) for name in names])  # noqa: S311  not for secrets
+        crops = [self._draw_crop(random.Random(name)) for name in names]  # noqa: S311  not for secrets
+        if any(crop.dtype == DEEP for crop in crops):
+            crops = [crop if crop.dtype == DEEP else crop * np.uint16(257) for crop in crops]
+        return np.stack(crops)
 
     def _draw_crop(self, draw: random.Random) -> Levels:
         """Return one flipped and rotated crop: of several candidates the most detailed.
@@ -70,7 +74,7 @@ class Crops:
             crops.append(image[:, top : top + side, left : left + side])
         chosen = crops[0] if len(crops) == 1 else max(crops, key=detail)
         if side != self.crop:
-            chosen = _reduced(chosen, self.crop)
+            chosen = resize_bicubic(chosen, self.crop, self.crop)
         if draw.random() < 0.5:
             chosen = chosen[:, :, ::-1]
         return np.rot90(chosen, draw.randrange(4), (1, 2))
@@ -103,16 +107,16 @@ class Crops:
             if name in self._cache:
                 self._cache.move_to_end(name)
                 return self._cache[name]
-        image = decode_levels(read_entry(entry), name)
+        image = decode_opaque(read_entry(entry), name)
         if self._is_prepared:
             image = prepare_as_paper(image)
         with self._lock:
             if name not in self._cache:
                 self._cache[name] = image
-                self._free -= image.size
+                self._free -= image.nbytes
             while self._free < 0:
                 _, dropped = self._cache.popitem(last=False)
-                self._free += dropped.size
+                self._free += dropped.nbytes
         return image
 
 
@@ -128,7 +132,7 @@ def smallest_side(options: TrainOptions) -> int:
 
 
 def prepare_as_paper(image: Levels) -> Levels:
-    """Return the centre square of (3, H, W) uint8, reduced to (3, 256, 256) by Lanczos.
+    """Return the centre square of levels (3, H, W), reduced to (3, 256, 256) by Lanczos.
 
     Source: EnhanceNet (arXiv 1612.07919), section 5.
     """
@@ -137,15 +141,8 @@ def prepare_as_paper(image: Levels) -> Levels:
     top, left = (height - side) // 2, (width - side) // 2
     square = torch.from_numpy(image[:, top : top + side, left : left + side])[None].float()
     reduced = resize(square, _PREPARED_SIDE, _PREPARED_SIDE, "lanczos")[0]
-    return reduced.round().clamp(0, 255).byte().numpy()
-
-
-def _reduced(crop: Levels, side: int) -> Levels:
-    """Reduce (3, H, H) uint8 to (3, side, side) by Pillow's bicubic kernel."""
-    picture = Image.fromarray(np.ascontiguousarray(crop.transpose(1, 2, 0)))
-    reduced = np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC))
-    planes: Levels = reduced.transpose(2, 0, 1)
-    return planes
+    white = np.iinfo(image.dtype).max
+    return reduced.round().clamp(0, white).numpy().astype(image.dtype)
 
 
 def detail(crop: Levels) -> float:

@@ -39,16 +39,17 @@ _KERNELS = "bicubic", "lanczos", "bilinear", "box"  # their order decides what a
 Range = tuple[float, tuple[float, float]]
 
 
-def degrade(levels: Tensor, scale: int, kind: str, seeds: Sequence[str]) -> Tensor:
+def degrade(levels: Tensor, scale: int, kind: str, seeds: Sequence[str], steps: int = 1) -> Tensor:
     """Return low-resolution levels (N, 3, H/scale, W/scale) of original levels (N, 3, H, W).
 
     Levels are whole, 0 to 255. "bicubic" is MATLAB's reduction, "lanczos" Pillow's kernel, as
     the authors of EnhanceNet used; "photo" is a random chain of blur, resampling, sensor noise
     and JPEG before and after the reduction; "camera" is a wider one, with sharpening, of a file
-    that is saved once or twice. What happens to image i depends on seeds[i] alone.
+    that is saved once or twice, which have 8 bits. What happens to image i depends on seeds[i]
+    alone. With 16 bits a level has 257 `steps`, which the first two round to.
     """
     if kind not in _CHAINS:
-        return reduce_levels(levels, scale, kind)
+        return reduce_levels(levels * steps, scale, kind, 255 * steps).div_(steps)
     chain = _CHAINS[kind]
     draws = [random.Random(seed) for seed in seeds]  # noqa: S311  not for secrets
     pairs = zip(levels, draws, strict=True)

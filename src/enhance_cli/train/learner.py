@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from enhance_cli.config import Dimensions, LossWeights, TrainOptions
 from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.evaluate.suite import Metric, distance_metrics
+from enhance_cli.images.colour import to_unit
 from enhance_cli.model.device import Backend
 from enhance_cli.model.features import load_features
 from enhance_cli.model.generator import Generator
@@ -66,7 +67,7 @@ class Learner:
     def step(
         self, batch: Tensor, index: int, rate: float, *, measure: bool = False
     ) -> dict[str, float]:
-        """Learn from (N, 3, crop, crop) uint8 in step `index`; return what is worth knowing.
+        """Learn from levels (N, 3, crop, crop) in step `index`; return what is worth knowing.
 
         `batch` is this process's share. `rate` is Adam's after decay; a warm-up is applied here.
         With `measure`, each term's share of the gradient at the estimate is among the values,
@@ -97,11 +98,11 @@ class Learner:
         return values | {"loss": loss, "gradient_norm": norm}
 
     def calibrate(self, batches: Iterable[Tensor]) -> None:
-        """Bring VGG-19's features to a mean of one, measured on (N, 3, crop, crop) uint8."""
+        """Bring VGG-19's features to a mean of one, measured on levels (N, 3, crop, crop)."""
         if self.features is None:
             return
         with self._autocast():
-            self.features.calibrate(batch.to(self.device).float().div(255) for batch in batches)
+            self.features.calibrate(to_unit(batch.to(self.device)) for batch in batches)
         means = self._processes.mean(list(self.features.means.values()))
         self.features.restore_means(dict(zip(self.features.means, means, strict=True)))
 
@@ -120,10 +121,11 @@ class Learner:
         """Return the low-resolution images and their originals, in [0, 1], on the device."""
         is_cuda = self.device.type == "cuda"
         batch = batch.pin_memory() if is_cuda else batch  # from where a copy keeps nobody waiting
-        levels = batch.to(self.device, non_blocking=is_cuda).float()
+        steps = torch.iinfo(batch.dtype).max // 255  # of a level: 257 with 16 bits
+        levels = batch.to(self.device, non_blocking=is_cuda).float().div_(steps)
         share = self._processes.share(self.options.batch)
         seeds = [f"{self.options.seed}/{index}/{crop}/degradation" for crop in share]
-        degraded = degrade(levels, self.generator.scale, self.options.degradation, seeds)
+        degraded = degrade(levels, self.generator.scale, self.options.degradation, seeds, steps)
         low_res = degraded.div(255).contiguous(memory_format=torch.channels_last)
         return self._run.keep("low_res", low_res), self._run.keep("original", levels.div(255))
 

@@ -13,6 +13,7 @@ from enhance_cli.evaluate import protocol
 from enhance_cli.evaluate.methods import from_engine, from_interpolation
 from enhance_cli.evaluate.pairs import find_pairs
 from enhance_cli.evaluate.suite import Metric, load_metric
+from enhance_cli.images.colour import to_unit
 from enhance_cli.model.device import Backend
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.pytorch import TorchNetwork
@@ -80,8 +81,8 @@ class Validation:
             shown, methods, protocol.STANDARD, engine.scale
         ):
             images = (*estimates.values(), example.original)
-            rows.append(torch.cat([_centre(image) for image in images], dim=2))
-        return torch.cat(rows, dim=1).float().div(255)
+            rows.append(torch.cat([_centre(to_unit(image)) for image in images], dim=2))
+        return torch.cat(rows, dim=1)
 
 
 def _mean(values: Iterable[float]) -> float:
