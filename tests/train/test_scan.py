@@ -14,6 +14,16 @@ def test_unreadable_and_too_small_images_are_skipped_and_counted(photographs):
     assert (len(found.files), len(found.unreadable), found.too_small) == (3, 1, 1)
 
 
+@pytest.mark.parametrize(("smallest", "usable"), [(40, 3), (41, 1), (48, 1), (49, 0)])
+def test_the_shorter_side_decides_and_may_be_the_smallest(photographs, smallest, usable):
+    (photographs / "small.png").unlink()
+    if usable:
+        assert len(scan(photographs, smallest).files) == usable
+    else:
+        with pytest.raises(EnhanceError, match="no usable image"):
+            scan(photographs, smallest)
+
+
 def test_a_header_that_cannot_be_read_is_told_with_the_reason(photographs):
     (photographs / "deeper" / "empty.png").touch()
     assert list(scan(photographs, 32).unreadable.items()) == [
@@ -48,6 +58,10 @@ def test_headers_are_read_once_until_a_file_changes(photographs, monkeypatch):
     after = scan(photographs, 32)
     assert read == ["broken.jpg", "deeper/0.png"]
     assert (len(after.files), after.unreadable) == (3, {})
+    same_size = (photographs / "deeper" / "0.png").stat()
+    os.utime(photographs / "deeper" / "0.png", ns=(0, same_size.st_mtime_ns + 1))
+    scan(photographs, 32)
+    assert read == ["broken.jpg", "deeper/0.png", "deeper/0.png"]
 
 
 @pytest.mark.parametrize("text", ["", "[", '"x"', '{"a": 1}'])

@@ -134,6 +134,21 @@ def test_links_in_a_tar_are_followed_and_those_that_lead_nowhere_count_as_unread
     assert len(found.unreadable) == 2
 
 
+def test_any_part_of_a_file_in_a_tar_can_be_read(tmp_path, photographs):
+    original = (photographs / "deeper" / "0.png").read_bytes()
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        archive.add(photographs / "deeper" / "0.png", "0.png")
+        archive.add(photographs / "deeper" / "1.png", "1.png")
+    with find_entries(tmp_path / "a.tar")[0].opened() as file:
+        parts = [file.read(10), file.read(10)]
+        assert file.seek(-5, 2) == len(original) - 5
+        parts.append(file.read())
+        file.seek(3)
+        assert file.seek(4, 1) == 7
+        parts.append(file.read(1 << 20))
+    assert parts == [original[:10], original[10:20], original[-5:], original[7:]]
+
+
 @pytest.mark.parametrize(
     ("name", "line"), [("none", "no such folder or archive"), ("a.txt", "neither a folder nor")]
 )
