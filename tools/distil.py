@@ -30,7 +30,8 @@ from torch import Tensor, nn
 
 from enhance_cli.atomic import make_folder
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.files import find_images, read_photo, to_pillow
+from enhance_cli.images.files import read_photo, to_pillow
+from enhance_cli.images.folders import find_images
 from enhance_cli.images.resize import reduce_levels
 from enhance_cli.model.device import cpu_multiplies_bf16
 from enhance_cli.model.generator import Generator

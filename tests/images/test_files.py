@@ -12,11 +12,11 @@ from enhance_cli.images.encode import Encoding, encode
 from enhance_cli.images.files import (
     Photo,
     decode_opaque,
-    find_images,
     read_contents,
     read_opaque,
     read_photo,
 )
+from enhance_cli.images.folders import find_images
 from enhance_cli.images.formats import format_of
 from enhance_cli.images.metadata import ORIENTATION, orientation_of
 

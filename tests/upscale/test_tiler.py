@@ -8,7 +8,8 @@ from PIL import Image
 from enhance_cli import Upscaler
 from enhance_cli.config import Dimensions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.files import find_images, read_photo
+from enhance_cli.images.files import read_photo
+from enhance_cli.images.folders import find_images
 from enhance_cli.model.device import Backend, cpu_multiplies_bf16, pick_backend
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.levels import to_levels

@@ -14,7 +14,8 @@ from torch import Tensor
 
 import enhance_cli
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.files import find_images, read_opaque
+from enhance_cli.images.files import read_opaque
+from enhance_cli.images.folders import find_images
 from enhance_cli.model.levels import Levels
 
 SMALLEST_SIDE = 32  # pixels of an original: the SSIM window must fit after cropping

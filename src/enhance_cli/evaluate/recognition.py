@@ -21,7 +21,8 @@ from enhance_cli.evaluate.pairs import Example, Pair, Skipped, name_all, name_of
 from enhance_cli.evaluate.protocol import OnImage, Score, metric_device, reduce_bicubic
 from enhance_cli.evaluate.results import Results
 from enhance_cli.evaluate.suite import Unit
-from enhance_cli.images.files import Photo, find_images, from_pillow, read_opaque, to_pillow
+from enhance_cli.images.files import Photo, from_pillow, read_opaque, to_pillow
+from enhance_cli.images.folders import find_images
 from enhance_cli.memory import memory_for
 from enhance_cli.model.device import pick_backend
 from enhance_cli.model.levels import in_8_bits

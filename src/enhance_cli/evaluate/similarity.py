@@ -15,7 +15,7 @@ from enhance_cli.evaluate.pairs import Pair, Skipped
 from enhance_cli.evaluate.protocol import PROTOCOLS, OnImage, enlarge_each, measure, metric_device
 from enhance_cli.evaluate.results import Results
 from enhance_cli.evaluate.suite import load_metrics
-from enhance_cli.images.files import find_images
+from enhance_cli.images.folders import find_images
 from enhance_cli.memory import memory_for
 from enhance_cli.model.device import pick_backend
 

@@ -1,4 +1,4 @@
-"""Photographs as files: found, and decoded with what an array cannot hold."""
+"""Photographs as files: decoded with what an array cannot hold."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from enhance_cli.config import IMAGE_SUFFIXES, MAX_PIXELS
+from enhance_cli.config import MAX_PIXELS
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.decoding import contents_of_file, decode_photos
 from enhance_cli.images.formats import Contents
-from enhance_cli.images.kinds import is_image_name
 from enhance_cli.images.photo import Photo, from_pillow, to_pillow
 from enhance_cli.model.levels import Levels
 
@@ -27,34 +26,6 @@ STANDARD_STREAM = Path("-")
 
 _DECODERS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "WEBP", "HEIF", "JXL")
 _log = logging.getLogger(__name__)
-
-
-def find_images(folder: Path) -> list[Path]:
-    """Return the image files below a folder, sorted. Raises EnhanceError if there are none.
-
-    Links to folders are followed, to each folder once: they may lead in a circle. What lies in
-    hidden folders is passed over: thumbnails, checkpoints of notebooks, what was thrown away.
-    """
-    if not os.path.isdir(folder):
-        raise EnhanceError(f"no such folder: {folder}")
-    found, seen = [], set()
-    for root, below, names in os.walk(folder, onerror=_refuse_folder, followlinks=True):
-        real = os.path.realpath(root)
-        if real in seen:
-            below.clear()
-            continue
-        seen.add(real)
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        paths = (Path(root, name) for name in names)
-        found += [path for path in paths if is_image_name(path) and os.path.isfile(path)]
-    found.sort()
-    if not found:
-        raise EnhanceError(f"no images in {folder}: looked for {', '.join(IMAGE_SUFFIXES)}")
-    return found
-
-
-def _refuse_folder(error: OSError) -> None:
-    raise EnhanceError(f"cannot read {error.filename}: {error.strerror}") from error
 
 
 def read_photo(path: Path) -> Photo:

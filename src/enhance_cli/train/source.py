@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.files import find_images
+from enhance_cli.images.folders import find_images
 from enhance_cli.images.kinds import is_image_name
 
 _ERRORS = (

@@ -1,0 +1,83 @@
+"""Photographs in folders: found in an order that is always the same."""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from enhance_cli.config import IMAGE_SUFFIXES
+from enhance_cli.errors import EnhanceError
+from enhance_cli.images.kinds import is_image_name
+
+_AT_ONCE = 1 << 16  # entries of a folder that are held in memory
+
+_Entry = tuple[bool, str, str]  # whether it is a folder, its stem and its suffix
+
+
+def find_images(folder: Path) -> list[Path]:
+    """Return the image files below a folder, sorted. Raises EnhanceError if there are none."""
+    if not os.path.isdir(folder):
+        raise EnhanceError(f"no such folder: {folder}")
+    files = walk_files(folder, _refuse_folder)
+    found = sorted(path for path in files if is_image_name(path) and os.path.isfile(path))
+    if not found:
+        raise no_images(folder)
+    return found
+
+
+def no_images(folder: Path) -> EnhanceError:
+    """Return what is to be said of a folder without images."""
+    return EnhanceError(f"no images in {folder}: looked for {', '.join(IMAGE_SUFFIXES)}")
+
+
+def _refuse_folder(error: OSError) -> None:
+    raise EnhanceError(f"cannot read {error.filename}: {error.strerror}") from error
+
+
+def walk_files(
+    folder: Path, on_error: Callable[[OSError], None], without: Path | None = None
+) -> Iterator[Path]:
+    """Yield what is below a folder and is no folder: by stem, then by suffix, then its folders.
+
+    Links to folders are followed, to each folder once: they may lead in a circle. Hidden files
+    and folders are passed over (thumbnails, checkpoints of notebooks, what was thrown away), and
+    the folder whose real path is `without`. Of each folder, no more names are held than 65,536:
+    larger ones are listed again for the next of them. A folder that cannot be read is given to
+    `on_error`.
+    """
+    seen = {os.path.realpath(folder)} | ({str(without)} if without else set())
+    waiting = [_list(folder, on_error)]
+    while waiting:
+        is_folder, path = next(waiting[-1], (False, None))
+        if path is None:
+            waiting.pop()
+        elif not is_folder:
+            yield path
+        elif (real := os.path.realpath(path)) not in seen:
+            seen.add(real)
+            waiting.append(_list(path, on_error))
+
+
+def _list(folder: Path, on_error: Callable[[OSError], None]) -> Iterator[tuple[bool, Path]]:
+    """Yield the entries of a folder, sorted, and whether they are folders."""
+    last: _Entry = (False, "", "")
+    while True:
+        try:
+            with os.scandir(folder) as found:
+                entries = (_entry(each) for each in found if not each.name.startswith("."))
+                following = heapq.nsmallest(_AT_ONCE, (each for each in entries if each > last))
+        except OSError as error:
+            on_error(error)
+            return
+        for is_folder, stem, suffix in following:
+            yield is_folder, Path(folder, stem + suffix)
+        if len(following) < _AT_ONCE:
+            return
+        last = following[-1]
+
+
+def _entry(found: os.DirEntry[str]) -> _Entry:
+    is_folder = os.path.isdir(found.path) if found.is_symlink() else found.is_dir()
+    return is_folder, *os.path.splitext(found.name)
