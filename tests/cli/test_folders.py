@@ -14,8 +14,8 @@ from PIL import Image
 
 from enhance_cli import atomic
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.files import find_images
-from enhance_cli.upscale import batch
+from enhance_cli.images.folders import find_images
+from enhance_cli.upscale import batch, ledger, targets, work
 
 
 @pytest.fixture
@@ -79,7 +79,9 @@ def test_overwrite_does_all_again(upscale, folders):
     assert "3 enlarged, 0 failed" in upscale(source, "-o", output, "--overwrite").stderr
 
 
-def test_a_result_changed_since_is_not_replaced(upscale, upscale_fails, folders):
+def test_a_result_changed_since_is_left_alone_and_the_others_are_made(
+    upscale, upscale_fails, folders
+):
     source, output = folders
     upscale(source, "-o", output)
     (output / "b.png").write_text("mine now")
@@ -87,6 +89,126 @@ def test_a_result_changed_since_is_not_replaced(upscale, upscale_fails, folders)
         f"{output / 'b.png'} exists; use --overwrite to replace it"
     )
     assert (output / "b.png").read_text() == "mine now"
+    for name in ("a.png", "sub/ü c.png"):
+        with Image.open(output / name) as image:
+            assert image.size == (40, 24)
+
+
+def test_a_foreign_file_is_left_alone_and_the_others_are_made(upscale_fails, folders):
+    source, output = folders
+    (output / "b.png").write_text("foreign")
+    assert upscale_fails(source, "-o", output) == (
+        f"{output / 'b.png'} exists; use --overwrite to replace it"
+    )
+    assert (output / "b.png").read_text() == "foreign"
+    assert results(output) == ["a.png", "b.png", "sub/ü c.png"]
+
+
+@pytest.mark.parametrize("output", ["new", "new/2024/summer", "new.v2", "new/"])
+def test_a_folder_for_results_is_created(upscale, folders, tmp_path, output):
+    source, _ = folders
+    assert upscale(source, "-o", f"{tmp_path}/{output}").exit_code == 0
+    assert results(tmp_path / output) == ["a.png", "b.png", "sub/ü c.png"]
+    assert not list((tmp_path / output).glob(".*"))
+    assert "3 skipped" in upscale(source, "-o", f"{tmp_path}/{output}").stderr
+
+
+def test_a_folder_for_one_result_is_created_where_it_is_written_as_one(upscale, folders, tmp_path):
+    source, _ = folders
+    assert upscale(source / "a.png", "-o", f"{tmp_path}/new.png/").exit_code == 0
+    assert results(tmp_path / "new.png") == ["a.png"]
+
+
+def test_no_folder_is_created_for_nothing(upscale, folders, tmp_path):
+    source, _ = folders
+    for file in source.rglob("*.png"):
+        file.write_text("broken")
+    assert "0 enlarged, 3 failed" in upscale(source, "-o", tmp_path / "new").stderr
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_file_is_no_folder_for_results(upscale_fails, folders, tmp_path):
+    source, _ = folders
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name in ("file", "link"):
+        assert upscale_fails(source, "-o", tmp_path / name) == (
+            f"{tmp_path / name} is not a folder: several results need one"
+        )
+    assert upscale_fails(source, "-o", tmp_path / "file" / "new") == (
+        f"cannot create {tmp_path / 'file' / 'new'}: {tmp_path / 'file'} is not a folder"
+    )
+    assert upscale_fails(source, "-o", "-", "--format", "png") == (
+        "standard output takes one result: give a folder for several"
+    )
+
+
+def test_the_ledger_is_read_once_whatever_is_done_again(upscale, folders, monkeypatch):
+    source, output = folders
+    upscale(source, "-o", output)
+    opened, initialise = [], ledger.Ledger.__init__
+
+    def count(self, folder):
+        opened.append(folder)
+        initialise(self, folder)
+
+    monkeypatch.setattr(ledger.Ledger, "__init__", count)
+    assert "3 enlarged" in upscale(source, "-o", output, "--scale", 2).stderr
+    assert opened == [output]
+
+
+def test_the_network_is_not_opened_where_all_is_finished(upscale, folders, monkeypatch):
+    source, output = folders
+    upscale(source, "-o", output)
+    monkeypatch.setattr("enhance_cli.upscale.tiler.open_tiler", None)
+    assert "3 skipped" in upscale(source, "-o", output).stderr
+
+
+def test_a_photograph_that_is_missing_does_not_end_the_rest(upscale, folders):
+    source, output = folders
+    result = upscale(source / "no.png", source / "a.png", "-o", output)
+    assert result.exit_code == 1
+    assert f"enhance: no such file: {source / 'no.png'}\n" in result.stderr
+    assert results(output) == ["a.png"]
+
+
+def test_what_appears_among_the_originals_during_a_run_is_left_to_the_next(
+    upscale, folders, monkeypatch
+):
+    def appear(*arguments):
+        if not (source / "sub" / "z.png").exists():
+            shutil.copy(source / "a.png", source / "sub" / "z.png")
+        encode_bands(*arguments)
+
+    source, _ = folders
+    encode_bands = work.encode_bands
+    monkeypatch.setattr(work, "encode_bands", appear)
+    monkeypatch.setattr(batch, "_AHEAD", 0)
+    assert "3 enlarged" in upscale(source, "-o", source, "--suffix", "_x4").stderr
+    assert "1 enlarged, 3 skipped" in upscale(source, "-o", source, "--suffix", "_x4").stderr
+
+
+def test_an_input_folder_is_not_its_own_output(upscale_fails, folders):
+    source, _ = folders
+    assert upscale_fails(source, "-o", source, "--overwrite") == (
+        f"{source} is both input and output; choose another output or a --suffix"
+    )
+
+
+def test_a_result_of_the_run_is_not_replaced_by_another_of_its_results(
+    upscale, folders, monkeypatch
+):
+    """As on a disk whose names do not tell capitals apart, in a system that does."""
+    source, output = folders
+    (output / "sub").symlink_to(output)
+    (source / "sub" / "ü c.png").rename(source / "sub" / "b.png")
+    monkeypatch.setattr(targets, "real_path", lambda path: path)
+    result = upscale(source, "-o", output, "--overwrite")
+    assert result.exit_code == 1
+    assert (
+        f"enhance: {source / 'sub/b.png'} and another photograph would both be written to "
+        f"{output / 'sub/b.png'}\n"
+    ) in result.stderr
 
 
 @pytest.mark.parametrize("has_links", [True, False])
@@ -99,8 +221,8 @@ def test_a_file_that_appears_during_a_run_is_not_replaced(upscale, folders, monk
         encode_bands(*arguments)
 
     source, output = folders
-    encode_bands = batch.encode_bands
-    monkeypatch.setattr(batch, "encode_bands", appear)
+    encode_bands = work.encode_bands
+    monkeypatch.setattr(work, "encode_bands", appear)
     if not has_links:
         monkeypatch.setattr(os, "link", link)
     for target in (output, output / "b.png"):
@@ -120,8 +242,8 @@ def test_a_result_of_a_run_beside_this_one_may_be_replaced(upscale, folders, mon
         encode_bands(*arguments)
 
     source, output = folders
-    encode_bands = batch.encode_bands
-    monkeypatch.setattr(batch, "encode_bands", run_beside)
+    encode_bands = work.encode_bands
+    monkeypatch.setattr(work, "encode_bands", run_beside)
     assert "1 enlarged" not in upscale(source / "b.png", "-o", output, "--scale", 2).stderr
     with Image.open(output / "b.png") as image:
         assert image.size == (40, 24)
@@ -135,8 +257,8 @@ def test_a_run_stopped_halfway_goes_on_where_it_was(upscale, folders, monkeypatc
             raise KeyboardInterrupt
         encode_bands(*arguments)
 
-    encode_bands = batch.encode_bands
-    monkeypatch.setattr(batch, "encode_bands", stop)
+    encode_bands = work.encode_bands
+    monkeypatch.setattr(work, "encode_bands", stop)
     assert upscale(source, "-o", output).exit_code != 0
     monkeypatch.undo()
     assert len(results(output)) == 2
@@ -200,28 +322,6 @@ def test_an_output_folder_within_the_input_is_not_taken_for_input(upscale, folde
     upscale(source, "-o", source / "large")
     assert "0 enlarged, 3 skipped" in upscale(source, "-o", source / "large").stderr
     assert len(results(source / "large")) == 3
-
-
-def test_two_names_that_become_one_are_found_before_work(upscale_fails, folders):
-    source, output = folders
-    Image.new("RGB", (8, 8)).save(source / "a.jpg")
-    assert upscale_fails(source, "-o", output, "--format", "png") == (
-        f"{source / 'a.png'} and {source / 'a.jpg'} would both be written to {output / 'a.png'}"
-    )
-    assert results(output) == []
-
-
-def test_two_photographs_do_not_meet_in_one_file_through_a_link(upscale_fails, folders):
-    source, output = folders
-    (source / "link").mkdir()
-    shutil.copy(source / "a.png", source / "link" / "ü c.png")
-    (output / "sub").mkdir()
-    (output / "link").symlink_to(output / "sub")
-    assert upscale_fails(source, "-o", output) == (
-        f"{source / 'sub/ü c.png'} and {source / 'link/ü c.png'} would both be written to "
-        f"{output / 'sub/ü c.png'}"
-    )
-    assert results(output) == []
 
 
 def test_another_input_is_never_overwritten(upscale_fails, folders):
@@ -355,8 +455,8 @@ def test_a_folder_that_vanishes_is_one_line(upscale, folders, monkeypatch):
         output.write_text("a file now")
         encode_bands(*arguments)
 
-    encode_bands = batch.encode_bands
-    monkeypatch.setattr(batch, "encode_bands", vanish)
+    encode_bands = work.encode_bands
+    monkeypatch.setattr(work, "encode_bands", vanish)
     result = upscale(source / "a.png", "-o", output)
     assert result.exit_code == 1
     assert f"enhance: cannot write {output / 'a.png'}: Not a directory\n" in result.stderr
@@ -420,17 +520,34 @@ def test_names_that_are_no_text_are_written_and_told(model, folders):
     assert len(results(output)) == 3
 
 
+def lock(monkeypatch, folder):
+    """Make a folder one that cannot be read; return what is said of it."""
+
+    def scandir(path):
+        if path == folder:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return os_scandir(path)
+
+    os_scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", scandir)
+    return f"cannot read {folder}: Permission denied"
+
+
 def test_a_folder_that_cannot_be_read_is_one_line(folders, monkeypatch):
     source, _ = folders
 
-    def walk(folder, onerror, **options):
-        onerror(PermissionError(errno.EACCES, "Permission denied", str(source / "locked")))
-        return os_walk(folder, **options)
-
-    os_walk = os.walk
-    monkeypatch.setattr(os, "walk", walk)
-    with pytest.raises(EnhanceError, match=r"^cannot read .*locked: Permission denied$"):
+    locked = lock(monkeypatch, source / "sub")
+    with pytest.raises(EnhanceError, match=rf"^{locked}$"):
         find_images(source)
+
+
+def test_a_folder_that_cannot_be_read_does_not_end_the_rest(upscale, folders, monkeypatch):
+    source, output = folders
+    locked = lock(monkeypatch, source / "sub")
+    result = upscale(source, "-o", output)
+    assert result.exit_code == 1
+    assert f"enhance: {locked}\n" in result.stderr
+    assert results(output) == ["a.png", "b.png"]
 
 
 def test_what_is_no_file_is_not_replaced_by_one(upscale_fails, photo, tmp_path):

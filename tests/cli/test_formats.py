@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from enhance_cli.cli.main import main
 from enhance_cli.errors import EnhanceError
 from enhance_cli.extras import install_command
-from enhance_cli.upscale import batch
+from enhance_cli.upscale import work
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_what_fails_writes_nothing_to_standard_output(upscale, colourful, monkey
         file.write(b"the first half")
         raise EnhanceError("no second half")
 
-    monkeypatch.setattr(batch, "encode_bands", stop)
+    monkeypatch.setattr(work, "encode_bands", stop)
     result = upscale(colourful, "-o", "-", "--format", "png")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "no second half" in result.stderr
@@ -344,3 +344,10 @@ def test_an_animated_jpeg_xl_is_refused_by_its_header(upscale_fails, tmp_path):
         f"{tmp_path / 'in.jxl'} is an animation in JPEG XL, which is not read: convert it to PNG, "
         "for example by djxl"
     )
+
+
+def test_what_a_header_tells_not_to_be_possible_costs_no_work(upscale_fails, tmp_path, monkeypatch):
+    monkeypatch.setattr(work, "read_frames", None)
+    Image.new("L", (4096, 1)).save(tmp_path / "wide.png")
+    target = tmp_path / "out.webp"
+    assert "WEBP cannot hold 16384" in upscale_fails(tmp_path / "wide.png", "-o", target)

@@ -6,11 +6,10 @@ import math
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
-from enhance_cli.atomic import check_folder
 from enhance_cli.config import LETTERS, SMALLEST_TILE, VGG_LAYERS, name_of_losses
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -32,15 +31,24 @@ class PathType(click.Path):
         return Path(os.fsdecode(super().convert(value, param, ctx)))
 
 
-class OutputType(PathType):
-    """Where results go; what ends in a separator is a folder, and has to be there."""
+class Output(NamedTuple):
+    """Where results go, and whether the user wrote it as a folder, with a separator at the end."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Raise EnhanceError for a folder that is not there."""
-        path = super().convert(value, param, ctx)
-        if str(value).endswith(("/", os.sep)):
-            check_folder(path)
-        return path
+    path: Path
+    is_folder: bool
+
+
+class OutputType(click.ParamType[Output]):
+    """Where results go."""
+
+    name = "path"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Output:
+        """Refuse an empty name."""
+        path = PathType().convert(value, param, ctx)
+        return Output(path, str(value).endswith(("/", os.sep)))
 
 
 class FiniteRange(click.FloatRange):

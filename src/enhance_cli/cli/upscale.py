@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,7 @@ from enhance_cli.cli.sections import SectionedCommand, section
 from enhance_cli.cli.types import (
     ColourType,
     FiniteRange,
+    Output,
     OutputType,
     PathType,
     ShardType,
@@ -20,6 +21,9 @@ from enhance_cli.cli.types import (
     TileType,
 )
 from enhance_cli.config import FORMAT_NAMES, LARGEST_SCALE, RUNTIMES, UpscaleOptions
+
+if TYPE_CHECKING:
+    from enhance_cli.upscale.tiler import Tiler
 
 _DEFAULTS = UpscaleOptions()
 
@@ -116,7 +120,8 @@ _folder_options = section(
         "--output",
         required=True,
         type=OutputType(),
-        help="Write to this file, to an existing folder, or with - to standard output.",
+        help="Write to this file or folder, or with - to standard output. Several results need a "
+        "folder, which is created where there is none.",
     ),
     click.option(
         "--model",
@@ -157,7 +162,7 @@ _folder_options = section(
     ),
 )
 def upscale(
-    inputs: tuple[Path, ...], output: Path, as_json: bool, quiet: bool, **values: Any
+    inputs: tuple[Path, ...], output: Output, as_json: bool, quiet: bool, **values: Any
 ) -> None:
     """Enlarge photographs.
 
@@ -168,7 +173,7 @@ def upscale(
     since, stay.
     """
     options = UpscaleOptions(**values)
-    names = str(output) != "-"
+    names = str(output.path) != "-"
     _check(options, as_json=as_json, names=names)
     from PIL import Image
 
@@ -176,24 +181,31 @@ def upscale(
     from enhance_cli.model.open import pick_runtime
     from enhance_cli.model.shipped import find_weights
     from enhance_cli.upscale.batch import Batch
-    from enhance_cli.upscale.plan import plan
+    from enhance_cli.upscale.ledger import settings_of
+    from enhance_cli.upscale.plan import Plan
     from enhance_cli.upscale.tiler import open_tiler
 
     # Pillow's own limit must not come before --max-pixels.
     Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, options.max_pixels)
-    jobs = plan(list(inputs), output, options)
-    batch = Batch(jobs, output, options, find_weights(options.model))
-    if pick_runtime(options.model, options.runtime) == "torch":
-        from enhance_cli.model.process import prepare_process
+    settings = settings_of(options, find_weights(options.model))
+    plan = Plan(list(inputs), output.path, options, settings, is_folder=output.is_folder)
+    with UpscaleDisplay(as_json=as_json, quiet=quiet, names=names) as display:
 
-        prepare_process(options.device, options.precision)
-    engine = open_tiler(options)
-    with UpscaleDisplay(len(jobs), as_json=as_json, quiet=quiet, names=names) as display:
-        display.remark(f"{options.model} on {engine}")
-        for outcome in batch.run(engine, display.on_progress):
+        def open_engine() -> Tiler:
+            if pick_runtime(options.model, options.runtime) == "torch":
+                from enhance_cli.model.process import prepare_process
+
+                prepare_process(options.device, options.precision)
+            engine = open_tiler(options)
+            display.remark(f"{options.model} on {engine}")
+            return engine
+
+        batch = Batch(
+            plan, options, settings, on_progress=display.on_progress, on_total=display.on_total
+        )
+        for outcome in batch.run(open_engine):
             display.on_outcome(outcome)
-        if len(jobs) != 1 or display.skipped:
-            display.summarise()
+        display.summarise()
     sys.exit(1 if display.failed or display.is_cut else 0)
 
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from enhance_cli.errors import EnhanceError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from enhance_cli.upscale.batch import Outcome
     from enhance_cli.upscale.plan import Job
+    from enhance_cli.upscale.work import Outcome
 
 
 class UpscaleDisplay(logging.Handler):
@@ -25,7 +25,7 @@ class UpscaleDisplay(logging.Handler):
     With `quiet`, only errors are shown. Log messages of the package become remarks.
     """
 
-    def __init__(self, count: int, *, as_json: bool, quiet: bool, names: bool) -> None:
+    def __init__(self, *, as_json: bool, quiet: bool, names: bool) -> None:
         super().__init__(logging.ERROR if quiet else logging.WARNING)
         self.as_json, self.quiet, self.names = as_json, quiet, names
         self.console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
@@ -37,9 +37,8 @@ class UpscaleDisplay(logging.Handler):
             disable=quiet or not self.console.is_terminal,
             redirect_stdout=False,  # names go past it: Click writes to what is below
         )
-        self.files: TaskID | None = None
-        if count > 1:
-            self.files = self.progress.add_task("all", total=count)
+        self.total: int | None = None  # photographs of the run, once that is known
+        self.files = self.progress.add_task("all", total=None)
         self.pixels = self.progress.add_task("", total=None)
         self.pillow = logging.NullHandler()
         self.source: Path | None = None
@@ -66,6 +65,11 @@ class UpscaleDisplay(logging.Handler):
         if not self.quiet:
             self.console.print(text, style=style, markup=False)
 
+    def on_total(self, total: int) -> None:
+        """Take the number of photographs, which a large folder tells only towards its end."""
+        self.total = total
+        self.progress.update(self.files, total=total, visible=total > 1)
+
     def on_progress(self, job: Job, done: int, total: int) -> None:
         """Move the bar of a photograph."""
         self.source = job.source
@@ -73,8 +77,7 @@ class UpscaleDisplay(logging.Handler):
 
     def on_outcome(self, outcome: Outcome) -> None:
         """Tell what became of a job."""
-        if self.files is not None:
-            self.progress.advance(self.files)
+        self.progress.advance(self.files)
         if outcome.error:
             self.failed += 1
             self._complain(outcome.error)
@@ -97,18 +100,20 @@ class UpscaleDisplay(logging.Handler):
         if self.as_json:
             click.echo(json.dumps(_as_json(outcome)))
         elif not (outcome.error or outcome.is_skipped or self.quiet):
-            click.echo(outcome.job.target)
+            click.echo(outcome.target)
 
     def summarise(self) -> None:
-        """Show how many photographs came to which end."""
+        """Show how many photographs came to which end, unless it was one that names itself."""
+        if self.total == 1 and not self.skipped:
+            return
         skipped = f"{self.skipped} skipped as finished, " if self.skipped else ""
         self.remark(f"{self.done} enlarged, {skipped}{self.failed} failed")
 
 
 def _as_json(outcome: Outcome) -> dict[str, object]:
     return {
-        "input": str(outcome.job.source),
-        "output": None if outcome.error else str(outcome.job.target),
+        "input": str(outcome.source),
+        "output": None if outcome.error else str(outcome.target),
         "input_size": outcome.source_size,
         "output_size": outcome.target_size,
         "seconds": round(outcome.seconds, 3),

@@ -1,242 +1,133 @@
-"""One photograph after another: what is finished is skipped, what fails does not end the rest."""
+"""A run over a plan: what is finished is skipped, and what fails does not end the rest."""
 
 from __future__ import annotations
 
-import hashlib
-import math
 import os
-import shutil
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryFile, gettempdir
-from typing import Any, BinaryIO
+from typing import Any, TypeVar
 
-from enhance_cli.atomic import check_new, make_folder, remove_leftovers, replacing
+from enhance_cli.atomic import check_new, remove_leftovers
 from enhance_cli.config import UpscaleOptions
-from enhance_cli.errors import EnhanceError, writing_output
-from enhance_cli.images.alpha import flatten
-from enhance_cli.images.encode import Encoding, encode, encode_bands
-from enhance_cli.images.files import STANDARD_STREAM, read_contents, read_frames
-from enhance_cli.images.formats import Contents, check_holds, contents_of
-from enhance_cli.images.photo import Photo
-from enhance_cli.memory import check_memory, memory_for, return_freed_memory
-from enhance_cli.model.levels import DEEP
-from enhance_cli.upscale.enlarge import enlarge_in_bands, enlarge_photo, target_size
-from enhance_cli.upscale.ledger import Ledger, fingerprint
-from enhance_cli.upscale.plan import Job
+from enhance_cli.errors import EnhanceError
+from enhance_cli.images.files import STANDARD_STREAM
+from enhance_cli.upscale.index import Hashes
+from enhance_cli.upscale.ledger import Noted, fingerprint
+from enhance_cli.upscale.plan import Job, Plan, Refusal
 from enhance_cli.upscale.tiler import Tiler
+from enhance_cli.upscale.work import OnJobProgress, Outcome, enlarge_file
 
-_COPIES = 3  # of what is not written in bands: levels, Pillow's, the encoder's
-_LARGE = 1 << 24  # pixels of a photograph, from where on freed memory is returned
-_DECIDE_THE_RESULT = (
-    "precision", "runtime", "scale", "width", "height", "consistent",
-    "quality", "lossless", "background", "frames",
-)  # fmt: skip
+_AHEAD = 1000  # files that are planned before the first is enlarged, so that few files have a total
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a job: sizes as (width, height), or the error that ended it.
-
-    Skipped is what an earlier run has finished.
-    """
-
-    job: Job
-    source_size: tuple[int, int] | None = None
-    target_size: tuple[int, int] | None = None
-    seconds: float = 0.0
-    is_skipped: bool = False
-    error: str | None = None
+_T = TypeVar("_T")
 
 
 class Batch:
-    """The jobs of a run, without those that an earlier run has finished.
+    """A run over a plan.
 
-    With an output folder, its ledger says what is finished. What is there and not in the ledger,
-    or changed since, is not ours: it stays, unless `overwrite` is chosen. Raises EnhanceError.
+    Outcomes come in the order of the plan. What is there and not in the ledger, or changed since,
+    is not ours: it stays, unless `overwrite` is chosen.
     """
 
     def __init__(
-        self, jobs: list[Job], output: Path, options: UpscaleOptions, weights: Path
+        self,
+        plan: Plan,
+        options: UpscaleOptions,
+        settings: dict[str, Any],
+        *,
+        on_progress: OnJobProgress,
+        on_total: Callable[[int], None],
     ) -> None:
-        self.options = options
-        self.ledger = Ledger(output, options.shard) if os.path.isdir(output) else None
-        self.settings = _settings(options, weights)
-        self.jobs: list[Job] = []
-        self.finished: list[Job] = []
-        for job in jobs:
-            (self.finished if self._is_finished(job) else self.jobs).append(job)
-        remove_leftovers({job.target.parent for job in jobs})
+        self.plan, self.options, self.settings = plan, options, settings
+        self.on_progress, self.on_total = on_progress, on_total
+        self._made = Hashes()  # files of this run, which another of its results must not replace
+        self._folder: Path | None = None
 
-    def _is_finished(self, job: Job) -> bool:
-        is_new = job.target == STANDARD_STREAM or not os.path.lexists(job.target)
-        if is_new or self.options.overwrite:
-            return False
-        made = self.ledger.made(job.target) if self.ledger else None
-        if made is None:
-            check_new(job.target)
-        return made == fingerprint(job.source, self.settings)
-
-    def _may_replace(self, target: Path) -> bool:
-        """Whether a result that is there by now is ours, perhaps of a run beside this one."""
-        if self.options.overwrite or self.ledger is None:
-            return self.options.overwrite
-        now = Ledger(self.ledger.folder, self.options.shard)
-        return (self.ledger.made(target) or now.made(target)) is not None
-
-    def run(self, engine: Tiler, on_progress: Callable[[Job, int, int], None]) -> Iterator[Outcome]:
+    def run(self, open_engine: Callable[[], Tiler]) -> Iterator[Outcome]:
         """Enlarge one photograph after another; one that fails does not end the rest.
 
-        What the headers tell not to be possible fails before work starts. Calls
-        `on_progress(job, done, total)` when a photograph begins and after each of its tiles.
+        The network is opened for the first of them. Calls `on_total` with the number of outcomes
+        when the plan is read to its end. Raises EnhanceError if the network cannot be opened.
         """
-        for job in self.finished:
-            yield Outcome(job, is_skipped=True)
-        possible = []
-        for job in self.jobs:
-            try:
-                self._check_header(job, engine)
-                possible.append(job)
-            except EnhanceError as error:
-                yield Outcome(job, error=_named(job, error))
-        for job in possible:
-            started = time.monotonic()
-            on_progress(job, 0, 1)
-            try:
-                sizes = self._run_one(job, engine, on_progress)
-                yield Outcome(job, *sizes, time.monotonic() - started)
-            except EnhanceError as error:
-                seconds = time.monotonic() - started
-                yield Outcome(job, seconds=seconds, error=_named(job, error))
+        engine: Tiler | None = None
+        for planned in _ahead(self.plan, self.on_total):
+            job = self._decide(planned)
+            if isinstance(job, Outcome):
+                yield job
+                continue
+            engine = engine or open_engine()
+            yield self._note(enlarge_file(job, engine, self.options, self.on_progress))
 
-    def _check_header(self, job: Job, engine: Tiler) -> None:
-        if job.source == STANDARD_STREAM:
-            return
-        contents = read_contents(job.source)
-        frames = contents.frames if self.options.frames else 1
-        self._check(job, replace(contents, frames=frames), engine)
+    def _decide(self, planned: Job | Refusal) -> Job | Outcome:
+        """Return a job that is to be done, or what becomes of one without work."""
+        if isinstance(planned, Refusal):
+            return Outcome(planned.source, error=planned.reason)
+        job = planned
+        try:
+            if job.target == STANDARD_STREAM:
+                return job
+            self._remove_leftovers(job.target.parent)
+            if job.ledger:
+                job = replace(job, made=fingerprint(job.source, self.settings))
+            if self.options.overwrite:
+                self._check_not_made(job)
+                return job
+            job = replace(job, known=job.known or self._known_by_now(job))
+            if job.known is None:
+                check_new(job.target)
+            elif job.known.made == job.made:
+                return Outcome(job.source, job.target, is_skipped=True)
+        except EnhanceError as error:
+            return Outcome(job.source, job.target, error=str(error))
+        return job
 
-    def _check(self, job: Job, contents: Contents, engine: Tiler) -> None:
-        """Raise EnhanceError if the network or the format cannot hold the picture."""
-        if contents.is_deep and engine.deepest != DEEP:
+    def _known_by_now(self, job: Job) -> Noted | None:
+        """Return what a run beside this one has noted of a result that is there by now."""
+        if job.ledger is None or not os.path.lexists(job.target):
+            return None
+        assert self.plan.ledger
+        self.plan.ledger.refresh()
+        return self.plan.ledger.entry(job.target)
+
+    def _remove_leftovers(self, folder: Path) -> None:
+        """Remove those of killed runs, when a run comes to a folder."""
+        if folder != self._folder:
+            self._folder = folder
+            remove_leftovers([folder])
+
+    def _check_not_made(self, job: Job) -> None:
+        """Refuse to replace a result of this run, which some systems have by two names."""
+        if _file(job.target) in self._made:
             raise EnhanceError(
-                f"{job.source} has 16 bits a channel, and {self.options.model} takes 8: export it "
-                "without --io uint8"
+                f"{job.source} and another photograph would both be written to {job.target}"
             )
-        has_alpha = contents.has_alpha and self.options.background is None
-        size = self._target_size(contents.size, engine.scale)
-        check_holds(job.format, replace(contents, size=size, has_alpha=has_alpha), job.target)
 
-    def _target_size(self, size: tuple[int, int], scale: int) -> tuple[int, int]:
-        return target_size(
-            size,
-            scale=self.options.scale or scale,
-            width=self.options.width,
-            height=self.options.height,
-        )
-
-    def _run_one(
-        self, job: Job, engine: Tiler, on_progress: Callable[[Job, int, int], None]
-    ) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Return the size of the photograph and of the result."""
-        made = fingerprint(job.source, self.settings) if self.ledger else ""
-        frames = read_frames(
-            job.source, every=self.options.frames, max_pixels=self.options.max_pixels
-        )
-        is_large = sum(math.prod(frame.size) for frame in frames) > _LARGE
-        if is_large:
-            return_freed_memory()
-        self._check(job, contents_of(frames), engine)
-        sizes = [self._target_size(frame.size, engine.scale) for frame in frames]
-
-        def report(done: int, total: int) -> None:
-            on_progress(job, done, total)
-
-        with self._writing(job, made) as file, memory_for(f"writing {job.target}"):
-            encoding = Encoding(quality=self.options.quality, lossless=self.options.lossless)
-            if job.format.writes_in_bands(len(frames)):
-                pages = []
-                for frame, size in zip(frames, sizes, strict=True):
-                    bands = enlarge_in_bands(engine, frame, size, report)
-                    bands = _compactly(bands) if is_large else bands
-                    pages.append((size, map(self._flatten, bands)))
-                encode_bands(file, pages, job.format, encoding)
-            else:
-                pixels = sum(map(math.prod, sizes))
-                check_memory(_COPIES * 3 * pixels, f"writing {job.target}")
-                results = [
-                    self._flatten(enlarge_photo(engine, frame, size, report))
-                    for frame, size in zip(frames, sizes, strict=True)
-                ]
-                file.write(encode(results, job.format, encoding))
-        return frames[0].size, sizes[0]
-
-    def _flatten(self, photo: Photo) -> Photo:
-        background = self.options.background
-        return flatten(photo, background) if background else photo
-
-    @contextmanager
-    def _writing(self, job: Job, made: str) -> Iterator[BinaryIO]:
-        """Open the result's file, which is noted in the ledger before it gets its name."""
-        if job.target == STANDARD_STREAM:
-            with _temporary_file() as file:  # so that what fails writes nothing
-                yield file
-                _write_to_stdout(file)
-            return
-        make_folder(job.target.parent)
-        with replacing(job.target, self._may_replace) as file:
-            yield file
-            if self.ledger:
-                file.flush()
-                os.fsync(file.fileno())  # only now have network file systems the final time
-                self.ledger.add(job.target, made, os.fstat(file.fileno()))
+    def _note(self, outcome: Outcome) -> Outcome:
+        if self.options.overwrite and outcome.target and not outcome.error:
+            self._made.add(_file(outcome.target))
+        return outcome
 
 
-@contextmanager
-def _temporary_file() -> Iterator[BinaryIO]:
+def _file(path: Path) -> tuple[int, int] | None:
+    """Return what tells one file from all others, whatever it is called; None if there is none."""
     try:
-        with TemporaryFile() as file:
-            yield file
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise EnhanceError(f"cannot write in {gettempdir()}: {error.strerror or error}") from error
+        stat = os.stat(path)
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
 
 
-def _compactly(bands: Iterator[Photo]) -> Iterator[Photo]:
-    """Return freed memory after each band.
-
-    Where the tiles of the next one differ in height, what is kept for them has the wrong sizes.
-    """
-    for band in bands:
-        return_freed_memory()
-        yield band
-
-
-def _settings(options: UpscaleOptions, weights: Path) -> dict[str, Any]:
-    """Return all that decides what a result looks like, beside the photograph."""
-    files = [weights, weights.with_suffix(".bin")]  # where OpenVINO's graphs have theirs
-    try:
-        digest = hashlib.sha256(b"".join(file.read_bytes() for file in files if file.is_file()))
-    except OSError as error:
-        raise EnhanceError(f"cannot read {weights}: {error.strerror or error}") from error
-    chosen = asdict(options)
-    return {"weights": digest.hexdigest()} | {name: chosen[name] for name in _DECIDE_THE_RESULT}
-
-
-def _named(job: Job, error: EnhanceError) -> str:
-    """Return an error's line, with the photograph where it names no file of the job."""
-    line = str(error)
-    is_named = str(job.source) in line or str(job.target) in line
-    return line if is_named else f"{job.source}: {line}"
-
-
-def _write_to_stdout(file: BinaryIO) -> None:
-    file.seek(0)
-    with writing_output():
-        shutil.copyfileobj(file, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
+def _ahead(items: Iterable[_T], on_total: Callable[[int], None]) -> Iterator[_T]:
+    """Yield items, some later than they come; tell how many there are when the last has come."""
+    waiting: deque[_T] = deque()
+    count = 0
+    for item in items:
+        count += 1
+        waiting.append(item)
+        if len(waiting) > _AHEAD:
+            yield waiting.popleft()
+    on_total(count)
+    while waiting:
+        yield waiting.popleft()

@@ -1,6 +1,7 @@
 """What was written into a folder, from what and how: so that nothing is done twice.
 
-Why a file beside the results, and not their metadata or times: docs/decisions/0011.
+Why a file beside the results, and not their metadata or times: docs/decisions/0011. Why lines of
+JSON, and not a database: docs/decisions/0080.
 """
 
 from __future__ import annotations
@@ -9,15 +10,52 @@ import hashlib
 import json
 import math
 import os
-from collections import defaultdict
+from array import array
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict
+from glob import escape
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from enhance_cli.config import UpscaleOptions
 from enhance_cli.errors import EnhanceError
+from enhance_cli.upscale.index import Places
 
 _PATTERN = ".enhance*.jsonl"
+_LONGEST = 255  # bytes of a name that file systems take
+_START, _END = b'{"name": "', b'", "made": "'  # around the name in a line
 _COARSEST = 2_000_000_000  # nanoseconds: FAT keeps times to two seconds
+_OFFSET_BITS = 44  # of a place: the lower ones say where in a file, the upper ones in which file
+_DECIDE_THE_RESULT = (
+    "precision", "runtime", "scale", "width", "height", "consistent",
+    "quality", "lossless", "background", "frames",
+)  # fmt: skip
+
+
+class Noted(NamedTuple):
+    """How a result was made: the fingerprint, and the photograph's name below its folder.
+
+    The name is None in ledgers of before it was noted.
+    """
+
+    made: str
+    source: str | None
+
+
+def settings_of(options: UpscaleOptions, weights: Path) -> dict[str, Any]:
+    """Return all that decides what a result looks like, beside the photograph.
+
+    Raises EnhanceError if the weights cannot be read.
+    """
+    files = [weights, weights.with_suffix(".bin")]  # where OpenVINO's graphs have theirs
+    try:
+        digest = hashlib.sha256(b"".join(file.read_bytes() for file in files if file.is_file()))
+    except OSError as error:
+        raise EnhanceError(f"cannot read {weights}: {error.strerror or error}") from error
+    chosen = asdict(options)
+    return {"weights": digest.hexdigest()} | {name: chosen[name] for name in _DECIDE_THE_RESULT}
 
 
 def fingerprint(source: Path, settings: dict[str, Any]) -> str:
@@ -36,62 +74,152 @@ def fingerprint(source: Path, settings: dict[str, Any]) -> str:
 class Ledger:
     """The results that runs have written into a folder, by name below it.
 
-    An entry is written before the result gets its name, and says which file it is by size and
-    time, so that a run killed in between is understood. Every shard has a file of its own, to
-    which lines are appended whole: runs on one folder do not disturb each other.
+    Only where the lines are is held in memory, 16 bytes for each. Raises EnhanceError if a file
+    of it cannot be read.
     """
 
-    def __init__(self, folder: Path, shard: tuple[int, int]) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        part, parts = shard
-        name = ".enhance.jsonl" if parts == 1 else f".enhance-{part}-of-{parts}.jsonl"
-        self.path = folder / name
-        self.entries: dict[str, list[tuple[str, int, int]]] = defaultdict(list)
-        for file in folder.glob(_PATTERN):
-            self._read(file)
+        self._files = [*dict.fromkeys([*_ledgers(folder), *_places(folder, (1, 1))])]
+        self._read = dict.fromkeys(self._files, 0)  # bytes of each file
+        self._places = Places()
+        self.refresh()
 
-    def _read(self, file: Path) -> None:
-        try:
-            lines = file.read_text().splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise EnhanceError(f"cannot read {file}: {error}; remove it to go on") from error
-        for line in lines:
+    @classmethod
+    def from_now_on(cls, folder: Path, file: Path) -> Ledger:
+        """Return one that knows, when it is refreshed, what runs have noted in the meantime.
+
+        That is in the file of the shard, or of a run that is no shard.
+        """
+        ledger = cls.__new__(cls)
+        ledger.folder, ledger._places = folder, Places()
+        ledger._files = [*dict.fromkeys([file, *_places(folder, (1, 1))])]
+        ledger._read = {each: _size(each) for each in ledger._files}
+        return ledger
+
+    def refresh(self) -> None:
+        """Read what has been noted since, in the files that were known then."""
+        for number, file in enumerate(self._files):
+            keys, places = array("q"), array("q")
+            if _size(file) <= self._read[file]:
+                continue
             try:
-                entry = json.loads(line)
-                made = entry["made"], int(entry["size"]), int(entry["time"])
-                self.entries[entry["name"]].append(made)
-            except (ValueError, KeyError, TypeError, OverflowError):
-                continue  # empty, or cut short: its result counts as unknown
+                for name, offset, after in _lines(file, self._read[file]):
+                    keys.append(hash(name))
+                    places.append(number << _OFFSET_BITS | offset)
+                    self._read[file] = after
+            except OSError as error:
+                raise EnhanceError(f"cannot read {file}: {error}; remove it to go on") from error
+            self._places.add(keys, places)
 
-    def made(self, target: Path) -> str | None:
-        """Return the fingerprint of an existing result, None if it is none of ours or changed."""
+    def names(self, name: str) -> bool:
+        """Whether a run has written a result of this name below the folder."""
+        return any(True for _ in self._entries(name))
+
+    def entry(self, target: Path) -> Noted | None:
+        """Return how an existing result was made, None if it is none of ours or changed since."""
+        entries = list(self._entries(target.relative_to(self.folder).as_posix()))
         try:
-            stat = target.stat()
+            stat = target.stat() if entries else None
         except OSError:  # it is gone, or a link that leads nowhere
+            stat = None
+        if stat is None:
             return None
         fitting = [
-            (abs(time - stat.st_mtime_ns), made)
-            for made, size, time in reversed(self.entries.get(self._name(target), []))
+            (abs(time - stat.st_mtime_ns), entry)
+            for entry, size, time in reversed(entries)
             if size == stat.st_size
         ]
-        apart, made = min(fitting, key=itemgetter(0), default=(math.inf, None))
-        return made if apart <= _COARSEST else None
+        apart, entry = min(fitting, key=itemgetter(0), default=(math.inf, None))
+        return entry if apart <= _COARSEST else None
 
-    def add(self, target: Path, made: str, written: os.stat_result) -> None:
-        """Note a result that is about to get its name. Raises OSError."""
-        entry = {
-            "name": self._name(target),
-            "made": made,
-            "size": written.st_size,
-            "time": written.st_mtime_ns,
-        }
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-        descriptor = os.open(self.path, flags, 0o666)
-        try:
-            # It begins a line too: the one before may have been cut short by a full disk.
-            os.write(descriptor, f"\n{json.dumps(entry)}\n".encode())
-        finally:
-            os.close(descriptor)
+    def _entries(self, name: str) -> Iterator[tuple[Noted, int, int]]:
+        """Yield what the lines of a name say: how it was made, its size and its time."""
+        for place in self._places.find(_written(name)):
+            file = self._files[place >> _OFFSET_BITS]
+            try:
+                with file.open("rb") as lines:
+                    lines.seek(place & ((1 << _OFFSET_BITS) - 1))
+                    line = json.loads(lines.readline())
+                if line["name"] == name:
+                    entry = Noted(line["made"], line.get("source"))
+                    yield entry, int(line["size"]), int(line["time"])
+            except OSError as error:
+                raise EnhanceError(f"cannot read {file}: {error}; remove it to go on") from error
+            except (ValueError, KeyError, TypeError, OverflowError):
+                continue  # cut short: its result counts as unknown
 
-    def _name(self, target: Path) -> str:
-        return target.relative_to(self.folder).as_posix()
+
+def _lines(file: Path, offset: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the name in each whole line from `offset` on, as it is written, and its two ends."""
+    with file.open("rb") as lines:
+        lines.seek(offset)
+        for line in lines:
+            begin, offset = offset, offset + len(line)
+            if line.startswith(_START):
+                end = line.find(_END, len(_START))
+                if end > 0:
+                    yield line[len(_START) : end], begin, offset
+            elif line.startswith(b"{"):  # in another order, which somebody has edited
+                with suppress(ValueError, KeyError, TypeError):
+                    yield _written(json.loads(line)["name"]), begin, offset
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:  # not there yet
+        return 0
+
+
+def _written(name: str) -> bytes:
+    """Return a name as it stands in a line."""
+    return json.dumps(name)[1:-1].encode()
+
+
+def _places(folder: Path, shard: tuple[int, int]) -> tuple[Path, Path]:
+    """Return where the ledger of a shard may be: in the folder of results, or beside it."""
+    part, parts = shard
+    which = "" if parts == 1 else f"-{part}-of-{parts}"
+    whole = Path(os.path.abspath(folder))
+    return folder / f".enhance{which}.jsonl", whole.with_name(f".{whole.name}.enhance{which}.jsonl")
+
+
+def _ledgers(folder: Path) -> list[Path]:
+    """Return the ledgers that there are of a folder."""
+    whole = Path(os.path.abspath(folder))
+    beside = f".{escape(whole.name)}.enhance*.jsonl"
+    return sorted([*folder.glob(_PATTERN), *whole.parent.glob(beside)])
+
+
+def ledger_of(folder: Path, shard: tuple[int, int]) -> Path:
+    """Return the file that a run appends to: every shard has its own.
+
+    A folder that is not there yet will hold nothing but results: its ledger is beside it, and
+    stays there.
+    """
+    inside, beside = _places(folder, shard)
+    is_beside = not folder.exists() or any(each.parent != folder for each in _ledgers(folder))
+    return beside if is_beside and len(os.fsencode(beside.name)) <= _LONGEST else inside
+
+
+def append_entry(ledger: Path, name: str, entry: Noted, written: os.stat_result) -> None:
+    """Note a result that is about to get its name below the folder. Raises OSError.
+
+    An entry is written before the result gets its name, and says which file it is by size and
+    time, so that a run killed in between is understood. Lines are appended whole: runs and
+    processes that write into one folder do not disturb each other.
+    """
+    line = {
+        "name": name,
+        "made": entry.made,
+        "size": written.st_size,
+        "time": written.st_mtime_ns,
+        "source": entry.source,
+    }
+    descriptor = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        # It begins a line too: the one before may have been cut short by a full disk.
+        os.write(descriptor, f"\n{json.dumps(line)}\n".encode())
+    finally:
+        os.close(descriptor)

@@ -1,142 +1,213 @@
-"""What is written where, decided and checked before work starts."""
+"""What is written where: decided file by file, while folders are read."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from unicodedata import normalize
+from typing import Any
 
 from enhance_cli.atomic import check_folder, check_replaceable
-from enhance_cli.config import UpscaleOptions
+from enhance_cli.config import IMAGE_SUFFIXES, UpscaleOptions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.images.files import STANDARD_STREAM, find_images
+from enhance_cli.images.files import STANDARD_STREAM
+from enhance_cli.images.folders import no_images, walk_files
 from enhance_cli.images.formats import Format, format_named, format_of
-from enhance_cli.upscale.ledger import Ledger
+from enhance_cli.images.kinds import is_image_name
+from enhance_cli.upscale.ledger import Ledger, Noted, ledger_of
+from enhance_cli.upscale.targets import Targets, both_in_and_out, real_path
 
 
 @dataclass(frozen=True)
 class Job:
-    """One photograph to enlarge, where the result goes, and in which format."""
+    """One photograph to enlarge, where the result goes, and in which format.
+
+    With an output `folder`, `name` is what the photograph is called below the folder that was
+    given, `ledger` the file that notes results, and `known` what is noted of one that is there
+    already. `made` is the fingerprint of what is to be made.
+    """
 
     source: Path
     target: Path
     format: Format
+    folder: Path | None = None
+    name: str = ""
+    ledger: Path | None = None
+    known: Noted | None = None
+    made: str = ""
 
 
-def plan(inputs: list[Path], output: Path, options: UpscaleOptions) -> list[Job]:
-    """Decide every target, and refuse whatever can be refused before work starts.
+@dataclass(frozen=True)
+class Refusal:
+    """A file or a folder that nothing is made of, and why."""
+
+    source: Path
+    reason: str
+
+
+class Plan:
+    """The jobs of a run, in the order of the inputs, and among them what is refused alone.
+
+    Iterating reads the folders. What is held in memory does not grow with the files, but for a
+    few bytes a file that tell whether two results have one name. Creating one raises EnhanceError
+    for what no file could do.
 
     A single file goes to `output`, or into it where that is a folder. Several files, or a folder
-    with its tree, need an existing folder; results keep their names, with the suffix and the
-    format's extension. Of these, the shard's are returned. Raises EnhanceError.
+    with its tree, go into a folder, which need not exist yet; results keep their names, with the
+    suffix and the format's extension. With `is_folder`, `output` is meant as a folder in any case.
     """
-    into_folder = os.path.isdir(output)
-    if not into_folder and (len(inputs) > 1 or os.path.isdir(inputs[0])):
-        raise EnhanceError(
-            f"{output} is not an existing folder, which several results need; create it first"
-        )
-    if into_folder:
-        jobs = [
-            _job_in(output, file, name, options) for file, name in _expand(inputs, output, options)
-        ]
-    else:
-        jobs = [_job_to(output, inputs[0], options)]
-    _check_targets(jobs)
-    if options.lossless:
-        _check_lossless(jobs)
-    if output != STANDARD_STREAM:
-        check_folder(output if into_folder else output.absolute().parent)
-    part, parts = options.shard
-    return jobs[part - 1 :: parts]
+
+    def __init__(
+        self,
+        inputs: list[Path],
+        output: Path,
+        options: UpscaleOptions,
+        settings: dict[str, Any],
+        *,
+        is_folder: bool = False,
+    ) -> None:
+        self.inputs, self.output, self.options = inputs, output, options
+        self.passed_over: Counter[str] = Counter()
+        """Files in folders that are not taken for images, by extension."""
+        self._single: Job | None = None
+        self.ledger: Ledger | None = None
+        self._targets: Targets | None = None
+        if options.format:
+            _check_lossless(format_named(options.format), output, options)
+        is_several = len(inputs) > 1 or os.path.isdir(inputs[0])
+        if is_several or is_folder or os.path.isdir(output):
+            _check_output_folder(output, is_folder=is_folder)
+            self._targets = Targets(inputs, output, options, settings)
+            self.ledger = self._targets.ledger
+            self._file = ledger_of(output, options.shard)
+        else:
+            self._single = _single_job(inputs[0], output, options)
+
+    def __iter__(self) -> Iterator[Job | Refusal]:
+        """Yield what the shard is to do or to tell."""
+        part, parts = self.options.shard
+        for index, planned in enumerate(self._plan()):
+            if index % parts == part - 1:
+                yield planned
+
+    def _plan(self) -> Iterator[Job | Refusal]:
+        if self._single:
+            yield self._single
+            return
+        for source in self.inputs:
+            if os.path.isdir(source):
+                yield from self._plan_folder(source)
+            else:
+                yield self._job_or_refusal(source, Path(source.name), [])
+
+    def _plan_folder(self, folder: Path) -> Iterator[Job | Refusal]:
+        refused: list[Refusal] = []
+
+        def refuse(error: OSError) -> None:
+            reason = f"cannot read {error.filename}: {error.strerror}"
+            refused.append(Refusal(Path(error.filename), reason))
+
+        is_empty = True
+        images = self._images(folder, refuse)
+        for _, alike in groupby(images, key=lambda path: (path.parent, path.stem)):
+            files = sorted(alike, key=self._changes_extension)
+            for file in files:
+                others = [other for other in files if other != file]
+                yield self._job_or_refusal(file, file.relative_to(folder), others)
+            is_empty = False
+            yield from refused
+            refused.clear()
+        if is_empty and not refused:
+            refused.append(Refusal(folder, str(no_images(folder))))
+        yield from refused
+
+    def _images(self, folder: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
+        """Yield the image files below a folder, but for results."""
+        assert self._targets
+        real = real_path(folder)
+        for file in walk_files(folder, on_error, without=self._targets.folder_apart_from(real)):
+            if not is_image_name(file):
+                self.passed_over[file.suffix.lower()] += 1
+            elif not self._targets.is_result(file, folder, real):
+                yield file
+
+    def _changes_extension(self, file: Path) -> bool:
+        return file.suffix.lower() not in self._format(file).suffixes
+
+    def _format(self, name: Path) -> Format:
+        return format_named(self.options.format) if self.options.format else format_of(name)
+
+    def _job_or_refusal(self, source: Path, name: Path, others: list[Path]) -> Job | Refusal:
+        """Plan a photograph; others are those of its folder that differ in the extension alone."""
+        assert self._targets
+        try:
+            _check_source(source)
+            kind = self._format(self.output / name)
+            target, known = self._targets.choose(source, name, kind, others)
+            check_replaceable(target)
+            _check_lossless(kind, target, self.options)
+        except EnhanceError as error:
+            return Refusal(source, str(error))
+        return Job(source, target, kind, self.output, name.as_posix(), self._file, known)
 
 
-def _expand(
-    inputs: list[Path], output: Path, options: UpscaleOptions
-) -> Iterator[tuple[Path, Path]]:
-    """Yield each file, and what it is called below the folder that was given.
-
-    Results of an earlier run are not taken for input: neither those in an output folder that lies
-    in the input folder, nor, where the two are the same, those that its ledger names.
-    """
-    target = _real(output)
-    for source in inputs:
-        if source == STANDARD_STREAM:
-            raise EnhanceError("standard input has no name: give a file as output")
-        if not os.path.isdir(source):
-            yield source, Path(source.name)
-            continue
-        folder = _real(source)
-        files = find_images(source)  # before the ledger, which names what another run adds
-        results = Ledger(output, options.shard).entries if folder == target else {}
-        for file in files:
-            name = file.relative_to(source)
-            is_within = folder in target.parents and target in _real(file).parents
-            if not is_within and name.as_posix() not in results:
-                yield file, name
-
-
-def _job_in(folder: Path, source: Path, name: Path, options: UpscaleOptions) -> Job:
-    kind = format_named(options.format) if options.format else format_of(folder / name)
-    extension = name.suffix if name.suffix.lower() in kind.suffixes else kind.suffixes[0]
-    return Job(source, folder / name.with_name(name.stem + options.suffix + extension), kind)
-
-
-def _job_to(output: Path, source: Path, options: UpscaleOptions) -> Job:
+def _single_job(source: Path, output: Path, options: UpscaleOptions) -> Job:
     if options.suffix:
         raise EnhanceError(f"--suffix is for results in a folder, and {output} is none")
     if source == STANDARD_STREAM and sys.stdin is None:
         raise EnhanceError("standard input is closed")
     if output == STANDARD_STREAM and sys.stdout is None:
         raise EnhanceError("standard output is closed")
-    if options.format is None:
-        if output == STANDARD_STREAM:
+    _check_source(source)
+    if output == STANDARD_STREAM:
+        if options.format is None:
             raise EnhanceError("standard output has no extension: choose a --format")
-        if not output.suffix:
-            check_folder(output)
-        return Job(source, output, format_of(output))
-    return Job(source, output, format_named(options.format))
+        return Job(source, output, format_named(options.format))
+    if options.format is None and not output.suffix:
+        raise EnhanceError(
+            f"{output} has no extension: choose a --format, or write {output}{os.sep} for a folder"
+        )
+    kind = format_named(options.format) if options.format else format_of(output)
+    if source != STANDARD_STREAM and real_path(output) == real_path(source):
+        raise both_in_and_out(output)
+    check_replaceable(output)
+    check_folder(output.absolute().parent)
+    _check_lossless(kind, output, options)
+    return Job(source, output, kind)
 
 
-def _check_targets(jobs: list[Job]) -> None:
-    sources = {_real(job.source) for job in jobs}
-    taken: dict[str, Path] = {}
-    for job in jobs:
-        if job.source != STANDARD_STREAM and not os.path.isfile(job.source):
-            if os.path.exists(job.source):
-                raise EnhanceError(f"{job.source} is not a regular file: pipe it in, and give -")
-            raise EnhanceError(f"no such file: {job.source}")
-        if job.target != STANDARD_STREAM and _real(job.target) in sources:
-            raise EnhanceError(
-                f"{job.target} is both input and output; choose another output or a --suffix"
-            )
-        check_replaceable(job.target)
-        # Links in the folder of results are followed, but not one that would be replaced itself.
-        name = _as_the_system_sees(_real(job.target.parent) / job.target.name)
-        if name in taken:
-            raise EnhanceError(
-                f"{job.source} and {taken[name]} would both be written to {job.target}"
-            )
-        taken[name] = job.source
+def _check_source(source: Path) -> None:
+    if source == STANDARD_STREAM or os.path.isfile(source):
+        return
+    if os.path.exists(source):
+        raise EnhanceError(f"{source} is not a regular file: pipe it in, and give -")
+    raise EnhanceError(f"no such file: {source}")
 
 
-def _check_lossless(jobs: list[Job]) -> None:
-    for job in jobs:
-        if not job.format.has_lossless:
-            raise EnhanceError(
-                f"{job.target}: {job.format.name} has no --lossless; use .webp, .png or .tiff"
-            )
+def _check_output_folder(output: Path, *, is_folder: bool) -> None:
+    """Refuse what cannot be or become the folder of several results."""
+    if output == STANDARD_STREAM:
+        raise EnhanceError("standard output takes one result: give a folder for several")
+    if os.path.isdir(output):
+        check_folder(output)
+    elif os.path.lexists(output):
+        raise EnhanceError(f"{output} is not a folder: several results need one")
+    elif output.suffix.lower() in IMAGE_SUFFIXES and not is_folder:
+        raise EnhanceError(
+            f"{output} would be one file, and there may be several results: give a folder, or "
+            f"write {output}{os.sep} if it is to be one"
+        )
+    else:
+        parent = next(each for each in output.absolute().parents if os.path.lexists(each))
+        if not os.path.isdir(parent):
+            raise EnhanceError(f"cannot create {output}: {parent} is not a folder")
+        check_folder(parent)
 
 
-def _as_the_system_sees(path: Path) -> str:
-    """Return a name in the spelling that is the same for all that stand for one file."""
-    if sys.platform not in ("darwin", "win32"):
-        return str(path)
-    return normalize("NFC", str(path)).casefold()
-
-
-def _real(path: Path) -> Path:
-    """Return where a path leads; Path.resolve raises for links in a circle up to Python 3.12."""
-    return Path(os.path.realpath(path))
+def _check_lossless(kind: Format, path: Path, options: UpscaleOptions) -> None:
+    if options.lossless and not kind.has_lossless:
+        raise EnhanceError(f"{path}: {kind.name} has no --lossless; use .webp, .png or .tiff")

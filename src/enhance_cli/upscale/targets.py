@@ -1,0 +1,153 @@
+"""Which name a result gets in the output folder, so that no two are one and no input is lost."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+from unicodedata import normalize
+
+from enhance_cli.config import UpscaleOptions
+from enhance_cli.errors import EnhanceError
+from enhance_cli.images.files import STANDARD_STREAM
+from enhance_cli.images.formats import Format
+from enhance_cli.images.kinds import is_image_name
+from enhance_cli.upscale.index import Hashes
+from enhance_cli.upscale.ledger import Ledger, Noted, fingerprint
+
+
+class Targets:
+    """The names of results below an output folder.
+
+    A result is called as its photograph, with the suffix and the format's extension. Where another
+    photograph has that name, the own extension of this one is put in: `a.png.webp` beside
+    `a.webp`. A name belongs to the photograph whose result had it first, which the ledger tells;
+    in the first run to the one that needs no other extension, then to the first by name
+    (docs/decisions/0081). Raises EnhanceError where input and output are the same.
+    """
+
+    def __init__(
+        self, inputs: list[Path], folder: Path, options: UpscaleOptions, settings: dict[str, Any]
+    ) -> None:
+        if STANDARD_STREAM in inputs:
+            raise EnhanceError("standard input has no name: give a file as output")
+        self._inputs, self._folder = inputs, folder
+        self._suffix, self._settings = options.suffix, settings
+        self._real = real_path(folder)
+        self._files = {_spelling(real_path(each)) for each in inputs if not os.path.isdir(each)}
+        folders = [real_path(each) for each in inputs if os.path.isdir(each)]
+        if self._real in folders and not options.suffix and not options.format:
+            raise both_in_and_out(folder)
+        # Inputs among results: the output folder itself, and folders below it.
+        self._within = [each for each in folders if self._real in (each, *each.parents)]
+        self._began = _time_in(folder) if self._within else 0  # before the ledger is read
+        self.ledger = Ledger(folder)
+        self._names, self._taken = Hashes(), Hashes()
+        self._real_folder = lru_cache(maxsize=64)(real_path)  # not anew for each of its files
+
+    def folder_apart_from(self, folder: Path) -> Path | None:
+        """Return the output folder, whose files are no input of a folder that lies elsewhere."""
+        return None if folder in self._within else self._real
+
+    def is_result(self, file: Path, folder: Path, real: Path) -> bool:
+        """Whether a file below an input folder, whose real path is given too, is no photograph.
+
+        A result is what lies in the output folder, be it through a link. Where the input folder
+        lies there itself, results are what the ledger names and what the run has brought.
+        """
+        if real not in self._within:
+            leads_to = real_path(file) if os.path.islink(file) else self._resolve(file)
+            return self._real in leads_to.parents
+        is_known = real == self._real and self.ledger.names(file.relative_to(folder).as_posix())
+        return is_known or _changed(file) > self._began
+
+    def choose(
+        self, source: Path, name: Path, kind: Format, others: list[Path]
+    ) -> tuple[Path, Noted | None]:
+        """Return the name of a result, and what the ledger says of one that is there by that name.
+
+        `name` is that of the photograph below the folder that was given; `others` are those beside
+        it that differ in their extension alone. Raises EnhanceError if there is no name for it.
+        """
+        extension = name.suffix if name.suffix.lower() in kind.suffixes else kind.suffixes[0]
+        plain, long = (
+            self._folder / name.with_name(start + self._suffix + extension)
+            for start in (name.stem, name.name)
+        )
+        if len(self._inputs) > 1 and not self._names.add(_spelling(name)):
+            raise EnhanceError(
+                f"{source} and {self._first_of(name)} would both be written to {plain}"
+            )
+        known = {target: self.ledger.entry(target) for target in (plain, long)}
+        own = [each for each in known if self._is_of(known[each], name, others)]
+        free = [each for each in known if known[each] is None]
+        for target in own + free:
+            is_input = self._is_input(target, known[target])
+            if is_input and real_path(target) == real_path(source):
+                raise both_in_and_out(target)
+            if not is_input and self._taken.add(_spelling(self._resolve(target))):
+                return target, known[target]
+        raise EnhanceError(f"{source}: {plain} and {long} belong to other photographs")
+
+    def _first_of(self, name: Path) -> Path:
+        """Return the first photograph that is called so below the inputs."""
+        below = (each / name if os.path.isdir(each) else each for each in self._inputs)
+        return next(each for each in below if each.name == name.name and os.path.isfile(each))
+
+    def _is_of(self, entry: Noted | None, name: Path, others: list[Path]) -> bool:
+        """Whether a result was made of the photograph of that name."""
+        if entry is None:
+            return False
+        if entry.source is None:  # noted before names were
+            return all(fingerprint(other, self._settings) != entry.made for other in others)
+        return entry.source == name.as_posix()
+
+    def _is_input(self, target: Path, known: Noted | None) -> bool:
+        """Whether a result would replace a photograph of this run."""
+        if not os.path.lexists(target):
+            return False
+        real = real_path(target)
+        within = [each for each in self._within if each in real.parents]
+        is_taken = any(not (known and each == self._real) for each in within)
+        return _spelling(real) in self._files or (is_taken and is_image_name(target))
+
+    def _resolve(self, file: Path) -> Path:
+        """Return where a name leads, but for a link that has this name itself."""
+        return self._real_folder(file.parent) / file.name
+
+
+def both_in_and_out(path: Path) -> EnhanceError:
+    """Return what is to be said where a photograph would be replaced by its result."""
+    return EnhanceError(f"{path} is both input and output; choose another output or a --suffix")
+
+
+def real_path(path: Path) -> Path:
+    """Return where a path leads; Path.resolve raises for links in a circle up to Python 3.12."""
+    return Path(os.path.realpath(path))
+
+
+def _spelling(path: Path) -> str:
+    """Return a name in the spelling that is the same for all that stand for one file."""
+    if sys.platform not in ("darwin", "win32"):
+        return str(path)
+    return normalize("NFC", str(path)).casefold()
+
+
+def _changed(file: Path) -> int:
+    """Return when a file last changed or got its name, in nanoseconds of the file system."""
+    try:
+        return file.lstat().st_ctime_ns
+    except OSError:  # it has gone
+        return 0
+
+
+def _time_in(folder: Path) -> int:
+    """Return the time, in nanoseconds, by the clock of a folder's file system."""
+    try:
+        with TemporaryFile(dir=folder) as file:
+            return os.fstat(file.fileno()).st_ctime_ns
+    except OSError as error:
+        raise EnhanceError(f"cannot write in {folder}: {error.strerror or error}") from error

@@ -1,0 +1,216 @@
+"""One photograph enlarged and written: what a job, a network and the options decide alone."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryFile, gettempdir
+from typing import BinaryIO
+
+from enhance_cli.atomic import make_folder, replacing
+from enhance_cli.config import UpscaleOptions
+from enhance_cli.errors import EnhanceError, writing_output
+from enhance_cli.images.alpha import flatten
+from enhance_cli.images.encode import Encoding, encode, encode_bands
+from enhance_cli.images.files import STANDARD_STREAM, read_contents, read_frames
+from enhance_cli.images.formats import Contents, check_holds, contents_of
+from enhance_cli.images.photo import Photo
+from enhance_cli.memory import check_memory, memory_for, return_freed_memory
+from enhance_cli.model.levels import DEEP
+from enhance_cli.upscale.enlarge import enlarge_in_bands, enlarge_photo, target_size
+from enhance_cli.upscale.ledger import Ledger, Noted, append_entry
+from enhance_cli.upscale.plan import Job
+from enhance_cli.upscale.tiler import Tiler
+
+_COPIES = 3  # of what is not written in bands: levels, Pillow's, the encoder's
+_LARGE = 1 << 24  # pixels of a photograph, from where on freed memory is returned
+
+OnJobProgress = Callable[[Job, int, int], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a photograph: sizes as (width, height), or the error that ended it.
+
+    Skipped is what an earlier run has finished.
+    """
+
+    source: Path
+    target: Path | None = None
+    source_size: tuple[int, int] | None = None
+    target_size: tuple[int, int] | None = None
+    seconds: float = 0.0
+    is_skipped: bool = False
+    error: str | None = None
+
+
+def enlarge_file(
+    job: Job, engine: Tiler, options: UpscaleOptions, on_progress: OnJobProgress
+) -> Outcome:
+    """Enlarge one photograph and write the result; an error becomes a part of the outcome.
+
+    What the header tells not to be possible fails before any other work. Nothing outside the job
+    is read or changed, so it may run in any process. Calls `on_progress(job, done, total)` when
+    it begins and after each tile.
+    """
+    started = time.monotonic()
+    on_progress(job, 0, 1)
+    try:
+        sizes = _Work(job, engine, options).run(on_progress)
+        return Outcome(job.source, job.target, *sizes, time.monotonic() - started)
+    except EnhanceError as error:
+        seconds = time.monotonic() - started
+        return Outcome(job.source, job.target, seconds=seconds, error=_named(job, error))
+
+
+@dataclass(frozen=True)
+class _Work:
+    job: Job
+    engine: Tiler
+    options: UpscaleOptions
+
+    def run(self, on_progress: OnJobProgress) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return the size of the photograph and of the result."""
+        job, options = self.job, self.options
+        self._check_header()
+        frames = read_frames(job.source, every=options.frames, max_pixels=options.max_pixels)
+        is_large = sum(math.prod(frame.size) for frame in frames) > _LARGE
+        if is_large:
+            return_freed_memory()
+        self._check(contents_of(frames))
+        sizes = [self._target_size(frame.size) for frame in frames]
+
+        def report(done: int, total: int) -> None:
+            on_progress(job, done, total)
+
+        with self._writing() as file, memory_for(f"writing {job.target}"):
+            encoding = Encoding(quality=options.quality, lossless=options.lossless)
+            if job.format.writes_in_bands(len(frames)):
+                pages = []
+                for frame, size in zip(frames, sizes, strict=True):
+                    bands = enlarge_in_bands(self.engine, frame, size, report)
+                    bands = _compactly(bands) if is_large else bands
+                    pages.append((size, map(self._flatten, bands)))
+                encode_bands(file, pages, job.format, encoding)
+            else:
+                pixels = sum(map(math.prod, sizes))
+                check_memory(_COPIES * 3 * pixels, f"writing {job.target}")
+                results = [
+                    self._flatten(enlarge_photo(self.engine, frame, size, report))
+                    for frame, size in zip(frames, sizes, strict=True)
+                ]
+                file.write(encode(results, job.format, encoding))
+        return frames[0].size, sizes[0]
+
+    def _check_header(self) -> None:
+        """Refuse what the header tells not to be possible."""
+        if self.job.source == STANDARD_STREAM:
+            return
+        contents = read_contents(self.job.source)
+        frames = contents.frames if self.options.frames else 1
+        self._check(replace(contents, frames=frames))
+
+    def _check(self, contents: Contents) -> None:
+        """Raise EnhanceError if the network or the format cannot hold the picture."""
+        job = self.job
+        if contents.is_deep and self.engine.deepest != DEEP:
+            raise EnhanceError(
+                f"{job.source} has 16 bits a channel, and {self.options.model} takes 8: export it "
+                "without --io uint8"
+            )
+        has_alpha = contents.has_alpha and self.options.background is None
+        size = self._target_size(contents.size)
+        check_holds(job.format, replace(contents, size=size, has_alpha=has_alpha), job.target)
+
+    def _target_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        return target_size(
+            size,
+            scale=self.options.scale or self.engine.scale,
+            width=self.options.width,
+            height=self.options.height,
+        )
+
+    def _flatten(self, photo: Photo) -> Photo:
+        background = self.options.background
+        return flatten(photo, background) if background else photo
+
+    @contextmanager
+    def _writing(self) -> Iterator[BinaryIO]:
+        """Open the result's file, which is noted in the ledger before it gets its name."""
+        job = self.job
+        if job.target == STANDARD_STREAM:
+            with _temporary_file() as file:  # so that what fails writes nothing
+                yield file
+                _write_to_stdout(file)
+            return
+        make_folder(job.target.parent)
+        before = _identity(job.target) if job.known else None
+        beside = Ledger.from_now_on(job.folder, job.ledger) if job.folder and job.ledger else None
+
+        def may_replace(target: Path) -> bool:
+            if self.options.overwrite or beside is None:
+                return self.options.overwrite
+            is_known = before is not None and before == _identity(target)
+            # Else it may be that of a run beside this one.
+            beside.refresh()
+            return is_known or beside.entry(target) is not None
+
+        with replacing(job.target, may_replace) as file:
+            yield file
+            if job.folder and job.ledger:
+                file.flush()
+                os.fsync(file.fileno())  # only now have network file systems the final time
+                name = job.target.relative_to(job.folder).as_posix()
+                noted = Noted(job.made, job.name)
+                append_entry(job.ledger, name, noted, os.fstat(file.fileno()))
+
+
+def _identity(file: Path) -> tuple[int, int, int] | None:
+    """Return what changes when a file is written or replaced, None if there is none."""
+    try:
+        stat = file.stat()
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+@contextmanager
+def _temporary_file() -> Iterator[BinaryIO]:
+    try:
+        with TemporaryFile() as file:
+            yield file
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise EnhanceError(f"cannot write in {gettempdir()}: {error.strerror or error}") from error
+
+
+def _compactly(bands: Iterator[Photo]) -> Iterator[Photo]:
+    """Return freed memory after each band.
+
+    Where the tiles of the next one differ in height, what is kept for them has the wrong sizes.
+    """
+    for band in bands:
+        return_freed_memory()
+        yield band
+
+
+def _named(job: Job, error: EnhanceError) -> str:
+    """Return an error's line, with the photograph where it names no file of the job."""
+    line = str(error)
+    is_named = str(job.source) in line or str(job.target) in line
+    return line if is_named else f"{job.source}: {line}"
+
+
+def _write_to_stdout(file: BinaryIO) -> None:
+    file.seek(0)
+    with writing_output():
+        shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.buffer.flush()

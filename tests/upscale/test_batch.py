@@ -1,0 +1,111 @@
+"""A plan that streams, and a run over it."""
+
+import shutil
+
+import pytest
+from PIL import Image
+
+from enhance_cli.config import UpscaleOptions
+from enhance_cli.errors import EnhanceError
+from enhance_cli.upscale import batch
+from enhance_cli.upscale.batch import Batch
+from enhance_cli.upscale.plan import Job, Plan, Refusal
+from enhance_cli.upscale.work import Outcome
+
+
+@pytest.fixture
+def source(tmp_path):
+    """A folder of 30 photographs in three folders."""
+    folder = tmp_path / "in"
+    for name in ("", "one", "two"):
+        (folder / name).mkdir()
+        for number in range(10):
+            Image.new("RGB", (4, 4)).save(folder / name / f"{number}.png")
+    return folder
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Run a plan without enlarging; return the outcomes and the photographs that were begun."""
+
+    def run(plan, open_engine=lambda: "engine"):
+        begun, totals = [], []
+
+        def enlarge_file(job, *_):
+            begun.append(job.source)
+            return Outcome(job.source, job.target)
+
+        monkeypatch.setattr(batch, "enlarge_file", enlarge_file)
+        over = Batch(plan, plan.options, {}, on_progress=None, on_total=totals.append)
+        return over.run(open_engine), begun, totals
+
+    return run
+
+
+def plan_of(source, output, **options):
+    return Plan([source], output, UpscaleOptions(**options), {})
+
+
+def test_the_first_photograph_is_done_before_the_rest_is_planned(
+    source, tmp_path, run, monkeypatch
+):
+    monkeypatch.setattr(batch, "_AHEAD", 4)
+    planned = []
+    plan = plan_of(source, tmp_path / "out")
+    job_or_refusal = plan._job_or_refusal
+    plan._job_or_refusal = lambda *of: planned.append(of) or job_or_refusal(*of)
+    outcomes, begun, totals = run(plan)
+    next(outcomes)
+    assert (len(begun), len(planned), totals) == (1, 5, [])
+    assert [outcome.source for outcome in outcomes] == begun[1:]
+    assert totals == [30]
+
+
+def test_the_total_is_known_first_where_files_are_few(source, tmp_path, run):
+    outcomes, begun, totals = run(plan_of(source, tmp_path / "out"))
+    next(outcomes)
+    assert (len(begun), totals) == (1, [30])
+
+
+def test_outcomes_come_in_the_order_of_the_plan(source, tmp_path, run):
+    (tmp_path / "out" / "one").mkdir(parents=True)
+    (tmp_path / "out" / "one" / "3.png").touch()
+    expected = [planned.source for planned in plan_of(source, tmp_path / "out")]
+    outcomes = list(run(plan_of(source, tmp_path / "out"))[0])
+    assert [outcome.source for outcome in outcomes] == expected
+    assert [outcome.source.name for outcome in outcomes if outcome.error] == ["3.png"]
+    names = [path.relative_to(source).as_posix() for path in expected]
+    assert names == [f"{folder}{n}.png" for folder in ("", "one/", "two/") for n in range(10)]
+
+
+def test_the_network_is_opened_for_the_first_that_needs_it(source, tmp_path, run):
+    def fail():
+        raise EnhanceError("no network")
+
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "0.png").touch()
+    outcomes, begun, _ = run(plan_of(source, tmp_path / "out"), fail)
+    assert next(outcomes).error.endswith("0.png exists; use --overwrite to replace it")
+    with pytest.raises(EnhanceError, match="no network"):
+        next(outcomes)
+    assert begun == []
+
+
+def test_what_a_folder_holds_beside_images_is_counted(source, tmp_path):
+    for name in ("a.txt", "one/b.TXT", "two/c.psd"):
+        (source / name).touch()
+    plan = plan_of(source, tmp_path / "out")
+    assert len(list(plan)) == 30
+    assert plan.passed_over == {".txt": 2, ".psd": 1}
+
+
+def test_a_file_that_goes_while_a_folder_is_read_is_refused_alone(source, tmp_path):
+    plan = iter(plan_of(source, tmp_path / "out"))
+    assert isinstance(next(plan), Job)
+    (source / "1.png").unlink()
+    assert next(plan) == Refusal(source / "1.png", f"no such file: {source / '1.png'}")
+    shutil.rmtree(source / "two")
+    *others, last = plan
+    assert all(isinstance(job, Job) for job in others)
+    assert len(others) == 18
+    assert last.reason == f"cannot read {source / 'two'}: No such file or directory"
