@@ -93,6 +93,7 @@ class UpscaleOptions:
     precision: str = "auto"
     runtime: str = "auto"
     tile: int | None = None  # input pixels; 0 is the whole image, None lets the engine choose
+    exact: bool = False  # refuse tiles that could differ from the whole image
     scale: float | None = None  # 1 to 16; None is the network's own
     width: int | None = None  # pixels of the result, in place of a scale
     height: int | None = None

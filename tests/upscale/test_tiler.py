@@ -335,7 +335,7 @@ class SeesAll(Blocks):
 
 def test_a_network_that_sees_the_whole_image_is_given_it():
     pixels = noise(50, 61)
-    found = Tiler(SeesAll(), 16).enlarge(pixels)
+    found = Tiler(SeesAll()).enlarge(pixels)
     assert (found == to_levels(pixels / 255 - pixels.mean() / 510, np.dtype(np.uint8))).all()
 
 

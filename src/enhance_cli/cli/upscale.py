@@ -158,8 +158,10 @@ _folder_options = section(
         show_default=True,
         metavar="auto|N|0",
         help="Compute in tiles of N input pixels a side, or with 0 the whole image at once. It "
-        "changes speed and memory, and the picture by one level at most.",
+        "changes speed and memory, and the picture by one level at most; that of a network which "
+        "sees the whole image by more, and a remark says by how much.",
     ),
+    click.option("--exact", is_flag=True, help="Refuse tiles that are not exact."),
 )
 def upscale(
     inputs: tuple[Path, ...], output: Output, as_json: bool, quiet: bool, **values: Any

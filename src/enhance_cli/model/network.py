@@ -63,6 +63,8 @@ class Network(ABC):
     """The arithmetic that it may run in, by the names of `config.PRECISIONS`."""
     tile: int
     """The core that is fastest, in input pixels each way; 0 stands for the whole image."""
+    most: int | None = None
+    """Input pixels that it computes at once, as far as memory goes; None if that is not known."""
     ahead: int = 0
     """Tiles to start before the result of the first is awaited."""
     deepest: np.dtype[Any] = DEEP

@@ -64,6 +64,7 @@ class TorchNetwork(Network):
         self.fused: Any
         self.fused, self.layout = fuse_any(stated, backend)
         self.tile = self._fastest_tile()
+        self.most = self._most() if self.halo is None else None
         self.ahead = 1 if backend.device.type == "cuda" else 0
 
     def __str__(self) -> str:
@@ -85,6 +86,14 @@ class TorchNetwork(Network):
         while tile > _TILES["cpu"] and self._held_bytes(tile) > memory:
             tile //= 2
         return tile
+
+    def _most(self) -> int | None:
+        """Return how many input pixels half of the memory holds, by the widest layer."""
+        device = self.backend.device
+        is_cuda = device.type == "cuda"
+        memory = torch.cuda.mem_get_info(device)[0] if is_cuda else allowed_memory()
+        each = self.held * self.backend.dtype.itemsize
+        return int(memory / 2 / each) if memory and each else None
 
     def _held_bytes(self, side: int) -> int:
         pixels: int = (side + 2 * (self.halo or 0)) ** 2

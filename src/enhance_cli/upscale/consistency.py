@@ -31,7 +31,7 @@ class ConsistentNetwork(Network):
         self.scale, self.channels, self.align = network.scale, network.channels, network.align
         self.halo = None if network.halo is None else network.halo + REACH
         self.precision, self.precisions = network.precision, network.precisions
-        self.tile, self.ahead = network.tile, network.ahead
+        self.tile, self.ahead, self.most = network.tile, network.ahead, network.most
         self.deepest, self.failures = network.deepest, (*network.failures, RuntimeError)
 
     def __str__(self) -> str:

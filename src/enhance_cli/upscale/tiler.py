@@ -18,6 +18,7 @@ from enhance_cli.model.network import Network, Span
 from enhance_cli.model.open import open_network
 from enhance_cli.upscale.consistency import ConsistentNetwork
 from enhance_cli.upscale.tiles import split
+from enhance_cli.upscale.whole import Overlapping, describe_difference, tile_for
 
 _log = logging.getLogger(__name__)
 
@@ -37,13 +38,19 @@ class Tiler:
     Tiled equals whole: the result does not depend on the tile, to float32 rounding in fp32 and
     to one level of an 8-bit file in every precision. `tile` is the core of a tile in input pixels,
     0 for the whole image; without it the network's own choice is taken.
+
+    A network that sees the whole image is given it, if memory allows and no tile is asked for.
+    Else its tiles overlap, and a remark says by how much they differ from the whole; with
+    `is_exact` that is an EnhanceError.
     """
 
-    def __init__(self, network: Network, tile: int | None = None) -> None:
-        self.network = network
+    def __init__(
+        self, network: Network, tile: int | None = None, *, is_exact: bool = False
+    ) -> None:
+        self.network, self.is_exact = network, is_exact
         self.scale, self.deepest = network.scale, network.deepest
-        chosen = network.tile if tile is None else tile
-        self.tile = 0 if network.halo is None else chosen
+        own = 0 if network.halo is None else network.tile
+        self.tile = own if tile is None else tile
 
     def __str__(self) -> str:
         return str(self.network)
@@ -73,6 +80,11 @@ class Tiler:
 
         Where memory runs out the tile is halved, for good, and the row begun again.
         """
+        if self.network.halo is None:
+            tile = self.tile or tile_for(self.network, *pixels.shape[1:])
+            if 0 < tile < max(pixels.shape[1:]):
+                yield from self._overlap(pixels, tile).bands(pixels, on_progress, levels)
+                return
         width = pixels.shape[2]
         levels = levels or pixels.dtype
         assert max(levels.itemsize, pixels.itemsize) <= self.deepest.itemsize
@@ -87,6 +99,19 @@ class Tiler:
             if column.stop == width:
                 yield band
             del band, core  # which nobody may hold while the next tile is computed
+
+    def _overlap(self, pixels: Levels, tile: int) -> Tiler:
+        """Return what runs a network that sees the whole image on tiles, and say what that does."""
+        _, height, width = pixels.shape
+        if self.is_exact:
+            raise EnhanceError(
+                f"this network sees the whole image, so that tiles of {tile} pixels are not exact; "
+                f"{width}×{height} pixels at once are more than was asked for or than memory holds"
+            )
+        in_tiles = Tiler(Overlapping(self.network), tile)
+        whole = Tiler(self.network)
+        _log.warning(describe_difference(pixels, tile, in_tiles.enlarge, whole.enlarge))
+        return in_tiles
 
     def _start_each(self, pixels: Levels, levels: np.dtype[Any]) -> Iterator[_Started]:
         """Yield the tiles row by row, each when as many as `ahead` of those after it are begun."""
@@ -137,4 +162,5 @@ def open_tiler(options: UpscaleOptions) -> Tiler:
     Raises EnhanceError as `open_network` does.
     """
     network = open_network(options.model, options.device, options.precision, options.runtime)
-    return Tiler(ConsistentNetwork(network) if options.consistent else network, options.tile)
+    network = ConsistentNetwork(network) if options.consistent else network
+    return Tiler(network, options.tile, is_exact=options.exact)
