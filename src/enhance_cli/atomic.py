@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import Cause, EnhanceError
 
 
 def _host() -> str:
@@ -68,7 +68,7 @@ def _publish(part: Path, path: Path, may_replace: Callable[[Path], bool]) -> Non
 def check_new(path: Path) -> None:
     """Raise EnhanceError for a name that is taken, also by a link that leads nowhere."""
     if os.path.lexists(path):
-        raise EnhanceError(f"{path} exists; use --overwrite to replace it")
+        raise EnhanceError(f"{path} exists", Cause.EXISTS)
 
 
 def make_folder(folder: Path) -> None:

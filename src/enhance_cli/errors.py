@@ -15,16 +15,26 @@ class Cause(Enum):
     these, the options that help.
     """
 
+    BOTH_IN_AND_OUT = auto()  # a photograph would be replaced by its result
+    EXISTS = auto()  # and is not replaced unasked
+    FORMAT_MISSING = auto()  # Pillow is built without it
+    HAS_FRAMES = auto()  # that the format or the program cannot handle
     HAS_NO_GRAPH = auto()  # a file of weights alone has no input and no output
+    HAS_TRANSPARENCY = auto()  # that the format cannot hold
     LOSS_NOT_FINITE = auto()
     NETWORK_MISSING = auto()  # a network of torchvision that a metric looks through
+    NO_EXTENSION = auto()  # that names a format
     NO_SUCH_PRECISION = auto()  # of the runtime, for this network
     OTHER_NETWORK = auto()  # a run cannot go on, or start, with these weights
     PROCESS_LOST = auto()
+    RESULT_TOO_LARGE = auto()  # for the memory of the machine
     RUN_EXISTS = auto()  # with a checkpoint
     SHARED_GPU = auto()
     SHARED_MPS = auto()
+    SIZE_TOO_LARGE = auto()  # more than LARGEST_SCALE times the photograph's
+    SIZE_TOO_SMALL = auto()  # below the photograph's
     STEP_TOO_LARGE = auto()  # for the memory of the device
+    TOO_MANY_PIXELS = auto()
     VGG_MISSING = auto()
 
 

@@ -42,7 +42,8 @@ def check_memory(needed: int, what: str) -> None:
     if there is not None and needed > there:
         raise EnhanceError(
             f"not enough memory for {what}: it takes {needed / 2**30:.1f} GiB on the "
-            f"way, and there are {there / 2**30:.1f}; choose a smaller --scale"
+            f"way, and there are {there / 2**30:.1f}",
+            Cause.RESULT_TOO_LARGE,
         )
 
 

@@ -30,6 +30,9 @@ def test_a_command_advises_only_options_that_it_has():
     assert with_advice(error, command("evaluate")) == line
     assert with_advice(error, command("export")) == "no VGG-19"
     assert with_advice(error, None) == "no VGG-19"
+    large = EnhanceError("a.png has 9 pixels, more than 8", Cause.TOO_MANY_PIXELS)
+    assert with_advice(large, command("upscale")).endswith("; allow more by --max-pixels")
+    assert with_advice(large, command("evaluate")) == "a.png has 9 pixels, more than 8"
 
 
 def test_an_error_without_a_cause_is_shown_as_it_is():

@@ -222,7 +222,7 @@ def test_16_bit_photographs_are_refused_by_networks_of_8_bits(export, fails, tmp
     Image.new("I;16", (20, 12), 1000).save(source)
     export("-o", network, "--io", "uint8")
     assert fails("upscale", source, "-o", target, "--model", network) == (
-        f"{source} has 16 bits a channel, and {network} takes 8: export it without --io uint8"
+        f"{source} has 16 bits a channel, and {network} takes 8: export it to take floats"
     )
     assert not target.exists()
 

@@ -67,7 +67,7 @@ def test_lossless_webp_has_the_pixels_of_png(upscale, tmp_path, colourful, magic
 
 def test_lossless_is_refused_where_there_is_none(upscale_fails, tmp_path, colourful):
     assert upscale_fails(colourful, "-o", tmp_path / "out.jpg", "--lossless") == (
-        f"{tmp_path / 'out.jpg'}: JPEG has no --lossless; use .webp, .png or .tiff"
+        f"{tmp_path / 'out.jpg'}: JPEG is never lossless; use .webp, .png or .tiff"
     )
 
 
@@ -106,7 +106,7 @@ def test_every_size_is_the_picture(upscale, tmp_path, colourful, magick, options
 
 def test_a_width_below_the_photographs_is_refused(upscale_fails, tmp_path, colourful):
     assert upscale_fails(colourful, "-o", tmp_path / "out.png", "--width", 12) == (
-        f"{colourful}: 24×20 to 12×10 is 0.5 times, expected 1 to 16: choose a larger --width "
+        f"{colourful}: 24×20 to 12×10 is 0.5 times, expected 1 to 16; choose a larger --width "
         "or --height, or leave it out"
     )
 
@@ -143,8 +143,8 @@ def test_frames_that_a_format_cannot_hold_are_refused(upscale_fails, tmp_path):
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime")]
     frames[0].save(source, save_all=True, append_images=frames[1:])
     assert upscale_fails(source, "-o", target, "--frames") == (
-        f"{target}: JPEG cannot hold 2 frames; use .webp, .gif, .png or .tiff, or leave "
-        "--frames out"
+        f"{target}: JPEG cannot hold 2 frames; use .webp, .gif, .png or .tiff; without "
+        "--frames the first one alone is enlarged"
     )
 
 
@@ -170,13 +170,13 @@ def test_what_fails_writes_nothing_to_standard_output(upscale, colourful, monkey
 
 def test_standard_output_needs_a_format(upscale_fails, colourful):
     assert upscale_fails(colourful, "-o", "-") == (
-        "standard output has no extension: choose a --format"
+        "standard output has no extension; choose a --format"
     )
 
 
 def test_an_image_beyond_max_pixels_is_refused(upscale_fails, tmp_path, colourful):
     assert upscale_fails(colourful, "-o", tmp_path / "out.png", "--max-pixels", 479) == (
-        f"{colourful} has 480 pixels, more than 479 (--max-pixels)"
+        f"{colourful} has 480 pixels, more than 479; allow more by --max-pixels"
     )
 
 
@@ -218,7 +218,10 @@ def test_pages_larger_than_the_first_count_for_max_pixels(upscale_fails, tmp_pat
     pages[0].save(tmp_path / "in.tif", save_all=True, append_images=pages[1:])
     limit = ("--frames", "--max-pixels", 9000)
     line = upscale_fails(tmp_path / "in.tif", "-o", tmp_path / "out.tif", *limit)
-    assert line == f"{tmp_path / 'in.tif'} has 10064 pixels, more than 9000 (--max-pixels)"
+    assert (
+        line
+        == f"{tmp_path / 'in.tif'} has 10064 pixels, more than 9000; allow more by --max-pixels"
+    )
 
 
 def test_pages_of_16_bits_stay_pages_of_16_bits(upscale, tmp_path):
@@ -236,7 +239,8 @@ def test_pages_of_16_bits_in_another_format_are_refused(upscale_fails, tmp_path)
     page.save(tmp_path / "in.tif", save_all=True, append_images=[page.copy()])
     target = tmp_path / "out.png"
     assert upscale_fails(tmp_path / "in.tif", "-o", target, "--frames") == (
-        f"{target}: PNG cannot hold frames of 16 bits a channel; use .tiff, or leave --frames out"
+        f"{target}: PNG cannot hold frames of 16 bits a channel; use .tiff; without --frames the "
+        "first one alone is enlarged"
     )
 
 

@@ -96,7 +96,7 @@ def test_alpha_that_jpeg_cannot_hold_is_refused(upscale_fails, tmp_path, photo):
     opened(photo).convert("RGBA").save(tmp_path / "in.png")
     target = tmp_path / "out.jpg"
     assert upscale_fails(tmp_path / "in.png", "-o", target) == (
-        f"{target}: JPEG cannot hold transparency; use .png, .webp or .tiff, or choose "
+        f"{target}: JPEG cannot hold transparency; use .png, .webp or .tiff; or choose "
         "a colour behind it by --background"
     )
     assert not target.exists()
@@ -189,7 +189,7 @@ def test_a_missing_output_folder_is_refused(upscale_fails, tmp_path, photo):
 def test_a_folder_that_is_not_there_is_not_taken_for_a_file(upscale_fails, tmp_path, photo):
     target = tmp_path / "enlarged"
     assert upscale_fails(photo, "-o", target) == (
-        f"{target} has no extension: choose a --format, or write {target}/ for a folder"
+        f"{target} has no extension, and only {target}/ would be a folder; choose a --format"
     )
     assert not target.exists()
 

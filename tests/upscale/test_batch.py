@@ -85,7 +85,7 @@ def test_the_network_is_opened_for_the_first_that_needs_it(source, tmp_path, run
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "0.png").touch()
     outcomes, begun, _ = run(plan_of(source, tmp_path / "out"), fail)
-    assert next(outcomes).error.endswith("0.png exists; use --overwrite to replace it")
+    assert next(outcomes).error.endswith("0.png exists")
     with pytest.raises(EnhanceError, match="no network"):
         next(outcomes)
     assert begun == []

@@ -7,18 +7,28 @@ import click
 from enhance_cli.errors import Cause, EnhanceError
 
 ADVICE: dict[Cause, tuple[tuple[str, str], ...]] = {
+    Cause.BOTH_IN_AND_OUT: (("--suffix", "choose another output or a --suffix"),),
+    Cause.EXISTS: (("--overwrite", "use --overwrite to replace it"),),
+    Cause.FORMAT_MISSING: (("--format", "choose another --format"),),
+    Cause.HAS_FRAMES: (("--frames", "without --frames the first one alone is enlarged"),),
     Cause.HAS_NO_GRAPH: (("--io", "leave --io out"),),
+    Cause.HAS_TRANSPARENCY: (("--background", "or choose a colour behind it by --background"),),
     Cause.LOSS_NOT_FINITE: (
         ("--resume", "go on by --resume, or start anew, with a lower --lr or another --weight"),
     ),
     Cause.NETWORK_MISSING: (("--network", "give a file of it by --network NAME=FILE"),),
+    Cause.NO_EXTENSION: (("--format", "choose a --format"),),
     Cause.NO_SUCH_PRECISION: (("--precision", "leave --precision out"),),
     Cause.OTHER_NETWORK: (("--init", "start a new run by --init, from weights or from scratch"),),
     Cause.PROCESS_LOST: (("--resume", "go on with --resume, on any number of processes"),),
+    Cause.RESULT_TOO_LARGE: (("--scale", "choose a smaller --scale"),),
     Cause.RUN_EXISTS: (("--resume", "go on with it by --resume, or choose another by -o"),),
     Cause.SHARED_GPU: (("--device", "--device cuda gives each process one"),),
     Cause.SHARED_MPS: (("--device", "add --device cpu"),),
+    Cause.SIZE_TOO_LARGE: (("--width", "choose a smaller --width or --height, or leave it out"),),
+    Cause.SIZE_TOO_SMALL: (("--width", "choose a larger --width or --height, or leave it out"),),
     Cause.STEP_TOO_LARGE: (("--batch", "choose a smaller --batch or --crop"),),
+    Cause.TOO_MANY_PIXELS: (("--max-pixels", "allow more by --max-pixels"),),
     Cause.VGG_MISSING: (
         ("--vgg", "give a file of it by --vgg FILE"),
         ("--network", "give a file of it by --network vgg19=FILE"),

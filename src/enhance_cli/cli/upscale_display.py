@@ -10,7 +10,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from enhance_cli.errors import EnhanceError
+from enhance_cli.cli.advice import with_advice
+from enhance_cli.errors import Cause, EnhanceError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,7 +81,7 @@ class UpscaleDisplay(logging.Handler):
         self.progress.advance(self.files)
         if outcome.error:
             self.failed += 1
-            self._complain(outcome.error)
+            self._complain(_line_of(outcome.error, outcome.cause))
         elif outcome.is_skipped:
             self.skipped += 1
         else:
@@ -110,7 +111,12 @@ class UpscaleDisplay(logging.Handler):
         self.remark(f"{self.done} enlarged, {skipped}{self.failed} failed")
 
 
+def _line_of(error: str, cause: Cause | None) -> str:
+    return with_advice(EnhanceError(error, cause), click.get_current_context().command)
+
+
 def _as_json(outcome: Outcome) -> dict[str, object]:
+    error = _line_of(outcome.error, outcome.cause) if outcome.error else None
     return {
         "input": str(outcome.source),
         "output": None if outcome.error else str(outcome.target),
@@ -118,5 +124,5 @@ def _as_json(outcome: Outcome) -> dict[str, object]:
         "output_size": outcome.target_size,
         "seconds": round(outcome.seconds, 3),
         "skipped": outcome.is_skipped,
-        "error": outcome.error,
+        "error": error,
     }

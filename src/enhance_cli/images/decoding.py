@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.images.depth import bits_a_channel, bits_before
 from enhance_cli.images.faults import in_one_line, silence_libtiff
 from enhance_cli.images.formats import Contents
@@ -86,7 +86,7 @@ def _decode_by_pillow(data: bytes, name: Path | str, every: bool, max_pixels: in
         if not every:
             return [_decode_frame(image, data)]
         if len(frames) > 1 and bits_a_channel(image) > 8:
-            raise EnhanceError(f"{name} has frames of 16 bits a channel: leave --frames out")
+            raise EnhanceError(f"{name} has frames of 16 bits a channel", Cause.HAS_FRAMES)
         photos = []
         for index in frames:
             image.seek(index)
@@ -128,7 +128,7 @@ def _decode_png16(image: Image.Image, data: bytes) -> Photo:
 
 def _check_pixels(count: int, most: int, name: Path | str) -> None:
     if count > most:
-        raise EnhanceError(f"{name} has {count} pixels, more than {most} (--max-pixels)")
+        raise EnhanceError(f"{name} has {count} pixels, more than {most}", Cause.TOO_MANY_PIXELS)
 
 
 _OF_KIND = {"TIFF": _decode_tiff, "JPEG XL": _decode_jxl}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image, _imaging
 
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import Cause, EnhanceError
 
 DECODER_ERRORS = (
     OSError,
@@ -42,7 +42,7 @@ def in_one_line(name: Path | str, kind: str) -> Iterator[None]:
             warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
             yield
     except Image.DecompressionBombError as error:
-        raise EnhanceError(f"{name} has too many pixels: allow more by --max-pixels") from error
+        raise EnhanceError(f"{name} has too many pixels", Cause.TOO_MANY_PIXELS) from error
     except MemoryError as error:
         raise EnhanceError(f"{name} cannot be decoded: not enough memory") from error
     except DECODER_ERRORS as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import features
 
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.images.photo import Photo
 from enhance_cli.images.plugins import load_plugin
 
@@ -133,7 +133,7 @@ def format_named(name: str) -> Format:
     found = next(kind for kind in FORMATS if kind.name == name.upper())
     load_plugin(found.name, "the result")
     if found.name == "AVIF" and not features.check("avif"):
-        raise EnhanceError("this Pillow is built without AVIF; choose another --format")
+        raise EnhanceError("this Pillow is built without AVIF", Cause.FORMAT_MISSING)
     return found
 
 
@@ -144,8 +144,8 @@ def format_of(path: Path) -> Format:
             return format_named(kind.name)
     known = ", ".join(suffix for kind in FORMATS for suffix in kind.suffixes)
     raise EnhanceError(
-        f"cannot write {path}: unknown extension {path.suffix!r}, expected one of {known}; "
-        "or choose a --format"
+        f"cannot write {path}: unknown extension {path.suffix!r}, expected one of {known}",
+        Cause.NO_EXTENSION,
     )
 
 
@@ -159,15 +159,16 @@ def check_holds(kind: Format, contents: Contents, path: Path) -> None:
         )
     if contents.has_alpha and not kind.has_alpha:
         raise EnhanceError(
-            f"{path}: {kind.name} cannot hold transparency; use .png, .webp or .tiff, or choose "
-            "a colour behind it by --background"
+            f"{path}: {kind.name} cannot hold transparency; use .png, .webp or .tiff",
+            Cause.HAS_TRANSPARENCY,
         )
     if contents.is_deep and not kind.has_16_bits:
         raise EnhanceError(f"{path}: {kind.name} cannot hold 16 bits a channel; use .png or .tiff")
     if contents.frames > 1 and not kind.has_frames:
         raise EnhanceError(
             f"{path}: {kind.name} cannot hold {contents.frames} frames; use .webp, .gif, .png or "
-            ".tiff, or leave --frames out"
+            ".tiff",
+            Cause.HAS_FRAMES,
         )
     if kind.metadata_limit and contents.metadata > kind.metadata_limit:
         raise EnhanceError(
@@ -176,6 +177,6 @@ def check_holds(kind: Format, contents: Contents, path: Path) -> None:
         )
     if contents.frames > 1 and contents.is_deep and not kind.has_pages:
         raise EnhanceError(
-            f"{path}: {kind.name} cannot hold frames of 16 bits a channel; use .tiff, or leave "
-            "--frames out"
+            f"{path}: {kind.name} cannot hold frames of 16 bits a channel; use .tiff",
+            Cause.HAS_FRAMES,
         )

@@ -63,7 +63,7 @@ class Batch:
     def _decide(self, planned: Job | Refusal) -> Job | Outcome:
         """Return a job that is to be done, or what becomes of one without work."""
         if isinstance(planned, Refusal):
-            return Outcome(planned.source, error=planned.reason)
+            return Outcome(planned.source, error=planned.reason, cause=planned.cause)
         job = planned
         try:
             if job.target == STANDARD_STREAM:
@@ -80,7 +80,7 @@ class Batch:
             elif job.known.made == job.made:
                 return Outcome(job.source, job.target, is_skipped=True)
         except EnhanceError as error:
-            return Outcome(job.source, job.target, error=str(error))
+            return Outcome(job.source, job.target, error=str(error), cause=error.cause)
         return job
 
     def _known_by_now(self, job: Job) -> Noted | None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from enhance_cli.config import DEFAULT_MODEL, LARGEST_SCALE
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.images.alpha import fill_unseen
 from enhance_cli.images.depth import bits_a_channel
 from enhance_cli.images.photo import Photo, empty_levels, from_pillow, to_pillow
@@ -42,10 +42,10 @@ def target_size(
         scale = min((width or math.inf) / size[0], (height or math.inf) / size[1])
     target = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
     if not 1 <= scale <= LARGEST_SCALE:
-        other = "larger" if scale < 1 else "smaller"
         raise EnhanceError(
             f"{size[0]}×{size[1]} to {target[0]}×{target[1]} is {scale:.3g} times, expected 1 to "
-            f"{LARGEST_SCALE}: choose a {other} --width or --height, or leave it out"
+            f"{LARGEST_SCALE}",
+            Cause.SIZE_TOO_SMALL if scale < 1 else Cause.SIZE_TOO_LARGE,
         )
     return target
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from enhance_cli.atomic import check_folder, check_replaceable
 from enhance_cli.config import IMAGE_SUFFIXES, UpscaleOptions
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.images.files import STANDARD_STREAM
 from enhance_cli.images.folders import no_images, walk_files
 from enhance_cli.images.formats import Format, format_named, format_of
@@ -47,6 +47,7 @@ class Refusal:
 
     source: Path
     reason: str
+    cause: Cause | None = None
 
 
 class Plan:
@@ -151,13 +152,13 @@ class Plan:
             check_replaceable(target)
             _check_lossless(kind, target, self.options)
         except EnhanceError as error:
-            return Refusal(source, str(error))
+            return Refusal(source, str(error), error.cause)
         return Job(source, target, kind, self.output, name.as_posix(), self._file, known)
 
 
 def _single_job(source: Path, output: Path, options: UpscaleOptions) -> Job:
     if options.suffix:
-        raise EnhanceError(f"--suffix is for results in a folder, and {output} is none")
+        raise EnhanceError(f"a suffix is for results in a folder, and {output} is none")
     if source == STANDARD_STREAM and sys.stdin is None:
         raise EnhanceError("standard input is closed")
     if output == STANDARD_STREAM and sys.stdout is None:
@@ -165,11 +166,12 @@ def _single_job(source: Path, output: Path, options: UpscaleOptions) -> Job:
     _check_source(source)
     if output == STANDARD_STREAM:
         if options.format is None:
-            raise EnhanceError("standard output has no extension: choose a --format")
+            raise EnhanceError("standard output has no extension", Cause.NO_EXTENSION)
         return Job(source, output, format_named(options.format))
     if options.format is None and not output.suffix:
         raise EnhanceError(
-            f"{output} has no extension: choose a --format, or write {output}{os.sep} for a folder"
+            f"{output} has no extension, and only {output}{os.sep} would be a folder",
+            Cause.NO_EXTENSION,
         )
     kind = format_named(options.format) if options.format else format_of(output)
     if source != STANDARD_STREAM and real_path(output) == real_path(source):
@@ -210,4 +212,4 @@ def _check_output_folder(output: Path, *, is_folder: bool) -> None:
 
 def _check_lossless(kind: Format, path: Path, options: UpscaleOptions) -> None:
     if options.lossless and not kind.has_lossless:
-        raise EnhanceError(f"{path}: {kind.name} has no --lossless; use .webp, .png or .tiff")
+        raise EnhanceError(f"{path}: {kind.name} is never lossless; use .webp, .png or .tiff")

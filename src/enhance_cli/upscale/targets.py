@@ -11,7 +11,7 @@ from typing import Any
 from unicodedata import normalize
 
 from enhance_cli.config import UpscaleOptions
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.images.files import STANDARD_STREAM
 from enhance_cli.images.formats import Format
 from enhance_cli.images.kinds import is_image_name
@@ -121,7 +121,7 @@ class Targets:
 
 def both_in_and_out(path: Path) -> EnhanceError:
     """Return what is to be said where a photograph would be replaced by its result."""
-    return EnhanceError(f"{path} is both input and output; choose another output or a --suffix")
+    return EnhanceError(f"{path} is both input and output", Cause.BOTH_IN_AND_OUT)
 
 
 def real_path(path: Path) -> Path:

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from enhance_cli.atomic import make_folder, replacing
 from enhance_cli.config import UpscaleOptions
-from enhance_cli.errors import EnhanceError, writing_output
+from enhance_cli.errors import Cause, EnhanceError, writing_output
 from enhance_cli.images.alpha import flatten
 from enhance_cli.images.encode import Encoding, encode, encode_bands
 from enhance_cli.images.files import STANDARD_STREAM, read_contents, read_frames
@@ -49,6 +49,7 @@ class Outcome:
     seconds: float = 0.0
     is_skipped: bool = False
     error: str | None = None
+    cause: Cause | None = None  # of the error
 
 
 def enlarge_file(
@@ -67,7 +68,8 @@ def enlarge_file(
         return Outcome(job.source, job.target, *sizes, time.monotonic() - started)
     except EnhanceError as error:
         seconds = time.monotonic() - started
-        return Outcome(job.source, job.target, seconds=seconds, error=_named(job, error))
+        line = _named(job, error)
+        return Outcome(job.source, job.target, seconds=seconds, error=line, cause=error.cause)
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ class _Work:
         if contents.is_deep and self.engine.deepest != DEEP:
             raise EnhanceError(
                 f"{job.source} has 16 bits a channel, and {self.options.model} takes 8: export it "
-                "without --io uint8"
+                "to take floats"
             )
         has_alpha = contents.has_alpha and self.options.background is None
         size = self._target_size(contents.size)
