@@ -4,7 +4,7 @@ import struct
 
 import numpy as np
 import pytest
-from PIL import Image, TiffImagePlugin
+from PIL import Image
 
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.depth import bits_a_channel
@@ -18,14 +18,14 @@ from enhance_cli.images.files import (
 )
 from enhance_cli.images.folders import find_images
 from enhance_cli.images.formats import format_of
-from enhance_cli.images.metadata import ORIENTATION, orientation_of
+from enhance_cli.images.gather import orientation_of
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
 def test_the_header_says_the_size_that_is_decoded(tmp_path, suffix, orientation):
     path, exif = tmp_path / f"in.{suffix}", Image.Exif()
-    exif[ORIENTATION] = orientation
+    exif[0x0112] = orientation
     Image.new("RGB", (20, 12)).save(path, exif=exif)
     assert read_contents(path).size == read_photo(path).size
 
@@ -68,7 +68,7 @@ def test_a_bmp_of_16_bits_a_pixel_has_8_a_channel(tmp_path):
 @pytest.mark.parametrize(("kind", "value"), [(2, b"no\0\0"), (3, b"\x09\0\0\0"), (9, b"\xff" * 4)])
 def test_an_orientation_that_is_none_means_upright(tmp_path, kind, value):
     path = tmp_path / "in.jpg"
-    entry = struct.pack("<HHL", ORIENTATION, kind, 3 if kind == 2 else 1) + value
+    entry = struct.pack("<HHL", 0x0112, kind, 3 if kind == 2 else 1) + value
     exif = b"Exif\0\0II*\0" + struct.pack("<LH", 8, 1) + entry + bytes(4)
     Image.new("RGB", (20, 12)).save(path, exif=exif)
     with Image.open(path) as image:
@@ -82,17 +82,6 @@ def test_far_too_many_pixels_are_one_line_with_the_option(tmp_path, monkeypatch)
     Image.new("L", (20, 12)).save(path)
     with pytest.raises(EnhanceError, match=r"too many pixels$"):
         read_photo(path)
-
-
-def test_the_place_on_earth_of_a_geotiff_is_left_out_with_a_warning(tmp_path, caplog):
-    path, tags = tmp_path / "in.tif", TiffImagePlugin.ImageFileDirectory_v2()
-    tags[33550], tags[271] = (0.5, 0.5, 0.0), "Maker"
-    Image.new("RGB", (8, 8)).save(path, tiffinfo=tags)
-    exif = Image.Exif()
-    exif.load(read_photo(path).exif)
-    assert exif[271] == "Maker"
-    assert 33550 not in exif
-    assert "georeference" in caplog.text
 
 
 def test_hidden_folders_are_passed_over_unless_named(tmp_path):

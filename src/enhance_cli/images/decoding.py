@@ -17,15 +17,11 @@ from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.images.depth import bits_a_channel, bits_before
 from enhance_cli.images.faults import in_one_line, silence_libtiff
 from enhance_cli.images.formats import Contents
+from enhance_cli.images.gather import complete, profile_of, read_from_header, read_metadata
 from enhance_cli.images.jxl import JxlHeader, decode_deep_jxl, jxl_header, mend_jxl
 from enhance_cli.images.kinds import HEAD, check_kind
-from enhance_cli.images.metadata import (
-    has_coded_colours,
-    metadata_of,
-    orientation_of,
-    profile_of,
-)
-from enhance_cli.images.photo import Photo, from_pillow, upright
+from enhance_cli.images.metadata import Metadata
+from enhance_cli.images.photo import Photo, from_pillow, upright, with_words
 from enhance_cli.images.plugins import FORMAT_OF_KIND, load_plugin
 from enhance_cli.images.pngread import decode_png16, frames_of, mend_transparency
 from enhance_cli.images.tiffpages import Tiff, the_photograph
@@ -79,26 +75,27 @@ def _refuse_animation(header: JxlHeader, name: Path | str) -> None:
 
 
 def _decode_by_pillow(data: bytes, name: Path | str, every: bool, max_pixels: int) -> list[Photo]:
+    metadata, data = read_metadata(data)
     with _opened(io.BytesIO(data)) as image:
         pixels, frames = image.width * image.height, frames_of(image)
         _check_pixels(pixels * (len(frames) if every else 1), max_pixels, name)
         _warn_of_losses(image, data, every)
         if not every:
-            return [_decode_frame(image, data)]
+            return [_decode_frame(image, data, metadata)]
         if len(frames) > 1 and bits_a_channel(image) > 8:
             raise EnhanceError(f"{name} has frames of 16 bits a channel", Cause.HAS_FRAMES)
         photos = []
         for index in frames:
             image.seek(index)
-            photos.append(_decode_frame(image, data))
+            photos.append(_decode_frame(image, data, metadata))
         return photos
 
 
-def _decode_frame(image: Image.Image, data: bytes) -> Photo:
+def _decode_frame(image: Image.Image, data: bytes, metadata: Metadata) -> Photo:
     if bits_a_channel(image) == 16:
-        return _decode_png16(image, data)
+        return _decode_png16(image, data, metadata)
     mend_transparency(image)
-    return from_pillow(image)
+    return from_pillow(image, metadata)
 
 
 def _warn_of_losses(image: Image.Image, data: bytes, every: bool) -> None:
@@ -111,19 +108,17 @@ def _warn_of_losses(image: Image.Image, data: bytes, every: bool) -> None:
         _log.warning("holds %d frames: only the first is enlarged", len(frames))
     if bits_before(image, data) > 8:
         _log.warning("has %d bits a channel: only 8 of them are read", bits_before(image, data))
-    if image.format == "PNG" and has_coded_colours(data):
-        _log.warning("says by cICP what its colours mean: left out")
 
 
-def _decode_png16(image: Image.Image, data: bytes) -> Photo:
+def _decode_png16(image: Image.Image, data: bytes, metadata: Metadata) -> Photo:
     levels, alpha = decode_png16(data)
-    orientation = orientation_of(image)
-    pixels = np.stack([upright(plane, orientation) for plane in levels])
+    metadata = complete(metadata, image)
+    pixels = np.stack([upright(plane, metadata.orientation) for plane in levels])
     if alpha is not None:
-        alpha = upright(alpha[0], orientation)[None]
+        alpha = upright(alpha[0], metadata.orientation)[None]
     is_grey, shape = len(pixels) == 1, (3, *pixels.shape[1:])
-    profile, metadata = profile_of(image), metadata_of(image)
-    return Photo(np.broadcast_to(pixels, shape), alpha, is_grey, profile, **metadata)
+    photo = Photo(np.broadcast_to(pixels, shape), alpha, is_grey, profile_of(image))
+    return with_words(photo, metadata)
 
 
 def _check_pixels(count: int, most: int, name: Path | str) -> None:
@@ -145,13 +140,15 @@ def contents_of_file(file: BinaryIO, name: Path | str) -> Contents:
             header = jxl_header(file.read())
             _refuse_animation(header, name)
             return Contents(header.size)
-        with _opened(file) as image:
+        metadata, beginning = read_from_header(file)
+        with _opened(beginning) as image:
             width, height = image.size
-            if orientation_of(image) > 4:
+            metadata = complete(metadata, image)
+            if metadata.orientation > 4:
                 width, height = height, width
-            is_deep = bits_a_channel(image) > 8
-            frames = len(frames_of(image))
-            return Contents((width, height), image.has_transparency_data, is_deep, frames)
+            is_deep, frames = bits_a_channel(image) > 8, len(frames_of(image))
+            has_alpha, exif = image.has_transparency_data, len(metadata.exif or b"")
+            return Contents((width, height), has_alpha, is_deep, frames, exif)
 
 
 def _kind_of(head: bytes, name: Path | str) -> str:

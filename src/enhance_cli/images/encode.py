@@ -12,16 +12,12 @@ from typing import Any, BinaryIO
 
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.bands import Page, peek
+from enhance_cli.images.boxes import with_colour_codes
+from enhance_cli.images.exif import exif_from_dpi, has_resolution, without_orientation
+from enhance_cli.images.fitting import fit_metadata
 from enhance_cli.images.formats import Format
 from enhance_cli.images.gif import to_indexed
 from enhance_cli.images.jpeg import write_jpeg
-from enhance_cli.images.metadata import (
-    can_be_rewritten,
-    exif_for,
-    exif_from_dpi,
-    has_resolution,
-    iptc_segment,
-)
 from enhance_cli.images.photo import Photo, to_pillow
 from enhance_cli.images.png import with_metadata, write_png
 from enhance_cli.images.tiff import write_tiff
@@ -53,7 +49,10 @@ def encode(frames: Sequence[Photo], kind: Format, encoding: Encoding) -> bytes:
         first = _for_writing(frames[0], kind, frames[0].size)
         if kind.name == "PNG":
             return with_metadata(_encode(frames, kind, encoding), first)
-        return _encode(frames, kind, encoding, **_metadata(first, kind))
+        made = _encode(frames, kind, encoding, **_metadata(first, kind))
+        if kind.name == "AVIF" and first.metadata.colour_codes and not first.icc_profile:
+            made = with_colour_codes(made, first.metadata.colour_codes)
+        return made
 
 
 def encode_bands(file: BinaryIO, pages: Sequence[Page], kind: Format, encoding: Encoding) -> None:
@@ -65,51 +64,27 @@ def encode_bands(file: BinaryIO, pages: Sequence[Page], kind: Format, encoding: 
     assert kind.is_written_in_bands
     size, bands = pages[0]
 
-    def prepare(first: Photo) -> Photo:
-        return _for_writing(first, kind, size)
-
     if kind.name == "TIFF":
-        write_tiff(file, pages, prepare)
+        write_tiff(file, pages, lambda first, its_size: _for_writing(first, kind, its_size))
         return
     assert len(pages) == 1
     if kind.name == "PNG":
-        write_png(file, pages[0], prepare)
+        write_png(file, pages[0], lambda first: _for_writing(first, kind, size))
         return
     first, bands = peek(bands)
-    metadata = _metadata(prepare(first), kind)
+    described = _for_writing(first, kind, size)
+    metadata = _metadata(described, kind)
 
     def encode_part(part: Photo) -> bytes:
         return _encode([part], kind, encoding, restart_marker_rows=1, **metadata)
 
-    write_jpeg(file, (size, bands), encode_part)
+    write_jpeg(file, (size, bands), encode_part, described)
 
 
 def _for_writing(photo: Photo, kind: Format, size: tuple[int, int]) -> Photo:
     """Return the photograph with metadata that fit its new size and the format, or a warning."""
-    lost = [] if kind.has_iptc or not photo.iptc else ["IPTC"]
-    if not kind.has_metadata:
-        found = {"EXIF": photo.exif, "XMP": photo.xmp}
-        lost += [name for name, data in found.items() if data]
-    if photo.icc_profile and not kind.has_profile:
-        lost.append("a profile")
-    if kind.name != "PNG" and (photo.gamma or photo.chromaticity):
-        lost.append("gamma and primaries")
-    if lost:
-        _log.warning("%s cannot hold %s: left out", kind.name, ", ".join(lost))
-    return replace(
-        photo, exif=_fitting_exif(photo, kind, size), icc_profile=_fitting_profile(photo, kind)
-    )
-
-
-def _fitting_exif(photo: Photo, kind: Format, size: tuple[int, int]) -> bytes | None:
-    """Return the EXIF for a size, unless it is damaged."""
-    if photo.exif is None:
-        return None
-    exif = exif_for(photo.exif, *size)
-    if exif is None or (kind.name in ("TIFF", "AVIF") and not can_be_rewritten(exif)):
-        _log.warning("the EXIF is damaged: left out")
-        return None
-    return exif
+    metadata = fit_metadata(photo, kind, size)
+    return replace(photo, metadata=metadata, icc_profile=_fitting_profile(photo, kind))
 
 
 def _fitting_profile(photo: Photo, kind: Format) -> bytes | None:
@@ -127,24 +102,20 @@ def _fitting_profile(photo: Photo, kind: Format) -> bytes | None:
 
 def _metadata(photo: Photo, kind: Format) -> dict[str, Any]:
     """Return the metadata as Pillow takes it."""
-    found: dict[str, Any] = {"dpi": photo.dpi} if photo.dpi and kind.has_dpi else {}
-    if not kind.has_metadata:
-        return found
-    exif = photo.exif
-    if photo.dpi and not kind.has_dpi:
+    found, exif = photo.metadata, photo.metadata.exif
+    if kind.name == "GIF" and found.comments:
+        return {"comment": found.comments[0]}
+    if kind.has_dpi:
+        return {"dpi": found.dpi} if found.dpi else {}
+    if found.dpi and kind.has_metadata:
         if not exif:
-            exif = exif_from_dpi(photo.dpi)
+            exif = exif_from_dpi(found.dpi)
         elif not has_resolution(exif):
             _log.warning("%s has no place for the resolution but EXIF: left out", kind.name)
-    if exif:
-        found["exif"] = (b"Exif\0\0" if kind.name == "JPEG" else b"") + exif
-    if photo.icc_profile:
-        found["icc_profile"] = photo.icc_profile
-    if photo.xmp:
-        found["xmp"] = photo.xmp
-    if photo.iptc and kind.has_iptc:
-        found["extra"] = iptc_segment(photo.iptc)
-    return found
+    if exif and kind.name == "AVIF":
+        exif = without_orientation(exif)  # for which Pillow would write all of it anew
+    parts = {"exif": exif, "xmp": found.xmp, "icc_profile": photo.icc_profile}
+    return {name: data for name, data in parts.items() if data}
 
 
 def _settings(kind: Format, encoding: Encoding, *, is_grey: bool) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class Format:
     is_written_in_bands: bool = False  # while what follows is being computed
     has_pages: bool = False  # its frames are pages, each written as one picture is
     longest: int | None = None  # pixels on a side
-    metadata_limit: int | None = None  # bytes of each of EXIF, XMP and IPTC
+    metadata_limit: int | None = None  # bytes of EXIF
 
     def writes_in_bands(self, frames: int) -> bool:
         """Whether so many frames are written while what follows is being computed."""
@@ -50,7 +50,7 @@ FORMATS = (
         has_iptc=True,
         is_written_in_bands=True,
         longest=65_500,
-        metadata_limit=65_500,
+        metadata_limit=65_527,
     ),
     Format(name="WEBP", suffixes=(".webp",), has_grey=False, has_dpi=False, longest=16_383),
     Format(
@@ -113,7 +113,7 @@ class Contents:
     has_alpha: bool = False
     is_deep: bool = False
     frames: int = 1
-    metadata: int = 0  # bytes of the longest of EXIF, XMP and IPTC
+    metadata: int = 0  # bytes of its EXIF
 
 
 def contents_of(frames: Sequence[Photo]) -> Contents:
@@ -124,7 +124,7 @@ def contents_of(frames: Sequence[Photo]) -> Contents:
         any(frame.alpha is not None for frame in frames),
         first.is_deep,
         len(frames),
-        max(len(data or b"") for data in (first.exif, first.xmp, first.iptc)),
+        len(first.metadata.exif or b""),
     )
 
 
@@ -172,7 +172,7 @@ def check_holds(kind: Format, contents: Contents, path: Path) -> None:
         )
     if kind.metadata_limit and contents.metadata > kind.metadata_limit:
         raise EnhanceError(
-            f"{path}: {kind.name} cannot hold {contents.metadata} bytes of metadata, only "
+            f"{path}: {kind.name} cannot hold {contents.metadata} bytes of EXIF, only "
             f"{kind.metadata_limit}; use .png, .webp or .tiff"
         )
     if contents.frames > 1 and contents.is_deep and not kind.has_pages:

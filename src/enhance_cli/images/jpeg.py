@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 from collections.abc import Callable
 from typing import BinaryIO
 
 from enhance_cli.images.bands import Page, Parts, write_behind
+from enhance_cli.images.long_xmp import split_xmp
 from enhance_cli.images.photo import Photo
+from enhance_cli.images.photoshop import iptc_segments
+from enhance_cli.images.segments import (
+    APP1,
+    APP2,
+    APP13,
+    COMMENT,
+    EXIF_HEAD,
+    LONG_XMP_HEAD,
+    XMP_HEAD,
+)
 
+_log = logging.getLogger(__name__)
+
+_JFIF_END, _UNIT = 20, 13  # of a header: where its first segment ends, and says a unit
+_MOST = 65_533  # bytes in a segment
+_LONG_XMP_PART = 65_400
 _ROWS = 8 * 8  # pixels: eight rows of blocks, after which restart markers are counted anew
 _FRAME, _SCAN, _EIGHTH_RESTART, _END = b"\xff\xc0", b"\xff\xda", b"\xff\xd7", b"\xff\xd9"
 
 
-def write_jpeg(file: BinaryIO, page: Page, encode: Callable[[Photo], bytes]) -> None:
-    """Write a picture in parts, of each of which `encode` makes a JPEG.
+def write_jpeg(
+    file: BinaryIO, page: Page, encode: Callable[[Photo], bytes], described: Photo
+) -> None:
+    """Write a picture in parts, of each of which `encode` makes a JPEG without metadata.
+
+    What `described` says and its profile become segments of the file.
 
     Those are baseline, of the same tables, without subsampling, and have a restart marker between
     rows of blocks. There an encoder begins anew, so their scans one after the other are that of the
@@ -23,7 +44,7 @@ def write_jpeg(file: BinaryIO, page: Page, encode: Callable[[Photo], bytes]) -> 
     Source: ITU-T T.81 (1992), B.2 and F.1.1.5.
     """
     (_, height), bands = page
-    writer = _Writer(file, height, encode)
+    writer = _Writer(file, height, encode, described)
     write_behind(writer.write, bands)
     writer.finish()
 
@@ -31,8 +52,11 @@ def write_jpeg(file: BinaryIO, page: Page, encode: Callable[[Photo], bytes]) -> 
 class _Writer:
     """One file, to which the bands of its picture are added in their order."""
 
-    def __init__(self, file: BinaryIO, height: int, encode: Callable[[Photo], bytes]) -> None:
+    def __init__(
+        self, file: BinaryIO, height: int, encode: Callable[[Photo], bytes], described: Photo
+    ) -> None:
         self._file, self._height, self._encode = file, height, encode
+        self._described = described
         self._parts = Parts(_ROWS)
         self._is_begun = False
 
@@ -47,6 +71,8 @@ class _Writer:
 
     def _add(self, part: Photo) -> None:
         header, scan = _split(self._encode(part), self._height)
+        if not self._is_begun:
+            header = _describe(header, self._described)
         self._file.write(_EIGHTH_RESTART if self._is_begun else header)
         self._file.write(scan)
         self._is_begun = True
@@ -63,3 +89,46 @@ def _split(jpeg: bytes, height: int) -> tuple[bytes, bytes]:
         place += 2 + length
         if marker == _SCAN:
             return bytes(header[:place]), jpeg[place : -len(_END)]
+
+
+def _describe(header: bytes, photo: Photo) -> bytes:
+    """Put metadata and profile into a header that Pillow has made."""
+    found = photo.metadata
+    if found.pixel_shape and not found.dpi:
+        shape = struct.pack(">BHH", 0, *found.pixel_shape)
+        header = header[:_UNIT] + shape + header[_UNIT + len(shape) :]
+    segments = [_segment(APP1, EXIF_HEAD + found.exif)] if found.exif else []
+    segments += _xmp_segments(found.xmp) if found.xmp else []
+    segments += _profile_segments(photo.icc_profile) if photo.icc_profile else []
+    segments += [_segment(APP13, one) for one in iptc_segments(found.iptc or b"")]
+    segments += [_segment(COMMENT, one) for one in found.comments]
+    return header[:_JFIF_END] + b"".join(segments) + header[_JFIF_END:]
+
+
+def _segment(marker: int, data: bytes) -> bytes:
+    assert len(data) <= _MOST, len(data)
+    return struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data
+
+
+def _xmp_segments(xmp: bytes) -> list[bytes]:
+    """Return XMP in a segment, and what does not fit it in more of another kind."""
+    parted = split_xmp(xmp)
+    if parted is None:
+        _log.warning("JPEG cannot hold %d bytes of XMP: left out", len(xmp))
+        return []
+    main, more, name = parted
+    segments = [_segment(APP1, XMP_HEAD + main)]
+    for start in range(0, len(more), _LONG_XMP_PART):
+        head = LONG_XMP_HEAD + name + struct.pack(">LL", len(more), start)
+        segments.append(_segment(APP1, head + more[start : start + _LONG_XMP_PART]))
+    return segments
+
+
+def _profile_segments(profile: bytes) -> list[bytes]:
+    head = b"ICC_PROFILE\0"
+    size = _MOST - len(head) - 2
+    parts = [profile[start : start + size] for start in range(0, len(profile), size)]
+    return [
+        _segment(APP2, head + bytes((number, len(parts))) + part)
+        for number, part in enumerate(parts, 1)
+    ]

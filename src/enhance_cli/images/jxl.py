@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from enhance_cli.images.metadata import exif_for, metadata_of, profile_of
-from enhance_cli.images.photo import Photo
+from enhance_cli.images.exif import upright_exif, without_prefix
+from enhance_cli.images.gather import complete, profile_of
+from enhance_cli.images.photo import Photo, with_words
 from enhance_cli.model.levels import DEEP, Levels, to_levels
 
 _CODESTREAM = b"\xff\x0a"
@@ -63,7 +64,7 @@ def mend_jxl(image: Image.Image, data: bytes) -> None:
             image.info.setdefault("xmp", box)
     exif = image.info.get("exif")
     if exif and not getattr(image, "jpeg", False):
-        image.info["exif"] = exif_for(exif.removeprefix(b"Exif\0\0"), *image.size) or b""
+        image.info["exif"] = upright_exif(without_prefix(exif))
 
 
 def decode_deep_jxl(image: Image.Image, data: bytes) -> Photo | None:
@@ -81,7 +82,8 @@ def decode_deep_jxl(image: Image.Image, data: bytes) -> Photo | None:
     levels = np.moveaxis(levels, 2, 0)
     pixels = np.broadcast_to(levels[:1], (3, height, width))
     alpha = levels[1:] if channels == 2 else None
-    return Photo(pixels, alpha, True, profile_of(image), **metadata_of(image))
+    photo = Photo(pixels, alpha, True, profile_of(image))
+    return with_words(photo, complete(None, image))
 
 
 def _codestream(data: bytes) -> bytes:

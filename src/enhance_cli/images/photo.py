@@ -14,14 +14,25 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms
 
-from enhance_cli.images.metadata import metadata_of, orientation_of, profile_of
+from enhance_cli.images.gather import complete, profile_of
+from enhance_cli.images.metadata import NOTHING_SAID, Metadata
 from enhance_cli.model.levels import DEEP, Levels
 
 _BAND = 1 << 22  # pixels taken from Pillow at once
 _FLOATS = 1 << 20  # pixels converted at once
 
+_METHODS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture upright, by its orientation."""
 _log = logging.getLogger(__name__)
 
 
@@ -30,20 +41,14 @@ class Photo:
     """A decoded picture, upright.
 
     `pixels` is (3, H, W) RGB levels in uint8, or in uint16 for files with 16 bits a channel;
-    `alpha` (1, H, W) in the same type, or None. The rest is what the file said about itself and
-    what is written back; `exif` is without a format's own prefix.
+    `alpha` (1, H, W) in the same type, or None. The rest is what the file said about itself.
     """
 
     pixels: Levels
     alpha: Levels | None = None
     is_grey: bool = False
     icc_profile: bytes | None = None
-    exif: bytes | None = None
-    xmp: bytes | None = None
-    iptc: bytes | None = None
-    dpi: tuple[float, float] | None = None
-    gamma: float | None = None  # of a PNG, where it is not sRGB's
-    chromaticity: tuple[float, ...] | None = None  # x, y of white, red, green and blue; likewise
+    metadata: Metadata = NOTHING_SAID  # of the file, until a result is written
     duration: int = 0  # milliseconds that an animation shows it
     loop: int = 1  # times that the animation is shown, 0 for ever
 
@@ -107,14 +112,17 @@ def join_bands(
     return whole
 
 
-def from_pillow(image: Image.Image) -> Photo:
+def from_pillow(image: Image.Image, metadata: Metadata | None = None) -> Photo:
     """Take over a Pillow image of up to 8 bits a channel, upright, with all it has.
 
-    CMYK and Lab become sRGB, CMYK through its own profile.
+    `metadata` are what its file says, by default what Pillow knows of it. CMYK and Lab become
+    sRGB, CMYK through its own profile.
     """
     icc_profile = profile_of(image)
+    metadata = complete(metadata, image)
     image.load()
-    upright = image if orientation_of(image) == 1 else ImageOps.exif_transpose(image)
+    method = None if image.format == "TIFF" else _METHODS.get(metadata.orientation)
+    upright = image if method is None else image.transpose(method)
     if upright.mode == "La":  # Pillow converts premultiplied grey to nothing else
         upright = upright.convert("LA")
     is_grey = upright.mode in ("1", "L", "LA")
@@ -125,15 +133,22 @@ def from_pillow(image: Image.Image) -> Photo:
         upright, icc_profile = cmyk_to_rgb(upright, icc_profile), None
     elif upright.mode == "LAB":
         icc_profile = None
-    return Photo(
+    photo = Photo(
         to_array(upright if upright.mode == "RGB" else upright.convert("RGB")),
         alpha,
         is_grey,
         icc_profile,
         duration=int(image.info.get("duration", 0)),
         loop=_loop_of(image),
-        **metadata_of(image),
     )
+    return with_words(photo, metadata)
+
+
+def with_words(photo: Photo, metadata: Metadata) -> Photo:
+    """Return an upright picture with what its file says of it, the size in the file included."""
+    width, height = photo.size
+    stored = (height, width) if metadata.orientation > 4 else (width, height)
+    return replace(photo, metadata=replace(metadata, stored=stored))
 
 
 def _loop_of(image: Image.Image) -> int:

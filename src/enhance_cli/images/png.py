@@ -11,15 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enhance_cli.images.bands import Page, peek, write_behind
+from enhance_cli.images.chunks import FRACTIONS, INCH, SIGNATURE, XMP_KEYWORD
+from enhance_cli.images.metadata import Chunk, Metadata
 from enhance_cli.images.photo import Photo, stack_channels
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
-"""The first bytes of a PNG."""
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by channels: grey, grey and alpha, RGB, RGBA
 _AVERAGE = 3  # the filter: what a byte is more than the mean of those to its left and above
 _PIECE = 1 << 18  # bytes filtered and compressed at once
-_INCH = 0.0254  # metres
-_FRACTIONS = 100_000  # that gAMA and cHRM count in
 
 
 def write_png(
@@ -41,23 +39,46 @@ def write_png(
 
 
 def metadata_chunks(photo: Photo) -> bytes:
-    """Return profile, gamma, resolution, EXIF and XMP as chunks, which follow IHDR."""
-    chunks = []
+    """Return profile, colours, resolution, EXIF, XMP and other chunks, to follow IHDR."""
+    chunks = [*_colours(photo), *_resolution(photo.metadata)]
+    if photo.metadata.exif:
+        chunks.append((b"eXIf", photo.metadata.exif))
+    if photo.metadata.xmp:
+        chunks.append((b"iTXt", XMP_KEYWORD + b"\0\0\0\0\0" + photo.metadata.xmp))
+    for kind, data in photo.metadata.chunks:
+        background = _background(data, photo) if kind == b"bKGD" else data
+        if background and (kind != b"sRGB" or not photo.icc_profile):
+            chunks.append((kind, background))
+    return b"".join(chunk(*one) for one in chunks)
+
+
+def _colours(photo: Photo) -> list[Chunk]:
+    found, chunks = photo.metadata, []
+    if found.colour_codes:
+        chunks.append((b"cICP", found.colour_codes))
     if photo.icc_profile:
         chunks.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(photo.icc_profile)))
-    if photo.gamma:
-        chunks.append((b"gAMA", struct.pack(">L", round(photo.gamma * _FRACTIONS))))
-    if photo.chromaticity:
-        fractions = (round(value * _FRACTIONS) for value in photo.chromaticity)
+    if found.gamma:
+        chunks.append((b"gAMA", struct.pack(">L", round(found.gamma * FRACTIONS))))
+    if found.chromaticity:
+        fractions = (round(value * FRACTIONS) for value in found.chromaticity)
         chunks.append((b"cHRM", struct.pack(">8L", *fractions)))
-    if photo.dpi:
-        x, y = (round(value / _INCH) for value in photo.dpi)
-        chunks.append((b"pHYs", struct.pack(">LLB", x, y, 1)))
-    if photo.exif:
-        chunks.append((b"eXIf", photo.exif))
-    if photo.xmp:
-        chunks.append((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + photo.xmp))
-    return b"".join(chunk(*one) for one in chunks)
+    return chunks
+
+
+def _resolution(found: Metadata) -> list[Chunk]:
+    if found.dpi:
+        x, y = (round(value / INCH) for value in found.dpi)
+        return [(b"pHYs", struct.pack(">LLB", x, y, 1))]
+    return [(b"pHYs", struct.pack(">LLB", *found.pixel_shape, 0))] if found.pixel_shape else []
+
+
+def _background(data: bytes, photo: Photo) -> bytes:
+    """Return a colour as a file of grey or RGB has it; none where grey cannot say it."""
+    levels = [data[start : start + 2] for start in range(0, len(data), 2)]
+    if photo.is_grey:
+        return levels[0] if len(set(levels)) == 1 else b""
+    return b"".join(levels * (4 - len(levels)) if len(levels) == 1 else levels)
 
 
 def with_metadata(png: bytes, photo: Photo) -> bytes:

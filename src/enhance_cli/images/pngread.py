@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from enhance_cli.images.chunks import SIGNATURE
 from enhance_cli.images.photo import empty_levels
-from enhance_cli.images.png import SIGNATURE, chunk
+from enhance_cli.images.png import chunk
 from enhance_cli.model.levels import DEEP, Levels
 
 _CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # by colour type

@@ -13,8 +13,9 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.images.alpha import straight
 from enhance_cli.images.colour_spaces import from_cmyk, from_lab, load_vips
 from enhance_cli.images.formats import Contents
-from enhance_cli.images.metadata import metadata_of, profile_of
-from enhance_cli.images.photo import Photo, from_pillow, upright
+from enhance_cli.images.gather import profile_of
+from enhance_cli.images.photo import Photo, from_pillow, upright, with_words
+from enhance_cli.images.tags import read_tiff
 from enhance_cli.images.tiffpages import (
     COLOUR_MAP,
     EXTRA_SAMPLES,
@@ -116,7 +117,8 @@ def decode_page(data: bytes, page: Directory, name: Path | str) -> Photo:
     if page.value(PHOTOMETRIC, _BLACK_IS_ZERO) in (_INKS, _LAB, _ICC_LAB):
         profile = None
     pixels = np.broadcast_to(pixels, (3, *pixels.shape[1:]))
-    return Photo(pixels, opacity, is_grey, profile, **metadata_of(image))
+    photo = Photo(pixels, opacity, is_grey, profile)
+    return with_words(photo, read_tiff(data, page.place))
 
 
 def _decode_by_pillow(data: bytes, page: Directory, name: Path | str) -> Photo:
@@ -127,7 +129,7 @@ def _decode_by_pillow(data: bytes, page: Directory, name: Path | str) -> Photo:
             "deflate or none"
         )
     with TiffImagePlugin.TiffImageFile(io.BytesIO(with_directory(data, page, {}))) as image:
-        return from_pillow(image)
+        return from_pillow(image, read_tiff(data, page.place))
 
 
 def _alpha_of(page: Directory) -> int | None:

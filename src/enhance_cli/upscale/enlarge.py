@@ -174,7 +174,7 @@ class Upscaler:
             raise EnhanceError("the image has more than 8 bits a channel, which would be lost")
         photo = enlarge_photo(self.engine, from_pillow(image))
         result = to_pillow(photo)
-        kept = {"icc_profile": photo.icc_profile, "dpi": photo.dpi}
+        kept = {"icc_profile": photo.icc_profile, "dpi": photo.metadata.dpi}
         result.info |= {name: value for name, value in kept.items() if value}
         return result
 

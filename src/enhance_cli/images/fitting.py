@@ -1,0 +1,106 @@
+"""Metadata made true for a result, and cut to what its format can hold: the rest is named."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from enhance_cli.images.change import Change
+from enhance_cli.images.chunk_sizes import fit_chunks, is_text
+from enhance_cli.images.exif import fit_exif
+from enhance_cli.images.exif_block import DamagedError
+from enhance_cli.images.formats import Format
+from enhance_cli.images.georeference import fit_georeference
+from enhance_cli.images.markup import MarkupError
+from enhance_cli.images.metadata import NOTHING_SAID, Metadata
+from enhance_cli.images.photo import Photo
+from enhance_cli.images.xmp import fit_xmp
+
+_log = logging.getLogger(__name__)
+
+_HELD_BY = {
+    "gamma": ("gamma and primaries", {"PNG"}),
+    "chromaticity": ("gamma and primaries", {"PNG"}),
+    "colour_codes": ("codes of its colours (cICP, nclx)", {"PNG", "AVIF"}),
+    "pixel_shape": ("the shape of its pixels", {"PNG", "JPEG", "TIFF"}),
+    "comments": ("comments", {"JPEG", "GIF"}),
+    "georeference": ("its georeference (GeoTIFF)", {"TIFF"}),
+}
+"""What to call a part of the metadata, and the formats that have a place for it."""
+_EVERYWHERE = {b"sRGB", b"tIME", b"bKGD"}  # chunks that nobody misses outside PNG
+
+
+def fit_metadata(photo: Photo, kind: Format, size: tuple[int, int]) -> Metadata:
+    """Return the metadata of a result of a size; a warning names what is left out."""
+    found = photo.metadata
+    change = Change(found.orientation, found.stored or photo.size, size)
+    lost = list(found.lost)
+    chunks, lost_chunks = fit_chunks(found.chunks, change)
+    georeference, lost_tags = fit_georeference(found.georeference, found.order, change)
+    fitted = replace(
+        found,
+        orientation=1,
+        stored=size,
+        exif=_fit_exif(found.exif, change, lost),
+        xmp=_fit_xmp(found.xmp, change, lost),
+        dpi=found.dpi[::-1] if found.dpi and change.swaps_sides else found.dpi,
+        pixel_shape=_fit_shape(found.pixel_shape, change),
+        chunks=tuple(chunks),
+        georeference=georeference,
+        lost=(),
+    )
+    lost += lost_chunks + lost_tags
+    if lost:
+        _log.warning("%s: left out", ", ".join(dict.fromkeys(lost)))
+    return _held(fitted, photo, kind)
+
+
+def _fit_exif(exif: bytes | None, change: Change, lost: list[str]) -> bytes | None:
+    if not exif:
+        return None
+    try:
+        fitted, has_lost = fit_exif(exif, change)
+    except DamagedError:
+        _log.warning("the EXIF is damaged: left out")
+        return None
+    lost += ["a damaged part of its EXIF"] if has_lost else []
+    return fitted
+
+
+def _fit_xmp(xmp: bytes | None, change: Change, lost: list[str]) -> bytes | None:
+    if not xmp:
+        return None
+    try:
+        fitted, gone = fit_xmp(xmp, change)
+    except MarkupError:
+        _log.warning("the XMP is damaged: left out")
+        return None
+    lost += gone
+    return fitted
+
+
+def _fit_shape(shape: tuple[int, int] | None, change: Change) -> tuple[int, int] | None:
+    return (shape[1], shape[0]) if shape and change.swaps_sides else shape
+
+
+def _held(metadata: Metadata, photo: Photo, kind: Format) -> Metadata:
+    """Return what a format has a place for."""
+    lost = [what for what, data in (("IPTC", metadata.iptc),) if data and not kind.has_iptc]
+    if not kind.has_metadata:
+        found = {"EXIF": metadata.exif, "XMP": metadata.xmp}
+        lost += [name for name, data in found.items() if data]
+        metadata = replace(metadata, exif=None, xmp=None)
+    lost += ["a profile"] if photo.icc_profile and not kind.has_profile else []
+    for part, (name, holders) in _HELD_BY.items():
+        if getattr(metadata, part) and kind.name not in holders:
+            is_told = part == "colour_codes" and photo.icc_profile
+            lost += [] if is_told else [name]
+            metadata = replace(metadata, **{part: getattr(NOTHING_SAID, part)})
+    if kind.name != "PNG":
+        missed = [chunk for chunk in metadata.chunks if chunk[0] not in _EVERYWHERE]
+        lost += [
+            "texts" if is_text(one) else f"a chunk {one[0].decode('latin-1')}" for one in missed
+        ]
+    if lost:
+        _log.warning("%s cannot hold %s: left out", kind.name, ", ".join(dict.fromkeys(lost)))
+    return metadata if kind.has_iptc else replace(metadata, iptc=None)

@@ -1,0 +1,106 @@
+"""What any file says about its picture, and what of the file a decoder needs."""
+
+from __future__ import annotations
+
+import io
+import mmap
+import struct
+from dataclasses import replace
+from typing import Any, BinaryIO
+
+from PIL import ExifTags, Image, TiffImagePlugin
+
+from enhance_cli.images.boxes import read_avif, read_webp
+from enhance_cli.images.chunks import SIGNATURE, read_png
+from enhance_cli.images.exif import resolution_in, without_prefix
+from enhance_cli.images.metadata import NOTHING_SAID, Metadata, resolution_of
+from enhance_cli.images.segments import read_jpeg
+from enhance_cli.images.tags import PROFILE, read_tiff
+
+
+def read_metadata(data: Any, *, header: bool = False) -> tuple[Metadata, Any]:
+    """Return what a file says, and the file as a decoder needs it.
+
+    What a decoder does without is taken out of JPEG and PNG, so that damage in it does no harm.
+    Of a `header` it is enough to tell the size.
+    """
+    try:
+        if bytes(data[:3]) == b"\xff\xd8\xff":
+            return read_jpeg(data, header=header)
+        if bytes(data[:8]) == SIGNATURE:
+            return read_png(data, header=header)
+        if bytes(data[:4]) == b"RIFF" and bytes(data[8:12]) == b"WEBP":
+            return read_webp(data), data
+        if bytes(data[4:8]) == b"ftyp":
+            return read_avif(data)
+        if bytes(data[:2]) in (b"II", b"MM"):
+            return read_tiff(data), data
+    except (struct.error, IndexError):  # cut off: decoders say so
+        pass
+    return NOTHING_SAID, data
+
+
+def read_from_header(file: BinaryIO) -> tuple[Metadata, BinaryIO]:
+    """Return what an opened file says, and a file whose header a decoder reads without harm.
+
+    Nothing is known of a file that has no name in the system.
+    """
+    try:
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (AttributeError, OSError, ValueError):  # no file of the system, or an empty one
+        return NOTHING_SAID, file
+    metadata, head = read_metadata(data, header=True)
+    return metadata, file if head is data else io.BytesIO(head)
+
+
+def complete(metadata: Metadata | None, image: Image.Image) -> Metadata:
+    """Return what a file says, with what only its decoder knows."""
+    is_read = metadata is not None and image.format in (
+        "JPEG",
+        "PNG",
+        "TIFF",
+        "WEBP",
+        "AVIF",
+        "HEIF",
+    )
+    found = metadata if metadata and is_read else _from_info(image)
+    if image.format in ("JPEG", "PNG", "TIFF", "WEBP") and is_read:
+        return _with_resolution(found)
+    return replace(_with_resolution(found), orientation=orientation_of(image))
+
+
+def _with_resolution(found: Metadata) -> Metadata:
+    """Return the resolution of EXIF where the file has no other."""
+    if found.dpi or found.pixel_shape or not found.exif:
+        return found
+    resolution = resolution_in(found.exif)
+    return replace(found, **(resolution_of(*resolution) if resolution else {}))
+
+
+def _from_info(image: Image.Image) -> Metadata:
+    exif, xmp, comment = (image.info.get(name) or None for name in ("exif", "xmp", "comment"))
+    try:
+        x, y = image.info.get("dpi", (0, 0))
+        resolution = resolution_of(x, y, 2)
+    except (TypeError, ValueError, ZeroDivisionError):
+        resolution = {}
+    return Metadata(
+        exif=without_prefix(exif) if isinstance(exif, bytes) else None,
+        xmp=xmp.encode() if isinstance(xmp, str) else xmp,
+        comments=(comment,) if isinstance(comment, bytes) else (),
+        **resolution,
+    )
+
+
+def orientation_of(image: Image.Image) -> int:
+    """Return how an opened file lies as Pillow tells it, 1 (upright) to 8, without decoding it."""
+    found = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
+    return found if found in range(1, 9) else 1
+
+
+def profile_of(image: Image.Image) -> bytes | None:
+    """Return the ICC profile of an opened file; of a TIFF, that of the page."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and PROFILE not in image.tag_v2:
+        return None  # Pillow keeps that of the page before
+    profile: bytes | None = image.info.get("icc_profile")
+    return profile

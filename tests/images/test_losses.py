@@ -1,0 +1,355 @@
+"""Nothing of a file is lost without a word: it is in the result, or a warning names it."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin, TiffImagePlugin
+
+from enhance_cli.images.files import read_contents, read_photo
+
+CLIP = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + b"\0\0\0\x10mdat" + bytes(8)
+GOOGLE = "http://ns.google.com/photos/1.0/"
+
+
+def jpeg(image, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", **options)
+    return buffer.getvalue()
+
+
+def count_pictures(data):
+    return data.count(b"\xff\xd8\xff")
+
+
+@pytest.mark.parametrize(("behind", "what"), [
+    (CLIP, "its clip (motion photo)"),
+    (b"\0" * 9 + CLIP, "its clip (motion photo)"),
+    (b"Image_UTC_Data1660000000000MotionPhoto_Data" + CLIP + b"SEFT", "its clip (motion photo)"),
+    (b"some other data", "15 bytes of other data behind it"),
+])  # fmt: skip
+def test_what_lies_behind_a_jpeg_is_named(tmp_path, picture, enlarge, caplog, behind, what):
+    path = tmp_path / "in.jpg"
+    path.write_bytes(jpeg(picture) + behind)
+    assert CLIP not in enlarge(path, "jpg").read_bytes()
+    assert caplog.messages == [f"{what}: left out"]
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_other_pictures_of_a_jpeg_are_named(tmp_path, picture, enlarge, caplog, progressive):
+    path, small = tmp_path / "in.jpg", jpeg(picture.resize((8, 6)))
+    path.write_bytes(jpeg(picture, progressive=progressive, restart_marker_rows=1) + small + small)
+    assert count_pictures(enlarge(path, "jpg").read_bytes()) == 1
+    assert caplog.messages == ["2 more pictures behind it: left out"]
+
+
+@pytest.mark.parametrize("sign", ["adobe", "iso", "apple"])
+def test_a_gain_map_is_named(tmp_path, picture, enlarge, make_xmp, add_segments, caplog, sign):
+    path, gain_map, options = tmp_path / "in.jpg", picture.convert("L").resize((16, 12)), {}
+    if sign == "adobe":
+        options["xmp"] = make_xmp(
+            'hdrgm:Version="1.0"', hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/"
+        )
+    if sign == "apple":
+        address = "http://ns.apple.com/HDRGainMap/1.0/"
+        options["xmp"] = make_xmp('HDRGainMap:HDRGainMapVersion="1"', HDRGainMap=address)
+    picture.save(path)
+    if sign == "iso":
+        add_segments(path, (0xE2, b"urn:iso:std:iso:ts:21496:-1\0\0\0\0\0"))
+    add_segments(path, (0xE2, b"MPF\0" + bytes(40)))
+    path.write_bytes(path.read_bytes() + jpeg(gain_map, **options))
+    data = enlarge(path, "jpg").read_bytes()
+    assert (count_pictures(data), b"MPF" in data, b"21496" in data) == (1, False, False)
+    assert caplog.messages == ["its gain map (HDR): left out"]
+
+
+def test_filling_behind_a_jpeg_is_nothing(tmp_path, picture, enlarge, caplog):
+    (tmp_path / "in.jpg").write_bytes(jpeg(picture) + b"\0" * 100 + b"\r\n")
+    enlarge(tmp_path / "in.jpg", "jpg")
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(("segment", "what"), [
+    ((0xEB, b"JP\0\1c2pa manifest"), "its content credentials (C2PA)"),
+    ((0xE1, b"FLIR\0\1"), "its temperatures (FLIR)"),
+    ((0xE3, b"Meta\0\0data"), "a segment APP3 (Meta)"),
+    ((0xE7, b"\0\1\2"), "a segment APP7"),
+    ((0xEC, b"Ducky\0\1"), None),
+    ((0xE0, b"JFXX\0\x10"), None),
+])  # fmt: skip
+def test_segments_of_a_jpeg_are_named(tmp_path, picture, enlarge, add_segments, caplog, segment, what):  # fmt: skip  # noqa: E501
+    picture.save(tmp_path / "in.jpg")
+    add_segments(tmp_path / "in.jpg", segment)
+    enlarge(tmp_path / "in.jpg", "jpg")
+    assert caplog.messages == ([f"{what}: left out"] if what else [])
+
+
+def test_comments_stay_in_a_jpeg_and_are_named_elsewhere(
+    tmp_path, picture, enlarge, add_segments, caplog
+):
+    picture.save(tmp_path / "in.jpg")
+    add_segments(tmp_path / "in.jpg", (0xFE, b"the first"), (0xFE, b"the second"))
+    data = enlarge(tmp_path / "in.jpg", "jpg").read_bytes()
+    assert b"\xff\xfe\0\x0bthe first\xff\xfe\0\x0cthe second" in data
+    assert caplog.messages == []
+    enlarge(tmp_path / "in.jpg", "png")
+    assert caplog.messages == ["PNG cannot hold comments: left out"]
+
+
+def iptc(text):
+    data = struct.pack(">BBBH", 0x1C, 2, 120, len(text)) + text
+    return data + bytes(len(data) % 2)
+
+
+def resources(*parts):
+    return b"".join(
+        struct.pack(">4sHHL", b"8BIM", number, 0, len(data)) + data + bytes(len(data) % 2)
+        for number, data in parts
+    )
+
+
+@pytest.mark.parametrize("cut", [9, 30, 65_000])
+def test_iptc_of_several_segments_is_joined(tmp_path, picture, enlarge, add_segments, caplog, cut):
+    block = resources((0x07D0 - 1, bytes(65_400)), (0x0404, iptc(b"The old bridge")))
+    picture.save(tmp_path / "in.jpg")
+    parts = [(0xED, b"Photoshop 3.0\0" + part) for part in (block[:-cut], block[-cut:])]
+    add_segments(tmp_path / "in.jpg", *parts)
+    for suffix in ("jpg", "tif"):
+        assert b"The old bridge" in enlarge(tmp_path / "in.jpg", suffix).read_bytes()
+    assert caplog.messages == []
+
+
+def test_iptc_of_more_than_a_segment_is_written(tmp_path, picture, enlarge, exiftool):
+    words = [f"caption {index} ".encode() * 1200 for index in range(6)]
+    record = b"".join(struct.pack(">BBBH", 0x1C, 2, 120, len(text)) + text for text in words)
+    picture.save(tmp_path / "in.tif", tiffinfo={33723: record})
+    data = enlarge(tmp_path / "in.tif", "jpg")
+    assert read_photo(data).metadata.iptc == record
+    assert exiftool(data, "-a")["IPTC:Caption-Abstract"].startswith("caption")
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "tif"])
+def test_what_photoshop_adds_is_named(tmp_path, picture, enlarge, add_segments, caplog, suffix):
+    block = resources(
+        (2000, b"path"), (0x0425, b"digest"), (0x040A, b"\1"), (0x0428, struct.pack(">Ld", 2, 1.0))
+    )
+    path = tmp_path / f"in.{suffix}"
+    picture.save(path, **({"tiffinfo": {34377: block}} if suffix == "tif" else {}))
+    if suffix == "jpg":
+        add_segments(path, (0xED, b"Photoshop 3.0\0" + block))
+    enlarge(path, "jpg")
+    assert caplog.messages == ["paths of Photoshop, a copyright flag of Photoshop: left out"]
+
+
+def test_texts_go_from_png_to_png(tmp_path, picture, enlarge, caplog):
+    info = PngImagePlugin.PngInfo()
+    info.add_text("parameters", "a tree, seed 7")
+    info.add_text("workflow", "{}" * 999, zip=True)
+    info.add_itxt("Description", "Ünï", lang="de", tkey="Beschreibung", zip=True)
+    picture.save(tmp_path / "in.png", pnginfo=info)
+    with Image.open(enlarge(tmp_path / "in.png", "png")) as image:
+        assert dict(image.text) == {
+            "parameters": "a tree, seed 7", "workflow": "{}" * 999, "Description": "Ünï",
+        }  # fmt: skip
+        assert image.text["Description"].lang == "de"
+    assert caplog.messages == []
+    enlarge(tmp_path / "in.png", "jpg")
+    assert caplog.messages == ["JPEG cannot hold texts: left out"]
+
+
+def test_texts_behind_the_pixels_are_kept(tmp_path, picture, enlarge, add_chunks):
+    picture.save(tmp_path / "in.png")
+    data = (tmp_path / "in.png").read_bytes()
+    add_chunks(tmp_path / "in.png", (b"tEXt", b"Author\0me"))
+    chunk = (tmp_path / "in.png").read_bytes()[33 : 33 + 21]
+    (tmp_path / "in.png").write_bytes(data[:-12] + chunk + data[-12:])
+    with Image.open(enlarge(tmp_path / "in.png", "png")) as image:
+        assert image.text == {"Author": "me"}
+
+
+def test_exif_that_is_written_as_text_becomes_exif(tmp_path, picture, enlarge, add_chunks):
+    exif = Image.Exif()
+    exif[271], exif[274] = "Maker", 6
+    digits = exif.tobytes().hex().encode()
+    text = b"Raw profile type exif\0\0" + zlib.compress(
+        b"\nexif\n%8d\n%s\n" % (len(digits) // 2, digits)
+    )
+    picture.save(tmp_path / "in.png")
+    add_chunks(tmp_path / "in.png", (b"zTXt", text))
+    data = enlarge(tmp_path / "in.png", "png").read_bytes()
+    assert b"Raw profile" not in data
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.size == (192, 256)
+        assert dict(image.getexif()) == {271: "Maker", 274: 1}
+
+
+@pytest.mark.parametrize(("chunk", "kept"), [
+    ((b"sCAL", b"\1" + b"0.5\0" + b"0.25"), b"\1" + b"0.125\0" + b"0.0625"),
+    ((b"oFFs", struct.pack(">llB", 3, -5, 0)), struct.pack(">llB", 12, -20, 0)),
+    ((b"oFFs", struct.pack(">llB", 3, -5, 1)), struct.pack(">llB", 3, -5, 1)),
+    ((b"tIME", b"\x07\xe4\1\1\1\1\1"), b"\x07\xe4\1\1\1\1\1"),
+    ((b"sRGB", b"\1"), b"\1"),
+    ((b"bKGD", b"\0\1\0\2\0\3"), b"\0\1\0\2\0\3"),
+    ((b"mDCV", bytes(24)), bytes(24)),
+    ((b"anCy", b"copy me"), b"copy me"),
+    ((b"cICP", b"\x0c\x0d\0\1"), b"\x0c\x0d\0\1"),
+    ((b"pHYs", struct.pack(">LLB", 2, 1, 0)), struct.pack(">LLB", 2, 1, 0)),
+])  # fmt: skip
+def test_chunks_that_are_kept(tmp_path, picture, enlarge, add_chunks, caplog, chunk, kept):
+    picture.save(tmp_path / "in.png")
+    add_chunks(tmp_path / "in.png", chunk)
+    data = enlarge(tmp_path / "in.png", "png").read_bytes()
+    assert struct.pack(">L", len(kept)) + chunk[0] + kept in data
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(("chunk", "what"), [
+    ((b"caBX", b"c2pa"), "its content credentials (C2PA)"),
+    ((b"anCX", b"do not copy me"), "a chunk anCX"),
+    ((b"npTc", bytes(9)), "its stretching (nine-patch)"),
+    ((b"sBIT", b"\5\6\5"), None),
+])  # fmt: skip
+def test_chunks_that_are_named(tmp_path, picture, enlarge, add_chunks, caplog, chunk, what):
+    picture.save(tmp_path / "in.png")
+    add_chunks(tmp_path / "in.png", chunk)
+    assert chunk[0] not in enlarge(tmp_path / "in.png", "png").read_bytes()
+    assert caplog.messages == ([f"{what}: left out"] if what else [])
+
+
+@pytest.mark.parametrize("kind", [b"tIME", b"tEXt", b"gAMA", b"pHYs", b"eXIf", b"anCy", b"iCCP"])
+def test_a_chunk_with_a_wrong_checksum_is_left_out_with_a_word(
+    tmp_path, picture, enlarge, add_chunks, caplog, kind
+):
+    picture.save(tmp_path / "in.png")
+    add_chunks(tmp_path / "in.png", (kind, b"12345678"))
+    data = bytearray((tmp_path / "in.png").read_bytes())
+    data[33 + 8 + 8 + 3] ^= 1
+    (tmp_path / "in.png").write_bytes(data)
+    assert read_contents(tmp_path / "in.png").size == (64, 48)
+    assert kind not in enlarge(tmp_path / "in.png", "png").read_bytes()
+    name = kind.decode()
+    assert caplog.messages == [f"a damaged chunk {name} (its checksum is wrong): left out"]
+
+
+@pytest.mark.parametrize("source", ["png", "jpg", "tif"])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_the_shape_of_pixels_is_kept(
+    tmp_path, picture, enlarge, add_chunks, exiftool, caplog, source, suffix, orientation
+):
+    path, exif = tmp_path / f"in.{source}", Image.Exif()
+    exif[274] = orientation
+    if source == "tif":
+        exif[282], exif[283], exif[296] = 2.0, 1.0, 1
+    picture.save(path, exif=exif)
+    if source == "png":
+        add_chunks(path, (b"pHYs", struct.pack(">LLB", 2, 1, 0)))
+    if source == "jpg":
+        data = path.read_bytes()
+        path.write_bytes(data[:13] + struct.pack(">BHH", 0, 2, 1) + data[18:])
+    made = enlarge(path, suffix)
+    if suffix == "webp":
+        assert "WEBP cannot hold the shape of its pixels: left out" in caplog.messages
+        return
+    found, across = exiftool(made), {"png": "PNG-pHYs:PixelsPerUnit", "jpg": "JFIF:"}
+    group = across.get(suffix, "IFD0:")
+    names = ("X", "Y") if suffix == "png" else ("XResolution", "YResolution")
+    shape = tuple(found[group + name] for name in names)
+    assert shape == ((2, 1) if orientation == 1 else (1, 2))
+    unit = {"png": "PNG-pHYs:PixelUnits", "jpg": "JFIF:ResolutionUnit"}.get(suffix, "IFD0:ResolutionUnit")  # fmt: skip  # noqa: E501
+    assert found[unit] == (1 if suffix == "tif" else 0)
+
+
+@pytest.mark.parametrize("source", ["png", "avif"])
+@pytest.mark.parametrize("suffix", ["png", "avif", "jpg"])
+def test_codes_of_colours_are_kept_or_named(
+    tmp_path, picture, enlarge, add_chunks, caplog, source, suffix
+):
+    path = tmp_path / f"in.{source}"
+    picture.save(path)
+    if source == "png":
+        add_chunks(path, (b"cICP", bytes((12, 13, 0, 1))))
+    else:
+        data = path.read_bytes()
+        place = data.index(b"colrnclx") + 8
+        path.write_bytes(data[:place] + struct.pack(">HH", 12, 13) + data[place + 4 :])
+    data = enlarge(path, suffix).read_bytes()
+    label = {"png": b"cICP" + bytes((12, 13, 0, 1)), "avif": b"colrnclx\0\x0c\0\x0d", "jpg": b""}
+    assert label[suffix] in data
+    told = ["JPEG cannot hold codes of its colours (cICP, nclx): left out"]
+    assert caplog.messages == (told if suffix == "jpg" else [])
+
+
+def write_tiff(path, picture, tags):
+    directory = TiffImagePlugin.ImageFileDirectory_v2()
+    for tag, (kind, value) in tags.items():
+        directory.tagtype[tag] = kind
+        directory[tag] = value
+    picture.save(path, tiffinfo=directory)
+
+
+@pytest.mark.parametrize("suffix", ["tif", "jpg", "png"])
+def test_tags_of_the_old_encoding_go(tmp_path, picture, enlarge, caplog, suffix):
+    tags = {
+        292: (4, 1), 293: (4, 0), 332: (3, 1), 301: (3, (1, 2)), 519: (4, (34, 103, 103)),
+        530: (3, (2, 2)), 532: (5, (0.0, 255.0)), 305: (2, "Program"), 65000: (2, "mine"),
+    }  # fmt: skip
+    write_tiff(tmp_path / "in.tif", picture, tags)
+    data = enlarge(tmp_path / "in.tif", suffix).read_bytes()
+    with Image.open(io.BytesIO(data)) as image:
+        found = image.tag_v2 if suffix == "tif" else image.getexif()
+        assert {292, 293, 332, 519, 530, 532, 301} & set(found) == set()
+        assert (found[305], found[65000]) == ("Program", "mine")
+    assert caplog.messages == ["its transfer function: left out"]
+
+
+@pytest.mark.parametrize("text", [
+    '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">',
+    '<?xml version="1.0" encoding="UTF-8"?><!-- Warning: --><OME xmlns="x"></OME>',
+    "ImageJ=1.53t\nimages=3\nslices=3\n", '{"shape": [48, 64, 3]}',
+])  # fmt: skip
+def test_descriptions_of_pages_go_with_a_word(tmp_path, picture, enlarge, caplog, text):
+    write_tiff(tmp_path / "in.tif", picture, {270: (2, text)})
+    data = enlarge(tmp_path / "in.tif", "tif").read_bytes()
+    assert text[:20].encode() not in data
+    assert caplog.messages == ["a description of pages (OME, ImageJ or tifffile): left out"]
+
+
+def test_a_description_in_words_stays(tmp_path, picture, enlarge, caplog):
+    write_tiff(tmp_path / "in.tif", picture, {270: (2, "A bridge in OME Park")})
+    assert b"A bridge in OME Park" in enlarge(tmp_path / "in.tif", "tif").read_bytes()
+    assert caplog.messages == []
+
+
+def test_every_page_of_a_tiff_has_its_own_words(tmp_path, picture, enlarge):
+    pages = [picture.copy(), picture.rotate(180)]
+    with TiffImagePlugin.AppendingTiffWriter(str(tmp_path / "in.tif"), new=True) as file:
+        for name, page in zip(("one", "two"), pages, strict=True):
+            page.save(file, "TIFF", tiffinfo={315: name})
+            file.newFrame()
+    with Image.open(enlarge(tmp_path / "in.tif", "tif", every=True)) as image:
+        for index, name in enumerate(("one", "two")):
+            image.seek(index)
+            assert image.tag_v2[315] == name
+
+
+def test_a_chunk_of_a_webp_is_named(tmp_path, picture, enlarge, caplog):
+    picture.save(tmp_path / "in.webp", xmp=b"<a/>")
+    data = (tmp_path / "in.webp").read_bytes() + b"ABCD\4\0\0\0data"
+    (tmp_path / "in.webp").write_bytes(data[:4] + struct.pack("<L", len(data) - 8) + data[8:])
+    enlarge(tmp_path / "in.webp", "webp")
+    assert caplog.messages == ["a chunk ABCD: left out"]
+
+
+@pytest.mark.parametrize("plays", [0, 1, 3])
+def test_an_animation_is_shown_as_often(tmp_path, enlarge, plays):
+    frames = [Image.fromarray(np.full((8, 8, 3), level, np.uint8)) for level in (0, 90, 200)]
+    options = {"save_all": True, "append_images": frames[1:], "duration": 50}
+    if plays != 1:
+        options["loop"] = max(plays - 1, 0)  # a GIF counts how often it is repeated
+    frames[0].save(tmp_path / "in.gif", **options)
+    for suffix in ("png", "webp"):
+        with Image.open(enlarge(tmp_path / "in.gif", suffix, every=True)) as image:
+            assert image.info["loop"] == plays
