@@ -1,6 +1,7 @@
 """TIFF files of every layout, as tifffile writes them, at 8 and at 16 bits."""
 
 import io
+import struct
 import subprocess
 import sys
 
@@ -65,12 +66,15 @@ def test_every_layout_gives_the_levels_that_were_written(
 
 @pytest.mark.parametrize("dtype", DEPTHS)
 @pytest.mark.parametrize("compression", [None, "zlib", "lzma"])
-@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("big", [None, "<", ">"])
 def test_every_compression_gives_the_levels_that_were_written(tmp_path, dtype, compression, big):
     pixels = levels(3, dtype)
-    settings = {"compression": compression, "bigtiff": big, "rowsperstrip": 5}
-    path = write(tmp_path / "in.tif", pixels, RGB, **settings)
-    assert np.array_equal(shape_of(read_photo(path)), pixels)
+    settings = {"compression": compression, "bigtiff": bool(big), "rowsperstrip": 5}
+    settings |= {"byteorder": big, "description": "described", "resolution": (300, 300)}
+    photo = read_photo(write(tmp_path / "in.tif", pixels, RGB, **settings))
+    assert np.array_equal(shape_of(photo), pixels)
+    assert photo.dpi == (300, 300)
+    assert b"described" in photo.exif
 
 
 @pytest.mark.parametrize("compression", ["tiff_lzw", "packbits", "zstd", "lzma"])
@@ -95,6 +99,12 @@ def test_other_depths_are_stretched_to_all_levels(tmp_path, bits):
     (tmp_path / "in.tif").write_bytes(data)
     white = 255 if bits <= 8 else 65_535
     expected = np.rint(numbers * (white / ((1 << bits) - 1)))
+    assert np.array_equal(shape_of(read_photo(tmp_path / "in.tif"))[..., 0], expected)
+    place = data.index(struct.pack("<HHL", 262, 3, 1))  # the entry of the photometric
+    data[place : place + 10] = struct.pack("<HHLH", 317, 3, 1, 2)  # becomes that of differences
+    (tmp_path / "in.tif").write_bytes(data)
+    sums = np.cumsum(numbers, axis=1) % (1 << bits)
+    expected = np.rint(sums * (white / ((1 << bits) - 1)))
     assert np.array_equal(shape_of(read_photo(tmp_path / "in.tif"))[..., 0], expected)
 
 

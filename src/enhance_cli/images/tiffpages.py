@@ -41,6 +41,11 @@ class TiffEntry:
     count: int
     place: int
 
+    @property
+    def bytes(self) -> int:
+        """How many its values take."""
+        return _BYTES.get(self.kind, 1) * self.count
+
 
 @dataclass(frozen=True)
 class Directory:

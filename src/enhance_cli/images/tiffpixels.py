@@ -43,6 +43,9 @@ _PREDICTED = {1: False, 2: True}
 _SHORT, _LONG, _LONG8 = 3, 4, 16  # types of values
 _IN_PLANES = 2
 _NATIVE = "<" if sys.byteorder == "little" else ">"
+_DIRECTORIES = (34665, 34853)  # tags
+_EIGHTS = (16, 17, 18)  # types of eight bytes in a BigTIFF alone
+_LARGEST = 2**32 - 2**20  # bytes of a file and a directory that is no BigTIFF
 _BAND = 1 << 22  # samples unpacked at once
 
 
@@ -106,42 +109,52 @@ def _decode(
     rows = to_array(image)[0]  # (H, bytes)
     assert rows.shape[0] == height
     samples = _unpack(rows, bits, page.tiff.order, width * count).reshape(height, width, count)
-    if _PREDICTED[page.value(PREDICTOR, 1)] and bits in (8, 16):
+    if _PREDICTED[page.value(PREDICTOR, 1)]:
         step = tile or width
         for left in range(0, width, step):
             columns = samples[:, left : left + step]
             np.add.accumulate(columns, axis=1, dtype=columns.dtype, out=columns)
+        samples &= (1 << bits) - 1
     return samples, image
 
 
 def with_directory(data: bytes, page: Directory, changed: dict[int, Sequence[int]]) -> bytes:
-    """Return a file whose only picture is a page with other values of some tags, () for none."""
-    tiff = page.tiff
-    line, room, kind = (20, 8, _LONG8) if tiff.is_big else (12, 4, _LONG)
-    place = len(data) + len(data) % 2
-    (count,) = tiff.read("Q" if tiff.is_big else "H", page.place)
-    first = page.place + (8 if tiff.is_big else 2)
-    lines: dict[int, bytes] = {}
-    for start in range(first, first + line * count, line):
-        (tag,) = tiff.read("H", start)
-        lines.setdefault(tag, data[start : start + line])
-    behind = bytearray()
-    for tag, values in changed.items():
+    """Return a file whose only picture is a page with other values of some tags, () for none.
+
+    It is no BigTIFF where high bytes come first: Pillow does not know those. The directories in
+    such a page (EXIF, GPS) are left out then.
+    """
+    tiff, place = page.tiff, len(data) + len(data) % 2
+    is_big = tiff.is_big and (tiff.order == "<" or place > _LARGEST)
+    letter, kind, room = ("Q", _LONG8, 8) if is_big else ("L", _LONG, 4)
+    values: dict[int, Sequence[int]] = {}
+    if tiff.is_big and not is_big:
+        values = {tag: page.values(tag) for tag, e in page.entries.items() if e.kind in _EIGHTS}
+        values |= dict.fromkeys(_DIRECTORIES, ())
+    values |= changed
+    lines, behind = {}, bytearray()
+    for tag, entry in page.entries.items():
+        length = entry.bytes
+        found = struct.pack(tiff.order + letter, entry.place)
+        if length <= room:
+            found = data[entry.place : entry.place + length].ljust(room, b"\0")
+        head = struct.pack(f"{tiff.order}HH{letter}", tag, entry.kind, entry.count)
+        lines[tag] = head + found
+    for tag, numbers in values.items():
         lines.pop(tag, None)
-        if values:
-            packed = struct.pack(f"{tiff.order}{len(values)}{tiff.letter}", *values)
-            if len(packed) > room:
-                where = place + len(behind)
-                behind += packed
-                packed = struct.pack(tiff.order + tiff.letter, where)
-            head = struct.pack(f"{tiff.order}HH{tiff.letter}", tag, kind, len(values))
-            lines[tag] = head + packed
-    directory = struct.pack(tiff.order + ("Q" if tiff.is_big else "H"), len(lines))
+        if numbers:
+            found = struct.pack(f"{tiff.order}{len(numbers)}{letter}", *numbers)
+            if len(found) > room:
+                behind += found
+                found = struct.pack(tiff.order + letter, place + len(behind) - len(found))
+            lines[tag] = struct.pack(f"{tiff.order}HH{letter}", tag, kind, len(numbers)) + found
+    directory = struct.pack(tiff.order + ("Q" if is_big else "H"), len(lines))
     directory += b"".join(lines[tag] for tag in sorted(lines)) + bytes(room)
-    link = 8 if tiff.is_big else 4
-    first_link = struct.pack(tiff.order + tiff.letter, place + len(behind))
+    version = (43, 8, 0) if is_big else (42,)
+    header = data[:2] + struct.pack(f"{tiff.order}{len(version)}H", *version)
+    header += struct.pack(tiff.order + letter, place + len(behind))
     padding = bytes(len(data) % 2)
-    return b"".join([data[:link], first_link, data[link + room :], padding, behind, directory])
+    return b"".join([header, data[len(header) :], padding, behind, directory])
 
 
 def _unpack(rows: NDArray[np.uint8], bits: int, order: str, width: int) -> Levels:
