@@ -79,6 +79,17 @@ def make_folder(folder: Path) -> None:
         raise EnhanceError(f"cannot create {folder}: {error.strerror or error}") from error
 
 
+def copy_time(source: Path, target: Path) -> None:
+    """Give a file the time at which another was last changed. Raises EnhanceError."""
+    try:
+        changed = source.stat().st_mtime_ns
+        os.utime(target, ns=(changed, changed))
+    except OSError as error:
+        raise EnhanceError(
+            f"cannot take the time of {source}: {error.strerror or error}"
+        ) from error
+
+
 def check_folder(folder: Path) -> None:
     """Raise EnhanceError where no file can be written into a folder: before work, not after it."""
     if not os.path.isdir(folder):

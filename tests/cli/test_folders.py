@@ -618,3 +618,30 @@ def test_what_was_made_last_counts_where_two_results_are_alike(upscale, folders)
     upscale(*arguments)
     for changed in (["--consistent"], []):
         assert upscale(*arguments, *changed).stdout == f"{output / 'a.bmp'}\n"
+
+
+def test_results_get_the_times_of_their_photographs(upscale, folders):
+    source, output = folders
+    for number, name in enumerate(results(source), 1):
+        os.utime(source / name, ns=(0, number * 10**18 + 123_456_700))
+    assert upscale(source, "-o", output, "--preserve-time").exit_code == 0
+    assert times(output) == times(source)
+    assert "3 skipped" in upscale(source, "-o", output).stderr
+
+
+def test_what_is_finished_gets_the_times_of_the_photographs(upscale, folders):
+    source, output = folders
+    os.utime(source / "a.png", (1, 1))
+    upscale(source, "-o", output)
+    pixels = (output / "a.png").read_bytes()
+    assert "3 skipped" in upscale(source, "-o", output, "--preserve-time").stderr
+    assert times(output) == times(source)
+    assert (output / "a.png").read_bytes() == pixels
+    assert "3 skipped" in upscale(source, "-o", output).stderr
+
+
+@pytest.mark.parametrize("arguments", [("-", "-o", "x.png"), ("x.png", "-o", "-")])
+def test_standard_streams_have_no_time_to_preserve(upscale, arguments):
+    result = upscale(*arguments, "--preserve-time", "--format", "png")
+    assert result.exit_code == 2
+    assert "--preserve-time is for files: standard streams have no time." in result.stderr

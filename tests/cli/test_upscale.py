@@ -93,13 +93,31 @@ def test_alpha_and_grey_are_kept(upscale, tmp_path, photo, mode, expected):
 
 
 def test_alpha_that_jpeg_cannot_hold_is_refused(upscale_fails, tmp_path, photo):
-    opened(photo).convert("RGBA").save(tmp_path / "in.png")
+    image = opened(photo).convert("RGBA")
+    image.putpixel((3, 4), (0, 0, 0, 254))
+    image.save(tmp_path / "in.png")
     target = tmp_path / "out.jpg"
     assert upscale_fails(tmp_path / "in.png", "-o", target) == (
         f"{target}: JPEG cannot hold transparency; use .png, .webp or .tiff; or choose "
         "a colour behind it by --background"
     )
     assert not target.exists()
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+@pytest.mark.parametrize("suffix", ["jpg", "bmp"])
+def test_an_alpha_that_hides_nothing_is_no_transparency(upscale, tmp_path, photo, mode, suffix):
+    image = opened(photo)
+    image.convert("L" if mode == "LA" else "P" if mode == "P" else "RGB").save(tmp_path / "a.png")
+    if mode == "P":
+        image.convert(mode).save(tmp_path / "b.png", transparency=bytes([255] * 256))
+    else:
+        image.convert(mode).save(tmp_path / "b.png")
+    for name in ("a", "b"):
+        target = tmp_path / f"{name}.{suffix}"
+        assert upscale(tmp_path / f"{name}.png", "-o", target).exit_code == 0
+    assert opened(tmp_path / "b.png").has_transparency_data
+    assert opened(tmp_path / f"a.{suffix}").tobytes() == opened(target).tobytes()
 
 
 def test_a_folders_tree_is_mirrored(upscale, tmp_path, photo):

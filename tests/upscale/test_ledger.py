@@ -16,7 +16,8 @@ def note(folder, name, made, shard=(1, 1)):
     target.parent.mkdir(exist_ok=True)
     target.write_text(made)
     entry = Noted(made, f"source of {name}".encode("utf-8", "replace").decode())
-    append_entry(ledger_of(folder, shard), name, entry, target.stat())
+    stat = target.stat()
+    append_entry(ledger_of(folder, shard), name, entry, stat.st_size, stat.st_mtime_ns)
     return entry
 
 

@@ -87,6 +87,11 @@ _folder_options = section(
         help="Make finished results again, and replace files that enhance did not make.",
     ),
     click.option(
+        "--preserve-time",
+        is_flag=True,
+        help="Give each result the time at which its photograph was last changed.",
+    ),
+    click.option(
         "--shard",
         type=ShardType(),
         default="1/1",
@@ -176,7 +181,7 @@ def upscale(
     """
     options = UpscaleOptions(**values)
     names = str(output.path) != "-"
-    _check(options, as_json=as_json, names=names)
+    _check(options, as_json=as_json, names=names, is_dated="-" not in map(str, inputs) and names)
     from PIL import Image
 
     from enhance_cli.cli.upscale_display import UpscaleDisplay
@@ -211,8 +216,10 @@ def upscale(
     sys.exit(1 if display.failed or display.is_cut else 0)
 
 
-def _check(options: UpscaleOptions, *, as_json: bool, names: bool) -> None:
+def _check(options: UpscaleOptions, *, as_json: bool, names: bool, is_dated: bool) -> None:
     """Refuse options that contradict each other."""
+    if options.preserve_time and not is_dated:
+        raise click.UsageError("--preserve-time is for files: standard streams have no time.")
     if options.scale and (options.width or options.height):
         raise click.UsageError("--scale and --width or --height contradict each other.")
     if as_json and not names:

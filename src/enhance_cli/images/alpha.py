@@ -63,6 +63,11 @@ def straight(pixels: Levels, alpha: Levels) -> Levels:
     return divided
 
 
+def without_opaque_alpha(photo: Photo) -> Photo:
+    """Return the photograph without an alpha that hides nothing."""
+    return photo if photo.has_transparency else replace(photo, alpha=None)
+
+
 def flatten(photo: Photo, background: tuple[int, int, int]) -> Photo:
     """Return the photograph without transparency, on a colour given as 8-bit RGB."""
     if photo.alpha is None:

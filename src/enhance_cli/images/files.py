@@ -54,7 +54,7 @@ def decode_opaque(data: bytes, name: Path | str) -> Levels:
     Raises EnhanceError as `read_photo`, and for transparency: the colours below it are arbitrary.
     """
     photo = decode_photos(data, name, every=False, max_pixels=MAX_PIXELS)[0]
-    if photo.alpha is not None and photo.alpha.min() < np.iinfo(photo.alpha.dtype).max:
+    if photo.has_transparency:
         raise EnhanceError(f"{name} has transparency: flatten it first")
     return np.array(photo.pixels, order="C")
 

@@ -121,7 +121,7 @@ def contents_of(frames: Sequence[Photo]) -> Contents:
     first = frames[0]
     return Contents(
         first.size,
-        any(frame.alpha is not None for frame in frames),
+        any(frame.has_transparency for frame in frames),
         first.is_deep,
         len(frames),
         len(first.metadata.exif or b""),

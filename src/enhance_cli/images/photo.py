@@ -67,6 +67,11 @@ class Photo:
         """Whether it has 16 bits a channel."""
         return self.pixels.dtype == DEEP
 
+    @property
+    def has_transparency(self) -> bool:
+        """Whether anything shows through; an alpha that is opaque everywhere hides nothing."""
+        return self.alpha is not None and int(self.alpha.min()) < np.iinfo(self.alpha.dtype).max
+
     def rows(self, which: slice) -> Photo:
         """Return some rows of the picture, with all else that it has."""
         alpha = None if self.alpha is None else self.alpha[:, which]

@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from enhance_cli.atomic import check_new, remove_leftovers
+from enhance_cli.atomic import check_new, copy_time, remove_leftovers
 from enhance_cli.config import UpscaleOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.files import STANDARD_STREAM
 from enhance_cli.upscale.index import Hashes
-from enhance_cli.upscale.ledger import Noted, fingerprint
+from enhance_cli.upscale.ledger import Noted, append_entry, fingerprint
 from enhance_cli.upscale.plan import Job, Plan, Refusal
 from enhance_cli.upscale.tiler import Tiler
 from enhance_cli.upscale.work import OnJobProgress, Outcome, enlarge_file
@@ -78,10 +78,23 @@ class Batch:
             if job.known is None:
                 check_new(job.target)
             elif job.known.made == job.made:
+                self._preserve_time(job)
                 return Outcome(job.source, job.target, is_skipped=True)
         except EnhanceError as error:
             return Outcome(job.source, job.target, error=str(error), cause=error.cause)
         return job
+
+    def _preserve_time(self, job: Job) -> None:
+        """Give a finished result the time of its photograph, if that is wanted; note it before."""
+        if not (self.options.preserve_time and job.ledger and job.known):
+            return
+        try:
+            wanted, found = job.source.stat().st_mtime_ns, job.target.stat()
+            if wanted != found.st_mtime_ns:
+                append_entry(job.ledger, job.result, job.known, found.st_size, wanted)
+                copy_time(job.source, job.target)
+        except OSError as error:
+            raise EnhanceError(f"cannot date {job.target}: {error.strerror or error}") from error
 
     def _known_by_now(self, job: Job) -> Noted | None:
         """Return what a run beside this one has noted of a result that is there by now."""

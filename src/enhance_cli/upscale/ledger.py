@@ -203,8 +203,8 @@ def ledger_of(folder: Path, shard: tuple[int, int]) -> Path:
     return beside if is_beside and len(os.fsencode(beside.name)) <= _LONGEST else inside
 
 
-def append_entry(ledger: Path, name: str, entry: Noted, written: os.stat_result) -> None:
-    """Note a result that is about to get its name below the folder. Raises OSError.
+def append_entry(ledger: Path, name: str, entry: Noted, size: int, time: int) -> None:
+    """Note a result of some bytes and time (ns) that is about to get its name. Raises OSError.
 
     An entry is written before the result gets its name, and says which file it is by size and
     time, so that a run killed in between is understood. Lines are appended whole: runs and
@@ -213,8 +213,8 @@ def append_entry(ledger: Path, name: str, entry: Noted, written: os.stat_result)
     line = {
         "name": name,
         "made": entry.made,
-        "size": written.st_size,
-        "time": written.st_mtime_ns,
+        "size": size,
+        "time": time,
         "source": entry.source,
     }
     descriptor = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)

@@ -40,6 +40,12 @@ class Job:
     known: Noted | None = None
     made: str = ""
 
+    @property
+    def result(self) -> str:
+        """What the result is called below the output folder."""
+        assert self.folder
+        return self.target.relative_to(self.folder).as_posix()
+
 
 @dataclass(frozen=True)
 class Refusal:

@@ -14,10 +14,10 @@ from pathlib import Path
 from tempfile import TemporaryFile, gettempdir
 from typing import BinaryIO
 
-from enhance_cli.atomic import make_folder, replacing
+from enhance_cli.atomic import copy_time, make_folder, replacing
 from enhance_cli.config import UpscaleOptions
 from enhance_cli.errors import Cause, EnhanceError, writing_output
-from enhance_cli.images.alpha import flatten
+from enhance_cli.images.alpha import flatten, without_opaque_alpha
 from enhance_cli.images.encode import Encoding, encode, encode_bands
 from enhance_cli.images.files import STANDARD_STREAM, read_contents, read_frames
 from enhance_cli.images.formats import Contents, check_holds, contents_of
@@ -87,6 +87,8 @@ class _Work:
         if is_large:
             return_freed_memory()
         self._check(contents_of(frames))
+        if not job.format.has_alpha:
+            frames = [without_opaque_alpha(frame) for frame in frames]
         sizes = [self._target_size(frame.size) for frame in frames]
 
         def report(done: int, total: int) -> None:
@@ -112,12 +114,15 @@ class _Work:
         return frames[0].size, sizes[0]
 
     def _check_header(self) -> None:
-        """Refuse what the header tells not to be possible."""
+        """Refuse what the header tells not to be possible.
+
+        Whether an alpha hides anything, only the pixels tell.
+        """
         if self.job.source == STANDARD_STREAM:
             return
         contents = read_contents(self.job.source)
         frames = contents.frames if self.options.frames else 1
-        self._check(replace(contents, frames=frames))
+        self._check(replace(contents, frames=frames, has_alpha=False))
 
     def _check(self, contents: Contents) -> None:
         """Raise EnhanceError if the network or the format cannot hold the picture."""
@@ -166,12 +171,14 @@ class _Work:
 
         with replacing(job.target, may_replace) as file:
             yield file
-            if job.folder and job.ledger:
-                file.flush()
+            file.flush()
+            if self.options.preserve_time:
+                copy_time(job.source, Path(file.name))
+            if job.ledger:
                 os.fsync(file.fileno())  # only now have network file systems the final time
-                name = job.target.relative_to(job.folder).as_posix()
                 noted = Noted(job.made, job.name)
-                append_entry(job.ledger, name, noted, os.fstat(file.fileno()))
+                written = os.fstat(file.fileno())
+                append_entry(job.ledger, job.result, noted, written.st_size, written.st_mtime_ns)
 
 
 def _identity(file: Path) -> tuple[int, int, int] | None:
