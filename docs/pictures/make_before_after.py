@@ -1,4 +1,4 @@
-"""Make before-after.png: part of a JPEG file, enlarged by bicubic interpolation and by the default."""
+"""Make before-after.png: part of a JPEG file, enlarged by bicubic and by the default network."""
 
 import io
 from pathlib import Path
