@@ -30,6 +30,9 @@ MAX_PIXELS = 178_956_970
 MAX_FEATURES, MAX_BLOCKS = 1024, 256
 """Of a generator: weights that ask for more are refused before memory is taken for them."""
 
+SCALES = {"nearest": (2, 4, 8), "shuffle": (1, 2, 3, 4, 8)}
+"""Of a generator, by its tail."""
+
 LARGEST_SCALE = 16
 SMALLEST_TILE = 16  # input pixels
 FORMAT_NAMES = ("png", "jpeg", "webp", "tiff", "avif", "gif", "heif", "jxl", "bmp")
@@ -81,7 +84,8 @@ class Dimensions:
 
     features: int = 64  # channels of every hidden layer
     blocks: int = 10  # residual blocks
-    scale: int = 4  # output pixels per input pixel, each way: 2, 4 or 8
+    scale: int = 4  # output pixels per input pixel, each way: SCALES
+    tail: str = "nearest"  # how it enlarges: as EnhanceNet, or "shuffle", all at low resolution
 
 
 @dataclass(frozen=True, kw_only=True)

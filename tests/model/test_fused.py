@@ -10,9 +10,10 @@ from enhance_cli.model.generator import Generator
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(params=[2, 4])
+@pytest.fixture(params=[("nearest", 2), ("nearest", 4), ("shuffle", 1), ("shuffle", 3)])
 def generator(request):
-    made = Generator(Dimensions(features=16, blocks=2, scale=request.param))
+    tail, scale = request.param
+    made = Generator(Dimensions(features=16, blocks=2, scale=scale, tail=tail))
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.normal_(std=0.1)

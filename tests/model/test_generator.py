@@ -3,8 +3,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from enhance_cli.config import Dimensions
+from enhance_cli.config import SCALES, Dimensions
 from enhance_cli.model.generator import Generator
+
+TAILS = [(tail, scale) for tail, scales in SCALES.items() for scale in scales]
 
 
 def test_published_shape_has_852867_parameters_in_25_convolutions():
@@ -22,9 +24,9 @@ def test_convolutions_are_declared_in_forward_order():
     assert [id(m) for m in called] == [id(m) for m in convolutions]
 
 
-@pytest.mark.parametrize("scale", [2, 4, 8])
-def test_output_is_scale_times_the_input(scale):
-    generator = Generator(Dimensions(features=4, blocks=1, scale=scale))
+@pytest.mark.parametrize(("tail", "scale"), TAILS)
+def test_output_is_scale_times_the_input(tail, scale):
+    generator = Generator(Dimensions(features=4, blocks=1, scale=scale, tail=tail))
     assert generator(torch.rand(2, 3, 7, 5)).shape == (2, 3, 7 * scale, 5 * scale)
 
 
@@ -34,7 +36,16 @@ def test_halo_of_the_published_shape_is_23():
 
 @pytest.mark.parametrize(("blocks", "scale"), [(10, 4), (0, 4), (1, 2), (2, 8), (3, 2)])
 def test_halo_is_the_reach_of_the_gradient(blocks, scale):
-    generator = Generator(Dimensions(features=4, blocks=blocks, scale=scale)).double()
+    check_halo(Generator(Dimensions(features=4, blocks=blocks, scale=scale)))
+
+
+@pytest.mark.parametrize(("blocks", "scale"), [(12, 4), (0, 1), (1, 3), (2, 2)])
+def test_halo_of_the_shuffle_tail_is_the_reach_of_the_gradient(blocks, scale):
+    check_halo(Generator(Dimensions(features=4, blocks=blocks, scale=scale, tail="shuffle")))
+
+
+def check_halo(generator):
+    generator, scale = generator.double(), generator.scale
     with torch.no_grad():
         for parameter in generator.parameters():  # no ReLU is ever off
             parameter.abs_().add_(0.01)
@@ -51,10 +62,29 @@ def test_halo_is_the_reach_of_the_gradient(blocks, scale):
     assert reach == generator.halo
 
 
-def test_an_untrained_generator_is_nearly_bicubic():
+@pytest.mark.parametrize("tail", SCALES)
+def test_an_untrained_generator_is_nearly_bicubic(tail):
     x = torch.rand(1, 3, 16, 16)
     bicubic = F.interpolate(x, scale_factor=4.0, mode="bicubic")
-    assert (Generator()(x) - bicubic).abs().mean() < 0.02
+    assert (Generator(Dimensions(tail=tail))(x) - bicubic).abs().mean() < 0.02
+
+
+def test_an_untrained_shuffle_tail_adds_the_same_to_all_pixels_of_a_block():
+    generator = Generator(Dimensions(features=8, blocks=1, scale=3, tail="shuffle"))
+    x = torch.rand(1, 3, 6, 5)
+    residual = generator(x) - F.interpolate(x, scale_factor=3.0, mode="bicubic")
+    blocks = F.pixel_unshuffle(residual.transpose(0, 1), 3)  # (3, 9, 6, 5)
+    assert blocks.std(1).max() < 1e-6 < blocks.std()
+
+
+def test_with_the_shuffle_tail_every_layer_works_at_the_size_of_the_input():
+    generator = Generator(Dimensions(features=4, blocks=2, tail="shuffle"))
+    sizes = []
+    for layer in generator.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.register_forward_hook(lambda _, seen, __: sizes.append(seen[0].shape[2:]))
+    generator(torch.rand(1, 3, 7, 5))
+    assert sizes == [(7, 5)] * 7
 
 
 def test_a_few_steps_lower_the_loss():

@@ -21,6 +21,33 @@ def test_loaded_equals_saved(tmp_path):
         assert torch.equal(loaded.state_dict()[name], value)
 
 
+def test_a_shuffle_tail_is_loaded_as_it_was_saved(tmp_path):
+    path = tmp_path / "w.safetensors"
+    generator = Generator(Dimensions(features=4, blocks=1, scale=3, tail="shuffle"))
+    save_generator(generator, path, {})
+    loaded, x = load_generator(path)[0], torch.rand(1, 3, 5, 4)
+    assert loaded.dimensions == generator.dimensions
+    assert torch.equal(loaded(x), generator(x))
+
+
+def test_weights_from_before_there_were_tails_are_enhancenets(tmp_path):
+    path, generator = tmp_path / "w.safetensors", Generator(SMALL)
+    save_file(generator.state_dict(), path, {"dimensions": '{"features":4,"blocks":1,"scale":2}'})
+    assert load_generator(path)[0].dimensions.tail == "nearest"
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "said"),
+    [('{"tail": "long"}', "tail is 'long'"), ('{"tail": []}', r"tail is \[\]"),
+     ('{"scale": 3}', "scale is 3"), ('{"scale": 5, "tail": "shuffle"}', "scale is 5")],
+)  # fmt: skip
+def test_tails_and_scales_that_are_not_known_are_refused(tmp_path, dimensions, said):
+    path = tmp_path / "w.safetensors"
+    save_file({"a": torch.zeros(1)}, path, {"dimensions": dimensions})
+    with pytest.raises(EnhanceError, match=said):
+        load_generator(path)
+
+
 def test_truncated_weights_are_one_clear_error(tmp_path):
     path = tmp_path / "w.safetensors"
     save_generator(Generator(SMALL), path, {})

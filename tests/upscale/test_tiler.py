@@ -41,13 +41,24 @@ def noise(height, width):
     ("tile", "size"),
     [(16, (50, 61)), (32, (64, 64)), (40, (97, 33)), (16, (1, 90)), (16, (90, 1)), (8, (5, 70))],
 )
-@pytest.mark.parametrize("scale", [2, 4, 8])
+@pytest.mark.parametrize(
+    ("tail", "scale"), [("nearest", 2), ("nearest", 4), ("nearest", 8), ("shuffle", 4)]
+)
 @pytest.mark.parametrize("is_consistent", [False, True])
-def test_tiled_equals_whole(tile, size, scale, is_consistent):
-    generator = Generator(Dimensions(features=8, blocks=3, scale=scale))
+def test_tiled_equals_whole(tile, size, tail, scale, is_consistent):
+    generator = Generator(Dimensions(features=8, blocks=3, scale=scale, tail=tail))
     pixels = noise(*size)
     engines = [tiler(generator, FP32, side, is_consistent=is_consistent) for side in (0, tile)]
     whole, tiled = (engine.enlarge(pixels) for engine in engines)
+    assert levels_apart(tiled, whole) <= 1
+
+
+@pytest.mark.parametrize("scale", [1, 3])
+def test_tiled_equals_whole_at_the_other_scales(scale):
+    generator = Generator(Dimensions(features=8, blocks=3, scale=scale, tail="shuffle"))
+    pixels = noise(50, 61)
+    whole, tiled = (tiler(generator, FP32, side).enlarge(pixels) for side in (0, 16))
+    assert whole.shape == (3, 50 * scale, 61 * scale)
     assert levels_apart(tiled, whole) <= 1
 
 

@@ -61,7 +61,7 @@ def fuse(generator: Generator, backend: Backend) -> Generator:
     """
     rewritten: Any = copy.deepcopy(generator).eval().requires_grad_(False)
     if _is_fusible(backend):
-        is_folded = _pays_to_fold(backend)
+        is_folded = _pays_to_fold(backend) and len(rewritten.upsample) > 0
         enlarge = FoldedConv if is_folded else EnlargingConv
         rewritten.first = FusedConv(rewritten.first)
         rewritten.body = nn.Sequential(*map(FusedBlock, rewritten.body))

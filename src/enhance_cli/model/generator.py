@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from enhance_cli.config import Dimensions
+from enhance_cli.config import SCALES, Dimensions
 from enhance_cli.model.device import constant
 
 MEAN = (0.47614917, 0.45001204, 0.40904046)  # RGB, of the authors' training photographs
@@ -35,6 +35,28 @@ class NearestConv(ActiveConv):
         return super().forward(F.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 
+class ShuffleConv(nn.Conv2d):
+    """A 3×3 convolution to all pixels of a block at once: (N, C, H, W) to (N, 3, sH, sW).
+
+    It starts with the same value in the whole block, as nearest-neighbour enlargement does: no
+    checkerboard has to be unlearned (Aitken et al., arXiv 1707.02937).
+    """
+
+    def __init__(self, features: int, scale: int) -> None:
+        super().__init__(features, 3 * scale**2, 3, padding=1)
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, 3, scale*H, scale*W)."""
+        return F.pixel_shuffle(super().forward(x), self.scale)
+
+    @torch.no_grad()
+    def level(self) -> None:
+        """Give the pixels of a block the weights of the first of them."""
+        block = self.scale**2
+        self.weight.copy_(self.weight[::block].repeat_interleave(block, 0))
+
+
 class ResidualBlock(nn.Module):
     """Two convolutions whose result is added to their input, with no activation after the sum."""
 
@@ -54,7 +76,9 @@ class Generator(nn.Module):
 
     The result is the bicubic enlargement plus a learned residual. It is not clamped: values a
     little outside [0, 1] are meant for the end of the pipeline. With the default dimensions this
-    is the published network: 25 convolutions and 852,867 parameters.
+    is the published network: 25 convolutions and 852,867 parameters. With the tail "shuffle" no
+    layer works at more than the input's resolution, which costs a third for the same blocks, and
+    any scale will do.
 
     The weights may be in any floating type; the input and the result are in the input's type.
 
@@ -68,14 +92,16 @@ class Generator(nn.Module):
         super().__init__()
         self.dimensions = dimensions or Dimensions()
         features, scale = self.dimensions.features, self.dimensions.scale
-        assert scale in (2, 4, 8), scale
+        is_shuffled = self.dimensions.tail == "shuffle"
+        assert scale in SCALES[self.dimensions.tail], scale
         self.first = ActiveConv(3, features)
         self.body = nn.Sequential(*(ResidualBlock(features) for _ in range(self.dimensions.blocks)))
-        self.upsample = nn.Sequential(
-            *(NearestConv(features, features) for _ in range(int(math.log2(scale))))
-        )
+        doublings = 0 if is_shuffled else int(math.log2(scale))
+        self.upsample = nn.Sequential(*(NearestConv(features, features) for _ in range(doublings)))
         self.refine = ActiveConv(features, features)
-        self.last = nn.Conv2d(features, 3, 3, padding=1)
+        self.last = (
+            ShuffleConv(features, scale) if is_shuffled else nn.Conv2d(features, 3, 3, padding=1)
+        )
         self._initialise()
 
     def _initialise(self) -> None:
@@ -91,6 +117,8 @@ class Generator(nn.Module):
                 layer.weight.mul_(0.5)
         with torch.no_grad():
             self.last.weight.mul_(0.1)
+        if isinstance(self.last, ShuffleConv):
+            self.last.level()
 
     def _convolutions(self) -> Iterator[nn.Conv2d]:
         return (layer for layer in self.modules() if isinstance(layer, nn.Conv2d))
@@ -123,7 +151,7 @@ class Generator(nn.Module):
     def reach(self, low_convolutions: int) -> int:
         """Return the reach in input pixels with so many convolutions at low resolution."""
         reaches = [BICUBIC_REACH]
-        for phase in range(self.scale):
+        for phase in range(2 ** len(self.upsample)):
             low, high = phase - 2, phase + 2  # last and refine
             for _ in self.upsample:
                 low, high = (low - 1) // 2, (high + 1) // 2

@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from enhance_cli.atomic import replacing
-from enhance_cli.config import MAX_BLOCKS, MAX_FEATURES, Dimensions
+from enhance_cli.config import MAX_BLOCKS, MAX_FEATURES, SCALES, Dimensions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.shipped import list_shipped, shipped_models
@@ -145,7 +145,10 @@ def read_state(path: Path) -> dict[str, Tensor]:
 def _check_dimensions(path: Path, dimensions: Dimensions, tensors: dict[str, Tensor]) -> None:
     """Refuse absurd sizes, and those of a larger network, before memory is taken for them."""
     features, blocks = range(1, MAX_FEATURES + 1), range(MAX_BLOCKS + 1)
-    limits = {"features": features, "blocks": blocks, "scale": (2, 4, 8)}
+    if not isinstance(dimensions.tail, str) or dimensions.tail not in SCALES:
+        tail = repr(dimensions.tail)
+        raise EnhanceError(f"{path} does not hold an enhance generator: tail is {tail}")
+    limits = {"features": features, "blocks": blocks, "scale": SCALES[dimensions.tail]}
     for name, allowed in limits.items():
         value = getattr(dimensions, name)
         if not isinstance(value, int) or value not in allowed:

@@ -88,6 +88,7 @@ def _send(image: Tensor, scale: int, draw: random.Random) -> Tensor:
     if (deviations := _drawn(_CAMERA_BLUR, draw)) is not None:
         image = _blur(image, deviations, draw.uniform(*_CAMERA_BLUR[1]), draw.uniform(0, math.pi))
     if (factor := _drawn(_TAKEN_AT, draw)) is not None:
+        factor = min(factor, scale)
         taken = round(factor * height), round(factor * width)
         image = resize(image, *taken, draw.choice(_KERNELS))
     image = _save(image, _CAMERA_FIRST_JPEG, draw)
