@@ -27,6 +27,7 @@ from enhance_cli.model.discriminator import Discriminator
 from enhance_cli.model.features import load_features
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.losses import CombinedLoss, discriminator_loss
+from enhance_cli.train.data import CropBatch
 from enhance_cli.train.learner import Learner
 from enhance_cli.train.processes import Processes
 
@@ -65,7 +66,7 @@ def compare(rounds: int, options: TrainOptions) -> None:
     def run_ours() -> None:
         keep_freed_memory()
         for index in range(STEPS):
-            ours.step(crops, index, options.peak_rate)
+            ours.step(CropBatch(crops), index, options.peak_rate)
 
     runs: dict[str, Callable[[], None]] = {"plain": run_plain, "ours": run_ours}
     if backend.device.type == "cuda":

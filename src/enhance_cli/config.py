@@ -69,6 +69,9 @@ VGG_LAYERS = (
 )  # fmt: skip
 """The layers of VGG-19 in the paper's names, from the input on."""
 
+LITE_LAYERS = ("lite2", "lite4", "lite8", "lite16", "lite32")
+"""The layers of EfficientNet-Lite0, by how many pixels of an image are one of theirs each way."""
+
 LETTERS = {"E": "pixels", "P": "perceptual", "A": "adversarial", "T": "texture"}
 """The losses, in the order in which the paper names its networks."""
 
@@ -137,7 +140,7 @@ class LossWeights:
     """What each term of the loss counts; 0 or absent means that it is not computed."""
 
     pixel: float = 0.0
-    perceptual: dict[str, float] = field(default_factory=dict)  # by layer of VGG-19
+    perceptual: dict[str, float] = field(default_factory=dict)  # by layer of VGG-19 or Lite0
     texture: dict[str, float] = field(default_factory=dict)  # by layer of VGG-19
     adversarial: float = 0.0
     spectrum: float = 0.0
@@ -145,7 +148,7 @@ class LossWeights:
 
     @property
     def layers(self) -> set[str]:
-        """The layers of VGG-19 that have to be computed."""
+        """The layers of VGG-19 and EfficientNet-Lite0 that have to be computed."""
         return {*self.perceptual, *self.texture}
 
 
@@ -159,6 +162,7 @@ class TrainOptions:
     perceptual_layers: dict[str, float] = field(default_factory=lambda: dict(PERCEPTUAL_LAYERS))
     texture_layers: dict[str, float] = field(default_factory=lambda: dict(TEXTURE_LAYERS))
     vgg: str | None = None  # weights of VGG-19; None is torchvision's download
+    lite0: str | None = None  # weights of EfficientNet-Lite0, for its layers
     pooling: str = "average"  # inside VGG-19; "max" as it was trained, "mixed" their mean
     d_threshold: float = 0.8  # share judged right, of either class, below which it learns on
     d_warmup: int = 400  # steps in which the discriminator learns alone
@@ -173,6 +177,10 @@ class TrainOptions:
     crop: int = 128  # pixels of the original
     prepare: str | None = None  # "paper": centre squares of large images, reduced
     degradation: str = "bicubic"  # how low-resolution images are made: DEGRADATIONS
+    teacher: str | None = None  # weights whose results are learned in place of the originals
+    teacher_cache: str = "runs/targets"  # folder of these results
+    teacher_crops: int = 1024  # how many of them are made
+    teacher_licence: str | None = None  # passed on with the weights
     candidates: int = 1  # crops drawn for each one kept, the most detailed of them
     shrink: float = 1.0  # photographs are reduced at random, down to this scale
     lr: float | None = None  # None: 5e-4 for the pixel loss alone, 1e-4 with others
@@ -192,6 +200,7 @@ class TrainOptions:
     features: int = 64
     blocks: int = 10
     scale: int = 4
+    tail: str = "nearest"  # of a new generator: Dimensions
 
     @property
     def loss_weights(self) -> LossWeights:

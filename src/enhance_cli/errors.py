@@ -21,6 +21,7 @@ class Cause(Enum):
     HAS_FRAMES = auto()  # that the format or the program cannot handle
     HAS_NO_GRAPH = auto()  # a file of weights alone has no input and no output
     HAS_TRANSPARENCY = auto()  # that the format cannot hold
+    LITE_MISSING = auto()
     LOSS_NOT_FINITE = auto()
     NETWORK_MISSING = auto()  # a network of torchvision that a metric looks through
     NO_EXTENSION = auto()  # that names a format
@@ -34,6 +35,8 @@ class Cause(Enum):
     SIZE_TOO_LARGE = auto()  # more than LARGEST_SCALE times the photograph's
     SIZE_TOO_SMALL = auto()  # below the photograph's
     STEP_TOO_LARGE = auto()  # for the memory of the device
+    TARGETS_DAMAGED = auto()
+    TEACHER_OF_OTHER_SCALE = auto()
     TOO_MANY_PIXELS = auto()
     VGG_MISSING = auto()
 

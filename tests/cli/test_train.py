@@ -315,6 +315,44 @@ def test_an_option_that_no_loss_reads_is_exit_2(enhance, photographs, losses, op
     assert f"{option}: the losses are {losses}." in result.stderr
 
 
+@pytest.mark.parametrize("scale", ["1", "3"])
+def test_a_scale_that_a_tail_cannot_have_is_exit_2(enhance, photographs, scale):
+    result = enhance("train", photographs, "--scale", scale)
+    assert result.exit_code == 2
+    assert f"--scale {scale} needs --tail shuffle." in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--teacher-crops", "--teacher-cache", "--teacher-licence"])
+def test_an_option_of_a_teacher_without_one_is_exit_2(enhance, photographs, option):
+    result = enhance("train", photographs, option, "5")
+    assert result.exit_code == 2
+    assert f"{option} needs --teacher." in result.stderr
+
+
+def test_a_layer_of_another_network_is_none_of_the_texture(enhance, photographs):
+    result = enhance("train", photographs, "--losses", "T", "--texture-layers", "lite4=1")
+    assert result.exit_code == 2
+    assert "'lite4' is not one of conv1.1" in result.stderr
+
+
+@pytest.mark.parametrize("scale", [1, 3])
+def test_a_network_of_any_scale_learns_from_a_teacher_and_runs(
+    enhance, photographs, tmp_path, scale
+):
+    network = ("--tail", "shuffle", "--scale", scale, *SMALL, "--crop", 36, "--device", "cpu")
+    enhance("train", photographs, "--steps", 2, "-o", tmp_path / "teacher", *network)
+    cache = tmp_path / "cache"
+    taught = ("--teacher", tmp_path / "teacher", "--teacher-cache", cache, "--teacher-crops", 3)
+    result = enhance("train", photographs, "--steps", 2, "-o", tmp_path / "run", *network, *taught)
+    assert result.exit_code == 0, result.stderr
+    assert len(list(cache.glob("*/targets-*.safetensors"))) == 1
+    result = enhance("upscale", photographs / "a.png", "-o", tmp_path / "a.png",
+                     "--model", tmp_path / "run", "--device", "cpu")  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.size == (256 * scale, 256 * scale)
+
+
 def test_a_run_that_goes_on_takes_no_other_start(enhance, tmp_path):
     result = enhance("train", "--resume", tmp_path, "--init", "pat")
     assert result.exit_code == 2

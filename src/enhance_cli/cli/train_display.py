@@ -104,7 +104,9 @@ def _line(status: Status, seen: dict[str, float]) -> str:
         f"{seen.get('images_per_second', 0):.0f} images/s",
         left,
     ]
-    if "loss" in seen:
+    if "targets" in status.values:
+        parts = [f"{status.values['targets']:.0f} crops enlarged by the teacher", left]
+    elif "loss" in seen:
         parts.append(f"loss {seen['loss']:.5f}")
     elif "discriminator/loss" in seen:
         parts.append("the discriminator learns alone")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from enhance_cli.config import TrainOptions
+from enhance_cli.config import SCALES, TrainOptions
 from enhance_cli.errors import EnhanceError
 
 _LETTERS_OF = {
@@ -41,6 +41,11 @@ def check_options(options: TrainOptions, given: dict[str, Any]) -> None:
     for option, letters in asked.items():
         if not set(letters) & set(options.losses):
             raise click.UsageError(f"{option}: the losses are {options.losses}.")
+    if options.scale not in SCALES[options.tail]:
+        raise click.UsageError(f"--scale {options.scale} needs --tail shuffle.")
+    asked_of_teacher = [name for name in given if name.startswith("teacher_")]
+    if asked_of_teacher and not options.teacher:
+        raise click.UsageError(f"--{asked_of_teacher[0].replace('_', '-')} needs --teacher.")
     if options.loss_weights.adversarial and options.d_warmup >= options.steps:
         raise click.UsageError(
             f"--d-warmup {options.d_warmup} leaves none of --steps {options.steps} "

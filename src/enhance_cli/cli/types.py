@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from enhance_cli.config import LETTERS, SMALLEST_TILE, VGG_LAYERS, name_of_losses
+from enhance_cli.config import LETTERS, SMALLEST_TILE, name_of_losses
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
@@ -162,12 +162,12 @@ class FactorType(click.ParamType[tuple[str, float]]):
 
 
 class LayersType(click.ParamType[dict[str, float]]):
-    """Layers of VGG-19, each with its weight where it is not the paper's: pool2=0.1,pool5."""
+    """Layers of a network, each with its weight where it is not the paper's: pool2=0.1,pool5."""
 
     name = "layers"
 
-    def __init__(self, known: dict[str, float]) -> None:
-        self._known = known
+    def __init__(self, known: dict[str, float], allowed: tuple[str, ...]) -> None:
+        self._known, self._allowed = known, allowed
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -177,8 +177,8 @@ class LayersType(click.ParamType[dict[str, float]]):
         for part in str(value).split(","):
             layer, _, number = part.strip().lower().partition("=")
             weight = _to_number(number) if number else self._known.get(layer)
-            if layer not in VGG_LAYERS:
-                self.fail(f"{layer!r} is not one of {', '.join(VGG_LAYERS)}.", param, ctx)
+            if layer not in self._allowed:
+                self.fail(f"{layer!r} is not one of {', '.join(self._allowed)}.", param, ctx)
             if weight is None:
                 self.fail(f"{layer} needs a weight: {layer}=1e-6.", param, ctx)
             weights[layer] = weight

@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from enhance_cli.config import VGG_LAYERS
+from enhance_cli.config import LITE_LAYERS, VGG_LAYERS
 from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.model.device import constant
+from enhance_cli.model.lite import LiteFeatures
 from enhance_cli.model.weights import read_state
 
 _WIDTHS = (64, 128, 256, 512, 512)  # channels of the convolutions of each block
@@ -40,13 +41,18 @@ class Features(nn.Module):
     """
 
     def __init__(
-        self, layers: Iterable[str], state: Mapping[str, Tensor], pooling: str = "average"
+        self,
+        layers: Iterable[str],
+        state: Mapping[str, Tensor],
+        pooling: str = "average",
+        lite: LiteFeatures | None = None,
     ) -> None:
         super().__init__()
-        self.layers = sorted(set(layers), key=VGG_LAYERS.index)
+        self.layers = sorted(set(layers), key=(VGG_LAYERS + LITE_LAYERS).index)
         self.means = dict.fromkeys(self.layers, 1.0)
-        self._pool = _POOLINGS[pooling]
-        self._steps = VGG_LAYERS[: VGG_LAYERS.index(self.layers[-1]) + 1]
+        self._pool, self.lite = _POOLINGS[pooling], lite
+        deepest = [VGG_LAYERS.index(layer) + 1 for layer in self.layers if layer in VGG_LAYERS]
+        self._steps = VGG_LAYERS[: max(deepest, default=0)]
         self.convolutions = nn.ModuleList()
         channels, index = 3, 0  # index in torchvision's list: a convolution is followed by a ReLU
         for name in self._steps:
@@ -71,13 +77,18 @@ class Features(nn.Module):
                 x = F.relu(next(convolutions)(x), inplace=True)
             if name in self.means:
                 found[name] = x.float() / self.means[name]
+        if self.lite is not None:
+            found |= {name: x.float() / self.means[name] for name, x in self.lite(image).items()}
         return found
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[Tensor]) -> None:
         """Measure the mean activation of each layer on batches of photographs, (N, 3, H, W)."""
         self.means = dict.fromkeys(self.layers, 1.0)
-        found = [{name: v.mean().item() for name, v in self(batch).items()} for batch in batches]
+        found = [
+            {name: values.abs().mean().item() for name, values in self(batch).items()}
+            for batch in batches
+        ]
         self.means = {name: sum(m[name] for m in found) / len(found) for name in self.layers}
 
     def restore_means(self, means: Mapping[str, float]) -> None:
@@ -89,18 +100,25 @@ class Features(nn.Module):
 
 
 def load_features(
-    layers: Iterable[str], file: Path | None = None, pooling: str = "average"
+    layers: Iterable[str],
+    file: Path | None = None,
+    pooling: str = "average",
+    lite0: Path | None = None,
 ) -> Features:
     """Return the features, with the weights in a file, safetensors or .pth, or torchvision's.
 
     A file may stop after the deepest layer that is asked for. Torchvision downloads on first use,
-    shows its progress and checks the hash. Raises EnhanceError if neither is to be had.
+    shows its progress and checks the hash. EfficientNet-Lite0's weights are in the file `lite0`.
+    Raises EnhanceError if neither is to be had.
     """
     layers = list(layers)
+    lite = _load_lite([layer for layer in layers if layer in LITE_LAYERS], lite0)
+    if not any(layer in VGG_LAYERS for layer in layers):
+        return Features(layers, {}, pooling, lite)
     if file is None:
-        return Features(layers, _download(), pooling)
+        return Features(layers, _download(), pooling, lite)
     try:
-        return Features(layers, read_state(file), pooling)
+        return Features(layers, read_state(file), pooling, lite)
     except KeyError as error:
         missing = error.args[0]
         deeper = VGG_LAYERS[VGG_LAYERS.index(missing) :]
@@ -108,6 +126,20 @@ def load_features(
         raise EnhanceError(
             f"{file} ends before the layer {missing} of VGG-19, which is needed for {wanted}"
         ) from error
+
+
+def _load_lite(layers: list[str], file: Path | None) -> LiteFeatures | None:
+    if not layers:
+        return None
+    if file is None:
+        raise EnhanceError(
+            f"{layers[0]} is a layer of EfficientNet-Lite0, whose weights are not given",
+            Cause.LITE_MISSING,
+        )
+    try:
+        return LiteFeatures(layers, read_state(file))
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise EnhanceError(f"{file} is not EfficientNet-Lite0: {error} is missing") from error
 
 
 def _convolution(

@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import random
 from collections import OrderedDict, deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -29,6 +30,13 @@ _PREPARED_SIDE = 256  # pixels, of the paper
 _SMALLEST_PREPARED = 384  # pixels of the shorter side of what it was made from
 _log = logging.getLogger(__name__)
 _TRIES = 1000  # unreadable files in a row after which the data counts as empty
+
+
+class CropBatch(NamedTuple):
+    """What a step learns, (N, 3, H, W) uint8, and from what, where that is not made in the step."""
+
+    original: Tensor
+    low_res: Tensor | None = None
 
 
 class Crops:
@@ -59,6 +67,10 @@ class Crops:
         if any(crop.dtype == DEEP for crop in crops):
             crops = [crop if crop.dtype == DEEP else crop * np.uint16(257) for crop in crops]
         return np.stack(crops)
+
+    def draw(self, index: int) -> CropBatch:
+        """Return this process's share of batch `index` as tensors. Raises EnhanceError."""
+        return CropBatch(torch.from_numpy(self.batch(index)))
 
     def _draw_crop(self, draw: random.Random) -> Levels:
         """Return one flipped and rotated crop: of several candidates the most detailed.
@@ -151,20 +163,22 @@ def detail(crop: Levels) -> float:
     return float(sum(np.abs(np.diff(green, axis=axis)).mean() for axis in (0, 1)))
 
 
-def batches(crops: Crops, start: int, workers: int) -> Generator[Tensor, None, None]:
-    """Yield the batches from `start` on, in order, decoded ahead by so many threads."""
+def batches(
+    draw: Callable[[int], CropBatch], start: int, workers: int
+) -> Generator[CropBatch, None, None]:
+    """Yield what `draw` gives from `start` on, in order, ahead by so many threads."""
     if workers == 0:
         while True:
-            yield torch.from_numpy(crops.batch(start))
+            yield draw(start)
             start += 1
     with ThreadPoolExecutor(workers) as pool:
-        ahead: deque[Future[Levels]] = deque()
+        ahead: deque[Future[CropBatch]] = deque()
         try:
             while True:
                 while len(ahead) < 2 * workers:
-                    ahead.append(pool.submit(crops.batch, start))
+                    ahead.append(pool.submit(draw, start))
                     start += 1
-                yield torch.from_numpy(ahead.popleft().result())
+                yield ahead.popleft().result()
         finally:
             for future in ahead:
                 future.cancel()

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +18,12 @@ from enhance_cli.evaluate.suite import Metric, distance_metrics
 from enhance_cli.images.colour import to_unit
 from enhance_cli.model.device import Backend
 from enhance_cli.model.features import load_features
-from enhance_cli.model.generator import Generator
+from enhance_cli.model.generator import Generator, ResidualBlock
 from enhance_cli.model.losses import CombinedLoss, gradient_norms, pixel_loss
 from enhance_cli.model.shipped import find_weights
 from enhance_cli.model.weights import load_generator
 from enhance_cli.train.adversary import Adversary, NotFiniteError
+from enhance_cli.train.data import CropBatch
 from enhance_cli.train.degradation import degrade
 from enhance_cli.train.graphs import Replayed
 from enhance_cli.train.processes import Processes
@@ -56,7 +58,12 @@ class Learner:
         self.features = self.adversary = judge = None
         if weights.layers:
             file = Path(options.vgg) if options.vgg else None
-            self.features = load_features(weights.layers, file, options.pooling).to(self.device)
+            self.features = load_features(
+                weights.layers,
+                file,
+                options.pooling,
+                Path(options.lite0) if options.lite0 else None,
+            ).to(self.device)
         if weights.adversarial:
             self.adversary = Adversary(options, processes)
             judge = self.modules["discriminator"] = self.adversary.discriminator
@@ -65,9 +72,9 @@ class Learner:
         self.loss = CombinedLoss(weights, pixel, self.features, judge, options.scale)
 
     def step(
-        self, batch: Tensor, index: int, rate: float, *, measure: bool = False
+        self, batch: CropBatch, index: int, rate: float, *, measure: bool = False
     ) -> dict[str, float]:
-        """Learn from levels (N, 3, crop, crop) in step `index`; return what is worth knowing.
+        """Learn from crops in step `index`; return what is worth knowing.
 
         `batch` is this process's share. `rate` is Adam's after decay; a warm-up is applied here.
         With `measure`, each term's share of the gradient at the estimate is among the values,
@@ -117,17 +124,25 @@ class Learner:
         # On the Mac's GPU validation measures on the CPU, and VGG-19 stays where it learns.
         return distance_metrics(lambda image: network(image.to(self.device)), layers)
 
-    def _prepare(self, batch: Tensor, index: int) -> tuple[Tensor, Tensor]:
+    def _prepare(self, batch: CropBatch, index: int) -> tuple[Tensor, Tensor]:
         """Return the low-resolution images and their originals, in [0, 1], on the device."""
-        is_cuda = self.device.type == "cuda"
-        batch = batch.pin_memory() if is_cuda else batch  # from where a copy keeps nobody waiting
-        steps = torch.iinfo(batch.dtype).max // 255  # of a level: 257 with 16 bits
-        levels = batch.to(self.device, non_blocking=is_cuda).float().div_(steps)
-        share = self._processes.share(self.options.batch)
-        seeds = [f"{self.options.seed}/{index}/{crop}/degradation" for crop in share]
-        degraded = degrade(levels, self.generator.scale, self.options.degradation, seeds, steps)
+        levels, steps = self._on_device(batch.original)
+        if batch.low_res is None:
+            share = self._processes.share(self.options.batch)
+            seeds = [f"{self.options.seed}/{index}/{crop}/degradation" for crop in share]
+            degraded = degrade(levels, self.generator.scale, self.options.degradation, seeds, steps)
+        else:
+            degraded, _ = self._on_device(batch.low_res)
         low_res = degraded.div(255).contiguous(memory_format=torch.channels_last)
         return self._run.keep("low_res", low_res), self._run.keep("original", levels.div(255))
+
+    def _on_device(self, levels: Tensor) -> tuple[Tensor, int]:
+        """Return levels of 0 to 255 as floats on the device, and how many steps one has."""
+        is_cuda = self.device.type == "cuda"
+        steps = torch.iinfo(levels.dtype).max // 255  # 257 with 16 bits
+        if is_cuda:
+            levels = levels.pin_memory()  # from where a copy keeps nobody waiting
+        return levels.to(self.device, non_blocking=is_cuda).float().div_(steps), steps
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self._is_mixed)
@@ -175,14 +190,26 @@ class Learner:
 
 
 def _initial_generator(options: TrainOptions) -> Generator:
-    """Return a new generator, or the one to start from, which must have the same dimensions."""
-    dimensions = Dimensions(features=options.features, blocks=options.blocks, scale=options.scale)
+    """Return a new generator, or the one to start from.
+
+    Where that has fewer blocks, another scale or another tail, a new one gets what both have before
+    the enlargement; blocks that it has not change nothing at first. Raises EnhanceError where it is
+    wider or deeper.
+    """
+    dimensions = Dimensions(
+        features=options.features, blocks=options.blocks, scale=options.scale, tail=options.tail
+    )
     if options.start == "scratch":
         return Generator(dimensions)
     path = find_weights(options.start)
-    generator, _ = load_generator(path)
-    if generator.dimensions != dimensions:
-        raise EnhanceError(
-            f"{path} has other dimensions: {generator.dimensions}", Cause.OTHER_NETWORK
-        )
+    start, _ = load_generator(path)
+    if start.dimensions == dimensions:
+        return start
+    if start.dimensions.features != options.features or start.dimensions.blocks > options.blocks:
+        raise EnhanceError(f"{path} has other dimensions: {start.dimensions}", Cause.OTHER_NETWORK)
+    generator = Generator(dimensions)
+    generator.first.load_state_dict(start.first.state_dict())
+    generator.body.load_state_dict(start.body.state_dict(), strict=False)
+    for block in generator.body[start.dimensions.blocks :]:
+        nn.init.zeros_(cast(ResidualBlock, block).second.weight)
     return generator

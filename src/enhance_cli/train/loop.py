@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from enhance_cli.config import TrainOptions
 from enhance_cli.errors import Cause, EnhanceError
@@ -21,17 +20,18 @@ from enhance_cli.model.weights import save_generator
 from enhance_cli.train.adversary import NotFiniteError
 from enhance_cli.train.best import BEST_FILE, Best
 from enhance_cli.train.checkpoint import Checkpoint, has_checkpoint, save_checkpoint
-from enhance_cli.train.data import Crops, batches, smallest_side
+from enhance_cli.train.data import CropBatch, Crops, batches, smallest_side
 from enhance_cli.train.learner import Learner
 from enhance_cli.train.log import Log, Meter, Status
 from enhance_cli.train.processes import Processes
-from enhance_cli.train.record import commit_of_source
+from enhance_cli.train.record import commit_of_source, describe_options
 from enhance_cli.train.scan import scan
+from enhance_cli.train.teacher import Teacher
 from enhance_cli.train.validation import Validation
 
 _LOG_EVERY = 50  # steps
 _CALIBRATED_ON = 64  # crops, for the mean activation of VGG-19's layers
-_FIXED = ("features", "blocks", "scale", "losses", "crop")
+_FIXED = ("features", "blocks", "scale", "tail", "losses", "crop")
 """Options that decide what a checkpoint holds, and what it means."""
 
 
@@ -65,6 +65,9 @@ class Run:
             self.validation = Validation(Path(options.val), backend, self.learner.distances)
         if self.validation and self.processes.is_first:
             self.validation.check(options.scale)
+        self.teacher: Teacher | None = None
+        if options.teacher:
+            self.teacher = Teacher(options, self.scan, backend, self.processes)
         self.step, self.elapsed = 0, 0.0
         self.best = Best(self.learner.distances(), options)
         self._is_calibrated = False
@@ -120,22 +123,11 @@ class Run:
 
     def provenance(self) -> dict[str, Any]:
         """Return what the weights were made from."""
-        options = self.options
-        return {
-            "losses": options.losses,
-            "weights": vars(options.loss_weights),
-            "pixel": options.pixel,
-            "luma": options.luma,
-            "data": f"{Path(options.data).name}, {len(self.scan.files)} images",
-            "steps": self.step,
-            "seconds": round(self.elapsed),
-            "batch": options.batch,
-            "crop": options.crop,
-            "seed": options.seed,
-            "init": Path(options.start).name,
-            "commit": self._commit,
-            "best_validation": self.best.describe(),
+        made = describe_options(self.options, self.scan, self.step, self.elapsed) | {
+            "commit": self._commit
         }
+        taught = {"teacher": self.teacher.describe()} if self.teacher else {}
+        return made | taught | {"best_validation": self.best.describe()}
 
     @property
     def progress(self) -> float:
@@ -156,7 +148,18 @@ class Run:
             if not self._is_calibrated:
                 count = -(-_CALIBRATED_ON // options.batch)
                 self.learner.calibrate(torch.from_numpy(crops.batch(k)) for k in range(count))
-            source = stack.enter_context(closing(batches(crops, self.step, options.workers)))
+            draw = crops.draw
+            if self.teacher:
+                self.save()  # to be resumed where the disk is full before all targets are made
+                if not self.teacher.make_targets(
+                    lambda made, left: on_status(
+                        Status(self.step, self.progress, left, {"targets": made})
+                    ),
+                    should_stop,
+                ):
+                    return
+                draw = self.teacher.draw
+            source = stack.enter_context(closing(batches(draw, self.step, options.workers)))
             if self.processes.is_first:
                 self._log = stack.enter_context(closing(Log(self.folder, self.step)))
             self._train_until_stopped(source, crops, on_status, should_stop)
@@ -164,7 +167,7 @@ class Run:
 
     def _train_until_stopped(
         self,
-        source: Iterator[Tensor],
+        source: Iterator[CropBatch],
         crops: Crops,
         on_status: Callable[[Status], None],
         should_stop: Callable[[], bool],
@@ -214,7 +217,7 @@ class Run:
             left = self.elapsed * (1 - self.progress) / self.progress if self.progress else math.inf
             on_status(Status(self.step, self.progress, left, values))
 
-    def _learn(self, batch: Tensor, *, measure: bool) -> dict[str, float]:
+    def _learn(self, batch: CropBatch, *, measure: bool) -> dict[str, float]:
         try:
             return self.learner.step(batch, self.step, self._rate(), measure=measure)
         except NotFiniteError as error:

@@ -96,6 +96,26 @@ def write_record(
         file.write(text.encode(errors="replace"))
 
 
+def describe_options(
+    options: TrainOptions, found: Scan, step: int, seconds: float
+) -> dict[str, Any]:
+    """Return what weights are made from, as far as the options say it."""
+    return {
+        "losses": options.losses,
+        "weights": vars(options.loss_weights),
+        "pixel": options.pixel,
+        "luma": options.luma,
+        "data": f"{Path(options.data).name}, {len(found.files)} images",
+        "degradation": options.degradation,
+        "steps": step,
+        "seconds": round(seconds),
+        "batch": options.batch,
+        "crop": options.crop,
+        "seed": options.seed,
+        "init": Path(options.start).name,
+    }
+
+
 def write_unreadable(run: Path, found: Scan) -> None:
     """Write a line for each file whose header could not be read, with the reason."""
     with replacing(run / UNREADABLE_FILE) as file:
@@ -108,8 +128,12 @@ def _hashes(options: TrainOptions, step: int) -> dict[str, str]:
     files = {}
     if step == 0 and options.start != "scratch":
         files["init_sha256"] = find_weights(options.start)
+    if options.teacher:
+        files["teacher_sha256"] = find_weights(options.teacher)
     if options.vgg and options.loss_weights.layers:
         files["vgg_sha256"] = Path(options.vgg)
+    if options.lite0 and options.loss_weights.layers:
+        files["lite0_sha256"] = Path(options.lite0)
     return {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
 
 

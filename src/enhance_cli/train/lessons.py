@@ -1,0 +1,145 @@
+"""What a teacher makes of training crops, made once and kept in files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from enhance_cli.atomic import replacing
+from enhance_cli.config import TrainOptions
+from enhance_cli.errors import Cause, EnhanceError
+from enhance_cli.model.levels import Levels, in_8_bits
+from enhance_cli.train.data import CropBatch, Crops
+from enhance_cli.train.degradation import degrade
+from enhance_cli.train.record import hash_files
+from enhance_cli.train.scan import Scan
+
+CHUNK = 16  # crops in a file
+_RECIPE = "manifest.json"
+_DECIDING = ("degradation", "seed", "crop", "candidates", "shrink", "prepare", "scale")
+_TOLD = ("teacher", "images")  # for people: hashes decide
+
+Recipe = dict[str, Any]
+
+
+def describe_recipe(options: TrainOptions, found: Scan, teacher: Path) -> Recipe:
+    """Return whatever decides what the targets of a run are. Raises EnhanceError."""
+    try:
+        digest = hashlib.sha256(teacher.read_bytes()).hexdigest()
+    except OSError as error:
+        raise EnhanceError(f"cannot read {teacher}: {error.strerror or error}") from error
+    deciding = {name: getattr(options, name) for name in _DECIDING}
+    return deciding | {
+        "teacher": teacher.name,
+        "teacher_sha256": digest,
+        "data_sha256": hash_files(found),
+        "images": len(found.files),
+        "chunk": CHUNK,
+    }
+
+
+class Lessons:
+    """Low-resolution crops with what a teacher makes of them, in a folder for each recipe.
+
+    The folder lies in `cache` and is named by a hash of the recipe, so that targets made by another
+    teacher, of other photographs or of another degradation are never mistaken for these. Crop i is
+    a pure function of the recipe and i. What was made stays if the making is interrupted.
+    """
+
+    def __init__(self, cache: Path, recipe: Recipe, count: int) -> None:
+        deciding = {name: value for name, value in recipe.items() if name not in _TOLD}
+        text = json.dumps(deciding, sort_keys=True)
+        self.folder = cache / hashlib.sha256(text.encode()).hexdigest()[:16]
+        self.recipe, self.count = recipe, count
+
+    def describe_others(self) -> str | None:
+        """Say how the targets beside these differ, where there are none of this recipe yet."""
+        if self.folder.exists():
+            return None
+        for path in sorted(self.folder.parent.glob(f"*/{_RECIPE}")):
+            try:
+                other = json.loads(path.read_bytes())
+                names = [
+                    n for n, value in self.recipe.items() if other[n] != value and n not in _TOLD
+                ]
+            except (OSError, ValueError, LookupError, TypeError):  # damaged, or not ours
+                continue
+            return (
+                f"the targets in {path.parent} differ in {', '.join(names)}: they stay, and others "
+                f"are made in {self.folder}"
+            )
+        return None
+
+    def make(
+        self, crops: Crops, teach: Callable[[Levels], Levels], rank: int = 0, processes: int = 1
+    ) -> Iterator[int]:
+        """Make those that are missing; yield how many there are, after each file of `CHUNK`.
+
+        `crops` draws the originals, `CHUNK` in a batch; `teach` enlarges (3, h, w) uint8. Of many
+        processes, each makes its share. Raises EnhanceError where the disk is full; whole files
+        stay.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EnhanceError(f"cannot create {self.folder}: {error.strerror or error}") from error
+        with replacing(self.folder / _RECIPE) as file:
+            file.write(json.dumps(self.recipe, indent=1, sort_keys=True).encode() + b"\n")
+        for chunk in range(-(-self.count // CHUNK))[rank::processes]:
+            path = self._path(chunk)
+            if not path.exists():
+                tensors = self._make_chunk(chunk, crops, teach)
+                with replacing(path) as file:
+                    file.write(save(tensors))
+            yield min(self.count, (chunk + 1) * CHUNK)
+
+    def _make_chunk(
+        self, chunk: int, crops: Crops, teach: Callable[[Levels], Levels]
+    ) -> dict[str, Tensor]:
+        recipe = self.recipe
+        original = torch.from_numpy(in_8_bits(crops.batch(chunk)))
+        seeds = [f"{recipe['seed']}/{chunk}/{crop}/degradation" for crop in range(CHUNK)]
+        low_res = degrade(original.float(), recipe["scale"], recipe["degradation"], seeds)
+        target = np.stack([teach(one) for one in low_res.byte().numpy()])
+        levels = {"low_res": low_res, "target": torch.from_numpy(target), "original": original}
+        return {name: value.byte().contiguous() for name, value in levels.items()}
+
+    def _path(self, chunk: int) -> Path:
+        return self.folder / f"targets-{chunk:06d}.safetensors"
+
+    def draw_batch(self, seed: int, share: range, index: int) -> CropBatch:
+        """Return a process's share of batch `index`, a pure function of these."""
+        pairs = [self.draw(f"{seed}/{index}/{crop}") for crop in share]
+        low_res, target = (
+            torch.from_numpy(np.stack(images)) for images in zip(*pairs, strict=True)
+        )
+        return CropBatch(target, low_res)
+
+    def draw(self, name: str) -> tuple[Levels, Levels]:
+        """Return one low-resolution crop, (3, h, w) uint8, and its target, (3, H, W).
+
+        Both are flipped and rotated alike. Which and how is a function of `name` alone.
+        """
+        chance = random.Random(name)  # noqa: S311  not for secrets
+        chunk, row = divmod(chance.randrange(self.count), CHUNK)
+        path = self._path(chunk)
+        try:
+            with safe_open(path, framework="np") as file:
+                pair = [file.get_slice(kind)[row] for kind in ("low_res", "target")]
+        except (SafetensorError, OSError) as error:
+            raise EnhanceError(
+                f"{path} is damaged or gone ({error})", Cause.TARGETS_DAMAGED
+            ) from error
+        step, turns = chance.choice((1, -1)), chance.randrange(4)
+        low_res, target = (np.rot90(image[:, :, ::step], turns, (1, 2)) for image in pair)
+        return low_res, target

