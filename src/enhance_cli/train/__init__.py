@@ -1,1 +1,1 @@
-"""Training: data, degradation, the loop and its checkpoints."""
+"""Training: data, degradation, the training loop and its checkpoints."""

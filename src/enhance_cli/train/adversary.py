@@ -1,4 +1,4 @@
-"""The adversary: a discriminator that learns only as long as it is not too good."""
+"""The adversary: a discriminator that rests while it is too good."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from enhance_cli.train.processes import Processes
 
 
 class NotFiniteError(ArithmeticError):
-    """A loss, named by the message, or its gradient is infinite or not a number."""
+    """A loss or its gradient is infinite or not a number; the message names the loss."""
 
 
 class Adversary:
-    """The discriminator, its optimizer, and the rule by which it learns.
+    """The discriminator, its optimizer, and the rule that decides when it learns.
 
-    Its performance, the share of a class that it judges right, is remembered from the batch
-    before. It learns in the next step only if either share is below `threshold`.
+    After each batch it remembers which share of the originals, and which share of the estimates,
+    it judged right. It learns in the next step only if one of these shares is below `threshold`.
+    Raises EnhanceError for a crop that the discriminator cannot take.
 
-    Source: EnhanceNet (arXiv 1612.07919). The threshold is not given there.
+    Source: EnhanceNet (arXiv 1612.07919), which does not give the threshold.
     """
 
     def __init__(self, options: TrainOptions, processes: Processes) -> None:
@@ -47,17 +48,17 @@ class Adversary:
         self.performance = {"original": 0.0, "estimate": 0.0}
 
     def must_learn(self) -> bool:
-        """Whether the batch before was judged too badly to rest."""
+        """Whether the rule says that the discriminator learns in the next step."""
         return min(self.performance.values()) < self.threshold
 
     def step(
         self, estimate: Tensor, original: Tensor, rate: float, *, always: bool = False
     ) -> dict[str, float]:
-        """Judge a batch, learn from it if the rule or `always` says so, and say how it went.
+        """Judge a batch, learn from it if the rule or `always` says so, and return what to log.
 
-        `estimate` is detached; both are (N, 3, crop, crop) RGB in [0, 1]. `rate` is the
-        generator's. Raises NotFiniteError, with the discriminator as it was, for a loss or a
-        gradient that is not finite.
+        Both images are (N, 3, crop, crop) RGB in [0, 1]; `estimate` is detached. `rate` is the
+        generator's learning rate. Raises NotFiniteError if the loss or its gradient is not finite;
+        the discriminator is unchanged then.
         """
         is_learning = always or self.must_learn()
         pair = self._run.keep("pair", torch.cat([estimate, original]))
@@ -83,7 +84,7 @@ class Adversary:
         }
 
     def _learn(self, pair: Tensor) -> Tensor:
-        """Leave the gradient at the weights; return the summary with its norm."""
+        """Compute the gradient of the weights; return the summary and the gradient's norm."""
         summary = _summary(self._learning(pair))
         self.optimizer.zero_grad()
         summary[0].backward()  # type: ignore[no-untyped-call]  # torch's own
@@ -98,7 +99,7 @@ class Adversary:
 
 
 def _summary(logits: Tensor) -> Tensor:
-    """Return the loss, and the shares of estimates and of originals that are judged right."""
+    """Return the loss, and the shares of the estimates and of the originals judged right."""
     of_estimates, of_originals = logits.chunk(2)
     loss = discriminator_loss(of_estimates, of_originals)
     right = (of_estimates < 0).float().mean(), (of_originals > 0).float().mean()

@@ -1,4 +1,4 @@
-"""The best weights of a run so far, by what its validation measures."""
+"""The best weights of a run so far, chosen by the scores of its validation."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ BEST_FILE = "best.safetensors"
 
 
 class Best:
-    """The score to beat, higher is better, the rule that it is by, and of which folder.
+    """The best validation score of a run, how it is computed, and on which folder.
 
-    Where validation measures distances in VGG-19's features their geometric mean ranks, in which
-    each counts alike, however large it is; else psnr_y.
+    Higher is better. If validation measures distances in VGG-19's features, the score is minus
+    their geometric mean: there each counts alike, however large its numbers are. Otherwise it is
+    psnr_y.
     """
 
     def __init__(self, distances: Iterable[str], options: TrainOptions) -> None:
@@ -34,26 +35,27 @@ class Best:
         self.score = -math.inf
 
     def rank(self, values: dict[str, float]) -> float:
-        """Return the score of what a validation measured."""
+        """Return the score of a validation from the values that it measured."""
         if not self._distances:
             return values["validation/psnr_y"]
         found = [values[f"validation/{name}"] for name in self._distances]
         return -(math.prod(found) ** (1 / len(found)))
 
     def describe(self) -> dict[str, Any] | None:
-        """Return the score and what it can be compared with, for the weights' provenance."""
+        """Return the score and how it was measured, for the provenance of the weights."""
         if not math.isfinite(self.score):
             return None
         return {"score": self.score, "by": self.by, "folder_sha256": self._folder}
 
     def recall(self, run: Path, counters: dict[str, Any], before: TrainOptions) -> None:
-        """Take the score to beat from a checkpoint, or from the best weights, which may be newer.
+        """Read the best score from a checkpoint, or from the best weights, which may be newer.
 
-        One by another rule or of another folder tells nothing.
+        `before` are the options of the checkpoint. A score that was computed in another way or
+        measured on another folder is not comparable, and is ignored.
         """
-        by = counters.get("best_by", "psnr_y")  # older checkpoints know no other rule
+        by = counters.get("best_by", "psnr_y")  # older checkpoints always used psnr_y
         found = [{"score": counters["best"], "by": by, "folder_sha256": _hash(before.val)}]
-        with suppress(EnhanceError):  # none yet, or damaged
+        with suppress(EnhanceError):  # the file does not exist yet, or is damaged
             found.append(load_generator(run / BEST_FILE)[1].get("best_validation") or {})
         for one in found:
             if (one.get("by"), one.get("folder_sha256")) == (self.by, self._folder):
@@ -61,5 +63,5 @@ class Best:
 
 
 def _hash(folder: str | None) -> str:
-    """Return what tells a folder from others, without its path: weights are passed on."""
+    """Return a hash of a folder's path: weights are passed on and must not contain the path."""
     return hashlib.sha256(os.fsencode(os.path.realpath(folder or ""))).hexdigest()

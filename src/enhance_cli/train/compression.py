@@ -1,4 +1,4 @@
-"""What JPEG does to an image, computed where the image is."""
+"""JPEG compression of a batch of images, computed on the device that holds them."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ _TO_YCBCR = (
 
 
 def compress(levels: Tensor, quality: int, *, subsample: bool = True) -> Tensor:
-    """Return levels 0 to 255, (N, 3, H, W) RGB, as they are after JPEG at a quality of 1 to 100.
+    """Return images as they look after JPEG compression at a quality of 1 to 100.
 
-    Quantisation tables as libjpeg scales them; with `subsample` chroma is halved each way (4:2:0)
-    and enlarged bilinearly, as libjpeg's "fancy" upsampling. Rounded to whole levels.
+    Images are (N, 3, H, W) RGB levels, 0 to 255; the result is rounded to whole levels. The
+    quantisation tables are scaled as by libjpeg. With `subsample`, chroma is halved in height and
+    width (4:2:0) and enlarged bilinearly, as by libjpeg's "fancy" upsampling.
 
     Source: ITU-T T.81, annexes A and K.
     """
@@ -50,7 +51,10 @@ def compress(levels: Tensor, quality: int, *, subsample: bool = True) -> Tensor:
 
 
 def _quantise(plane: Tensor, table: tuple[int, ...], quality: int) -> Tensor:
-    """Round the cosine coefficients of (N, C, H, W), sides multiples of 8, to their steps."""
+    """Round the cosine coefficients of each 8×8 block to multiples of their quantisation steps.
+
+    The plane is (N, C, H, W), levels of -128 to 127; H and W are multiples of 8.
+    """
     count, channels, height, width = plane.shape
     cosines = _cosines(plane.device, plane.dtype)
     blocks = plane.reshape(count, channels, height // 8, 8, width // 8, 8).transpose(3, 4)
@@ -72,7 +76,7 @@ def _steps(
 
 @lru_cache
 def _colours(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Return the matrices (3, 3) from RGB to YCbCr, less its offset, and back."""
+    """Return the matrices (3, 3) from RGB to YCbCr, without its offset of 128, and back."""
     matrix = torch.tensor(_TO_YCBCR, dtype=torch.float64)
     return matrix.to(device, dtype), torch.linalg.inv(matrix).to(device, dtype)
 

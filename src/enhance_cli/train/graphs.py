@@ -1,4 +1,7 @@
-"""What a step launches on a GPU, recorded once and replayed: a small network is mostly launches."""
+"""CUDA graphs: the kernels of a training step are recorded once and then replayed.
+
+A small network otherwise spends most of its time on launching kernels.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,17 @@ from torch import Tensor
 
 from enhance_cli.train.processes import Processes
 
-_BEFORE = 3  # calls in which libraries choose their kernels, before one is recorded
+_BEFORE = 3  # calls before one is recorded: libraries choose their kernels in the first ones
 
 
 class Replayed:
-    """Functions, by name, whose work on a CUDA device is recorded and then only replayed.
+    """Functions, by name, that are recorded on a CUDA device and from then on replayed.
 
-    A function takes and returns its tensors through memory that stays the same, and does not wait
-    for the device. They share memory, in the order in which they are recorded: one may remember
-    what another's backward pass needs if both are called equally often, and none between them.
-    On other devices, and in one of several processes, functions are just called.
+    A function must read and return its tensors at addresses that stay the same (see `keep`), and
+    must not wait for the device. All graphs share one memory pool, in the order of recording. One
+    function may keep what another's backward pass needs if both are called equally often and no
+    other function is called between them. On other devices, and where several processes train,
+    functions are simply called.
 
     Source: the CUDA graphs of PyTorch's documentation, "whole-network capture".
     """
@@ -35,7 +39,7 @@ class Replayed:
             self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's own
 
     def keep(self, name: str, value: Tensor) -> Tensor:
-        """Return a value in memory that stays the same for its name, for a function to find it."""
+        """Return a copy of a value, at an address that stays the same for all values of a name."""
         if not self._is_recording:
             return value
         if name not in self._kept:
@@ -43,7 +47,7 @@ class Replayed:
         return self._kept[name].copy_(value)
 
     def __call__(self, name: str, function: Callable[[], Tensor]) -> Tensor:
-        """Return the function's result, which the next call overwrites."""
+        """Call the function, or replay it; the next call overwrites the result."""
         self._calls[name] += 1
         if not self._is_recording or self._calls[name] <= _BEFORE:
             return function()

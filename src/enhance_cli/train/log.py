@@ -1,4 +1,4 @@
-"""What a run tells as it learns: JSON lines, and TensorBoard where it is installed."""
+"""The log of a training run: lines of JSON, and TensorBoard where it is installed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ METRICS_FILE = "metrics.jsonl"
 
 @dataclass(frozen=True)
 class Status:
-    """What the run is doing, for whoever watches."""
+    """How far the run is, for a display of progress."""
 
     step: int
     progress: float  # 0 to 1
@@ -32,9 +32,10 @@ class Status:
 
 
 class Log:
-    """Appends one JSON object a line to RUN/metrics.jsonl, and the same to TensorBoard.
+    """Appends values as lines of JSON to RUN/metrics.jsonl, and sends them to TensorBoard.
 
-    Raises EnhanceError where either cannot be written.
+    Lines after `step`, from which the run goes on, are removed first. Raises EnhanceError where
+    either cannot be written.
     """
 
     def __init__(self, run: Path, step: int) -> None:
@@ -59,14 +60,14 @@ class Log:
                     self._board.add_scalar(name, value, step)
 
     def show(self, step: int, make_image: Callable[[], Tensor]) -> None:
-        """Record (3, H, W) in [0, 1], which is made only if there is a TensorBoard."""
+        """Send an image to TensorBoard: (3, H, W) RGB in [0, 1], made only if it is installed."""
         if self._board is not None:
             image = make_image()
             with _writing(self._path.parent):
                 self._board.add_image("bicubic, estimate, original", image, step)
 
     def close(self) -> None:
-        """Write what is still held back."""
+        """Write what TensorBoard still buffers, and end it."""
         if self._board is not None:
             with _writing(self._path.parent):
                 self._board.close()
@@ -76,18 +77,18 @@ class Log:
 def _writing(path: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:  # TensorBoard's comes from its thread, a call later
+    except OSError as error:  # TensorBoard writes in a thread: its error comes one call later
         raise EnhanceError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _lines_until(path: Path, step: int) -> list[str]:
-    """Return the whole lines up to a step: a killed run is often ahead of its checkpoint."""
+    """Return the complete lines up to a step: a killed run often logged beyond its checkpoint."""
     lines = path.read_text(errors="replace").splitlines(keepends=True)
     return [line for line in lines if line.endswith("\n") and _step_of(line) <= step]
 
 
 def _step_of(line: str) -> float:
-    """Return the step that a line is of, infinity for one that is damaged."""
+    """Return the step of a line, or infinity if the line is damaged."""
     try:
         return int(json.loads(line)["step"])
     except (KeyError, TypeError, ValueError):
@@ -95,21 +96,21 @@ def _step_of(line: str) -> float:
 
 
 class Meter:
-    """Means over the steps since it was made; of a value that not every step has, over those."""
+    """Means over the steps since it was made; each value over those steps that have it."""
 
     def __init__(self, step: int) -> None:
         self.first, self.started, self.waited = step, time.perf_counter(), 0.0
         self._values: defaultdict[str, list[float]] = defaultdict(list)
 
     def add(self, values: dict[str, float]) -> None:
-        """Take in what a step gave."""
+        """Add the values of a step."""
         for name, value in values.items():
             self._values[name].append(value)
 
     def read(self, step: int, batch: int) -> dict[str, float]:
-        """Return the means, images per second, and the share of time spent on the loader."""
+        """Return the means, images per second, and the share of time spent waiting for data."""
         means = {name: sum(x) / len(x) for name, x in self._values.items()}
-        seconds = max(1e-9, time.perf_counter() - self.started)  # clocks may stand still
+        seconds = max(1e-9, time.perf_counter() - self.started)  # a coarse clock may show 0
         steps = step - self.first
         return means | {
             "images_per_second": steps * batch / seconds,
