@@ -75,7 +75,7 @@ def test_what_was_exported_is_not_exported_again(fails, tmp_path):
     other = tmp_path / "other.onnx"
     other.write_bytes(b"hello")
     line = fails("export", "--model", other, "-o", tmp_path / "x.pt2")
-    assert line == f"{other}: export starts from .safetensors or the folder of a run"
+    assert line == f"cannot export {other}: expected .safetensors or the folder of a run"
 
 
 def test_weights_are_not_replaced_by_what_is_made_of_them(export_fails, model, tmp_path):
@@ -146,7 +146,7 @@ def test_a_run_is_a_model_to_upscale_with(enhance, run, tmp_path):
 
 def test_last_weights_of_what_is_no_run_are_refused(fails, model, tmp_path):
     line = fails("export", "--model", model, "-o", tmp_path / "x.onnx", "--no-ema")
-    assert line == f"--no-ema wants the folder of a run, and {model} is none"
+    assert line == f"--no-ema needs the folder of a run, found {model}"
 
 
 def test_a_folder_that_is_no_run_is_one_line(fails, tmp_path):

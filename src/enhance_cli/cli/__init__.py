@@ -1,1 +1,1 @@
-"""The command line; the only place that knows click and rich."""
+"""The command line; no other folder imports click or rich."""

@@ -1,4 +1,4 @@
-"""`enhance evaluate`: how close enlarged images come to their originals."""
+"""`enhance evaluate`: measures how close enlarged images come to their originals."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from enhance_cli.evaluate.results import Results
 
 _DEFAULTS = EvaluateOptions()
-_UNLIMITED = 10_000  # characters: a file or another program has no width
+_UNLIMITED = 10_000  # characters: the width of a table for a file or for another program
 
 
 @click.command(cls=SectionedCommand)
@@ -156,7 +156,7 @@ def evaluate(
     for written in filter(None, (csv, report)):
         check_folder(written.absolute().parent)
         check_replaceable(written)
-        if written.suffix.lower() in IMAGE_SUFFIXES:  # as all that is measured
+        if written.suffix.lower() in IMAGE_SUFFIXES:  # it may be one of the measured images
             raise EnhanceError(f"{written} has an image's name; choose another output")
     prepare_process(options.device, options.precision)
     gallery = Gallery()
@@ -176,7 +176,7 @@ def evaluate(
             write_report(report, results, gallery)
         if card:
             _write_cards(results, options.models)
-    finally:  # what took so long to measure is shown whatever happens to the files
+    finally:  # measuring took long: show the scores even if a file could not be written
         _show(results, as_json)
 
 

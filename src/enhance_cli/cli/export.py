@@ -1,4 +1,4 @@
-"""`enhance export`: weights in, a file for another runtime out."""
+"""`enhance export`: writes a network for another runtime."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ def _load(options: ExportOptions, output: Path) -> tuple[Generator, dict[str, An
 
     path = find_weights(options.model)
     if path.suffix.lower() != ".safetensors":
-        raise EnhanceError(f"{path}: export starts from .safetensors or the folder of a run")
+        raise EnhanceError(f"cannot export {path}: expected .safetensors or the folder of a run")
     if os.path.exists(output) and os.path.samefile(output, path):
         raise EnhanceError(f"{output} is both input and output; choose another output")
     generator, provenance = load_generator(path)
     if not options.ema:
         if path.parent != Path(options.model):
-            raise EnhanceError(f"--no-ema wants the folder of a run, and {options.model} is none")
+            raise EnhanceError(f"--no-ema needs the folder of a run, found {options.model}")
         Checkpoint(path.parent).restore_module("generator", generator)
         provenance["averaged"] = False
     return generator, provenance

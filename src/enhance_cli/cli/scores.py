@@ -1,4 +1,4 @@
-"""What the terminal shows of an evaluation."""
+"""The table of scores that `enhance evaluate` prints."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from enhance_cli.evaluate.suite import Unit
 
 
-_MOST_IMAGES = 100  # that a terminal shows one by one
+_MOST_IMAGES = 100  # of a larger set only the means are printed
 
 
 def score_table(results: Results) -> Table:
-    """Return a row for each image and metric, and then the means with their 95 % intervals.
+    """Return a table with a row for each image and metric, and a column for each method.
 
-    The methods stand side by side. Of a large set only the means: its values are for --csv and
-    --report.
+    The means and their 95 % intervals follow below. With more than 100 images only these are
+    shown; --csv and --report give the values of each image.
     """
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("image", overflow="fold")

@@ -1,4 +1,4 @@
-"""`--help` that lists a command's options by purpose."""
+"""A `--help` that groups the options of a command by purpose."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class SectionedCommand(click.Command):
     """A command whose help has a heading for each `section` of its options, in their order."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options; those of no section, as --help, come last."""
+        """Write the options under their headings; those without one, such as --help, come last."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
-            is_option = isinstance(parameter, click.Option)  # the text above tells of arguments
+            is_option = isinstance(parameter, click.Option)  # the help's text describes arguments
             line = parameter.get_help_record(ctx) if is_option else None
             if line:
                 sections.setdefault(getattr(parameter, "section", _REST), []).append(line)
@@ -29,7 +29,7 @@ class SectionedCommand(click.Command):
 
 
 def section(title: str, *options: Decorator) -> Decorator:
-    """Add options to a command, in the order of reading, under a heading of its help."""
+    """Add options to a command under a heading of its help, in the order given."""
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
         before = len(getattr(command, "__click_params__", ()))

@@ -1,1 +1,1 @@
-"""Export: a network for other runtimes, and the proof that it computes the same."""
+"""Exporting a network to other runtimes, and proving that it computes the same there."""

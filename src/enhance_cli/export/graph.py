@@ -1,4 +1,4 @@
-"""The network as a graph for any batch, height and width, with what its users must know."""
+"""The network as a graph for any batch, height and width, and the metadata of its file."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import enhance_cli
 from enhance_cli.config import ExportOptions
 from enhance_cli.model.generator import MEAN, Generator
 
-TRACED = (2, 24, 40)  # images, rows and columns; nothing in the graph depends on them
+TRACED = (2, 24, 40)  # images, rows and columns of the example; the graph does not depend on them
 
 
 class PixelGraph(nn.Module):
-    """A generator from 8-bit pixels to 8-bit pixels: no pre- or post-processing is left."""
+    """A generator that takes and returns 8-bit pixels, with all conversions in the graph."""
 
     def __init__(self, generator: Generator) -> None:
         super().__init__()
@@ -38,13 +38,13 @@ def enlarge_to_levels(generator: Generator, image: Tensor) -> Tensor:
 
 
 def graph_of(generator: Generator, options: ExportOptions) -> nn.Module:
-    """Return what is exported: the generator with the input and output that were asked for."""
+    """Return the module to export: the generator with the input, output and type of `options`."""
     chosen = copy.deepcopy(generator).half() if options.fp16 else generator
     return PixelGraph(chosen) if options.io == "uint8" else chosen
 
 
 def random_image(io: str, batch: int, height: int, width: int) -> Tensor:
-    """Return noise in the shape and type of the graph's input, the same at every call."""
+    """Return noise in the shape and type of the graph's input: the same for the same size."""
     source = torch.Generator().manual_seed(height * width)
     if io == "uint8":
         shape = (batch, height, width, 3)
@@ -53,7 +53,7 @@ def random_image(io: str, batch: int, height: int, width: int) -> Tensor:
 
 
 def trace(graph: nn.Module, io: str) -> ExportedProgram:
-    """Return the graph with batch, height and width left open, and no path of this machine."""
+    """Trace the graph with open batch, height and width; no path of this machine is stored."""
     axes = (1, 2) if io == "uint8" else (2, 3)
     program = torch.export.export(
         graph,
@@ -70,9 +70,9 @@ def trace(graph: nn.Module, io: str) -> ExportedProgram:
 def describe(
     generator: Generator, options: ExportOptions, provenance: dict[str, Any]
 ) -> dict[str, str]:
-    """Return the metadata that travels in an exported file.
+    """Return the metadata of an exported file.
 
-    `scale` and `halo` are all that tiling needs; `mean` is subtracted inside the graph.
+    `scale` and `halo` are all that a program needs for tiling. The graph itself subtracts `mean`.
     """
     return {
         "made_by": f"enhance {enhance_cli.__version__}",

@@ -14,17 +14,17 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.export.graph import enlarge_to_levels, random_image
 from enhance_cli.model.generator import Generator
 
-PROVED = ((1, 1, 1), (1, 37, 53), (3, 5, 18))  # images, rows and columns: none as traced
+PROVED = ((1, 1, 1), (1, 37, 53), (3, 5, 18))  # images, rows, columns: none is the traced size
 FP32_TOLERANCE = 0.025  # 8-bit levels: 1e-4 of values in [0, 1]
 FP16_TOLERANCE = 1.0  # 8-bit levels
-ROUNDING = 0.5  # levels that 8-bit output is away from the unrounded value
+ROUNDING = 0.5  # levels by which rounding to 8 bits changes a value at most
 
 RunFile = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Proof:
-    """The greatest difference found between an exported file and PyTorch, in levels of 255."""
+    """The largest difference found between an exported file and PyTorch, in levels of 0 to 255."""
 
     difference: float
     tolerance: float
@@ -38,10 +38,10 @@ class Proof:
 
 
 def prove(generator: Generator, options: ExportOptions, run: RunFile) -> Proof:
-    """Compare a loaded file with the generator in fp32, at sizes that were not traced.
+    """Compare a loaded file with the generator in fp32, at sizes other than the traced one.
 
-    8-bit output is compared with what it was rounded from. Raises EnhanceError if the difference
-    is beyond the tolerance or not a number, or the shape or the type is another.
+    8-bit output is compared with the generator's unrounded output. Raises EnhanceError if the
+    difference exceeds the tolerance or is not a number, or if the shape or the type differs.
     """
     with torch.inference_mode():
         difference = max(_difference(generator, options.io, run, *size) for size in PROVED)

@@ -1,4 +1,4 @@
-"""Writing a network for another runtime: a file appears when it is proved, and not before."""
+"""Writing a network for another runtime; the file appears only once it is proved right."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def export(
     """Write the generator in the format that the extension of `path` names.
 
     Exported equals trained: the file is loaded in its runtime and compared with PyTorch at three
-    sizes, before it gets its name. Beyond the tolerance nothing is left under that name. Raises
-    EnhanceError, also if the extension is unknown, a library is missing or the target cannot be
-    written.
+    sizes, before it gets its name. Raises EnhanceError if they differ by more than the tolerance,
+    the extension is unknown, a library is missing or the target cannot be written. No new file
+    appears then.
     """
     write = _FORMATS.get(path.suffix.lower())
     if write is None:
@@ -45,7 +45,7 @@ def export(
         check_replaceable(name)
         if not options.overwrite:
             check_new(name)
-    with ExitStack() as stack:  # the last file is the first to get its name
+    with ExitStack() as stack:  # it ends in reverse order: .bin is in place before its .xml
         files = [
             stack.enter_context(replacing(name, lambda _: options.overwrite)) for name in names
         ]
