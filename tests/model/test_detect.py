@@ -168,8 +168,8 @@ def spoilt(change):
 
 def test_a_missing_layer_is_named():
     assert spoilt(lambda state: state.pop("model.1.sub.1.RDB3.conv2.0.weight")) == (
-        "w.pth is no whole ESRGAN network: its layer body.1.blocks.2.growing.1.weight is missing, "
-        "expected (32, 48, 3, 3)"
+        "w.pth is not a complete ESRGAN network: its layer body.1.blocks.2.growing.1.weight is "
+        "missing, expected (32, 48, 3, 3)"
     )
 
 
@@ -186,5 +186,5 @@ def test_channels_that_no_picture_has_are_refused():
 def test_a_file_with_absurdly_many_blocks_takes_no_memory():
     state = dict(reference("ESRGAN", scale=4, **SMALL).state_dict())
     state["model.1.sub.999.RDB1.conv1.0.weight"] = torch.zeros(1)
-    with pytest.raises(EnhanceError, match="is no whole ESRGAN network"):
+    with pytest.raises(EnhanceError, match="is not a complete ESRGAN network"):
         build_network("w.pth", state)

@@ -64,7 +64,7 @@ def test_a_pickle_that_is_called_safetensors_is_refused(tmp_path):
     ("content", "said"),
     [
         (b"", f"FILE is empty: {WANTED}"),
-        (b"<!DOCTYPE html><html>", f"FILE is a web page, not what its link was for: {WANTED}"),
+        (b"<!DOCTYPE html><html>", f"FILE is a web page, not the file it links to: {WANTED}"),
         (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
             f"FILE is a pointer of Git LFS, not the file it stands for: {WANTED}",

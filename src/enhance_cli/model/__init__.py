@@ -1,1 +1,1 @@
-"""The networks, what they are trained with, and where they run."""
+"""The networks, the losses that train them, and the devices and runtimes that run them."""

@@ -1,4 +1,4 @@
-"""Which network a file of weights is for, by the names and shapes of its tensors alone."""
+"""Finds out which network a file of weights is for, by the names and shapes of its tensors."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _READERS = (read_rrdb, read_compact, read_span)
 def build_network(path: Path, state: Mapping[str, Tensor]) -> nn.Module | None:
     """Return the network of a state dict, in eval mode and fp32, or None if no reader knows it.
 
-    The names and shapes decide, never the file's name. The network states `architecture`,
-    `scale`, `halo`, `align` and `channels`. Raises EnhanceError if a tensor has another shape
-    than the rest of the network asks for; no memory is taken before that is known.
+    The file's name never decides. The network states `architecture`, `scale`, `halo`, `align` and
+    `channels`. Raises EnhanceError if a tensor is missing or its shape does not fit the other
+    tensors; this is checked before memory is taken for the network.
     """
     for read in _READERS:
         found = read(state)
@@ -40,7 +40,7 @@ def _check(path: Path, network: nn.Module, tensors: Mapping[str, Tensor]) -> Non
     if wrong:
         name = wrong[0]
         raise EnhanceError(
-            f"{path} is no whole {network.architecture} network: its layer {name} is "
+            f"{path} is not a complete {network.architecture} network: its layer {name} is "
             f"{found.get(name, 'missing')}, expected {expected.get(name, 'nothing of that name')}"
         )
     scale, channels = network.scale, network.channels

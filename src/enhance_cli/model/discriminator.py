@@ -1,4 +1,4 @@
-"""The network that learns to tell photographs from estimates."""
+"""The network that learns to distinguish photographs from estimates."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from torch import Tensor, nn
 
 _WIDTHS = (32, 64, 128, 256, 512)
 _SLOPE = 0.2
-REDUCTION = 2 ** len(_WIDTHS)  # pixels of a crop for one of the last features, each way
+REDUCTION = 2 ** len(_WIDTHS)  # pixels of a crop per pixel of the last feature map, each way
 
 
 class Discriminator(nn.Module):
-    """Judge square crops, (N, 3, crop, crop) RGB in [0, 1]: one logit each, positive for real.
+    """Judges whether square crops are originals or estimates.
 
-    He initialisation for its slope: with PyTorch's default it stays at chance for a thousand
-    steps. No batch norm. `crop` is a multiple of 32 pixels.
+    Crops are (N, 3, crop, crop) RGB in [0, 1], and `crop` is a multiple of 32 pixels. The result
+    is a logit for each crop, positive for an original. There is no batch norm. Weights are
+    initialised by He's method for this slope: with PyTorch's default the network only guesses for
+    the first thousand steps.
 
     Source: EnhanceNet (arXiv 1612.07919), table 5.
     """

@@ -1,4 +1,7 @@
-"""EnhanceNet's four losses and two against meshes: a pure function each, and their weighted sum."""
+"""EnhanceNet's four losses, two more against mesh patterns, and their weighted sum.
+
+Each loss is a pure function.
+"""
 
 from __future__ import annotations
 
@@ -16,20 +19,21 @@ from enhance_cli.model.device import constant
 from enhance_cli.model.discriminator import Discriminator
 from enhance_cli.model.features import Features
 
-PATCH = 16  # pixels on a side, of feature maps and, for the spectrum, of images
+PATCH = 16  # pixels on a side: of feature maps for the texture, of images for the spectrum
 PIXEL_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": F.mse_loss, "l1": F.l1_loss}
 _LUMA = (0.299, 0.587, 0.114)  # of R, G and B: ITU-R BT.601
-_WAVES = 5  # pixels on a side of the cosines that the spectrum is measured with
-_UNSEEN = 0.5 / 255  # an amplitude below which two powers count as alike
-_MASKED = 2 / 255  # a contrast below which a pattern is seen as well as on flat ground
-_REPEATS = 4  # low-resolution pixels on a side: a checkerboard outlasts them, texture does not
+_WAVES = 5  # pixels on a side of the cosines that measure the spectrum
+_UNSEEN = 0.5 / 255  # amplitude: differences below it hardly count
+_MASKED = 2 / 255  # contrast below which a pattern is as visible as on a flat surface
+_REPEATS = 4  # low-resolution pixels on a side: their mean keeps a checkerboard, not texture
 
 
 def pixel_loss(estimate: Tensor, original: Tensor, kind: str = "mse", luma: float = 0) -> Tensor:
-    """Return the mean error of images (N, 3, H, W), RGB in [0, 1]: squared, or absolute for "l1".
+    """Return the mean error of an estimate: the squared error for "mse", the absolute for "l1".
 
-    A share of it, `luma`, is the error of the luma alone, which colours do not distract. Without,
-    "mse" is equation 1 of EnhanceNet (arXiv 1612.07919).
+    Both images are (N, 3, H, W) RGB in [0, 1]. `luma` is the share of the loss that compares the
+    luma alone; the rest compares RGB. With "mse" and no luma this is equation 1 of EnhanceNet
+    (arXiv 1612.07919).
     """
     error = PIXEL_LOSSES[kind]
     of_colours = error(estimate, original)
@@ -51,12 +55,13 @@ def perceptual_loss(estimate: Tensor, original: Tensor) -> Tensor:
 
 
 def gram_matrices(features: Tensor, patch: int = PATCH) -> Tensor:
-    """Return FᵀF of each patch: (patches, C, C) of features (N, C, H, W), summed over its pixels.
+    """Return the Gram matrix FᵀF of each patch of feature maps, summed over the patch's pixels.
 
-    Where a side is no multiple of the patch, the last patches are smaller.
+    Features are (N, C, H, W), the result is (patches, C, C). Where a side is no multiple of the
+    patch, the last patches are smaller.
     """
     count, channels, height, width = features.shape
-    pixels = features.permute(0, 2, 3, 1)  # channels last, as convolutions leave them: cheap to cut
+    pixels = features.permute(0, 2, 3, 1)  # convolutions return channels last: cheap to cut
     if height % patch or width % patch:
         pixels = F.pad(pixels, (0, 0, 0, -width % patch, 0, -height % patch))  # zeros add nothing
     rows, columns = (side // patch for side in pixels.shape[1:3])
@@ -68,31 +73,34 @@ def gram_matrices(features: Tensor, patch: int = PATCH) -> Tensor:
 
 
 def texture_loss(estimate: Tensor, original: Tensor, patch: int = PATCH) -> Tensor:
-    """Return the mean squared error of the patches' Gram matrices, of features (N, C, H, W).
+    """Return the mean squared error of the Gram matrices of patches of features (N, C, H, W).
 
-    Source: EnhanceNet (arXiv 1612.07919), equation 3; patches of 16 pixels of the feature map.
+    Source: EnhanceNet (arXiv 1612.07919), equation 3, for patches of 16×16 pixels of the feature
+    map.
     """
     return F.mse_loss(gram_matrices(estimate, patch), gram_matrices(original, patch))
 
 
 def adversarial_loss(estimate_logits: Tensor) -> Tensor:
-    """Return the generator's mean -log D(G(x)) of logits (N,): the non-saturating form."""
+    """Return the generator's loss, the mean of -log D(G(x)), from the discriminator's logits (N,).
+
+    This is the non-saturating form.
+    """
     return F.softplus(-estimate_logits).mean()
 
 
 def discriminator_loss(estimate_logits: Tensor, original_logits: Tensor) -> Tensor:
-    """Return the discriminator's mean -log D(y) - log(1 - D(G(x))) of logits (N,)."""
+    """Return the discriminator's loss, the mean of -log D(y) - log(1 - D(G(x))), of logits (N,)."""
     return F.softplus(-original_logits).mean() + F.softplus(estimate_logits).mean()
 
 
 def spectral_loss(estimate: Tensor, original: Tensor) -> Tensor:
     """Return the mean squared log-spectral distance of images (N, 3, H, W), RGB in [0, 1].
 
-    That of the luma of 16×16 patches, which overlap by half: the difference of the natural
-    logarithms of their power in each of the 24 waves of a 5×5 cosine transform. Texture then has
-    the right power at each frequency, also where VGG-19 sees little of it, and smooth patches count
-    like others.
-    The distance is that of Gray and Markel (IEEE ASSP 24, 1976).
+    The luma of patches of 16×16 pixels, which overlap by half, is compared: for each of the 24
+    waves of a 5×5 cosine transform, the difference of the natural logarithms of its power. This
+    gives texture the right power at each frequency, also where VGG-19 sees little of it. Smooth
+    patches count as much as others. The distance is that of Gray and Markel (IEEE ASSP 24, 1976).
     """
     with torch.autocast(estimate.device.type, enabled=False):  # squares of small numbers need fp32
         return F.mse_loss(_log_spectrum(estimate), _log_spectrum(original))
@@ -106,7 +114,7 @@ def _log_spectrum(image: Tensor) -> Tensor:
 
 @lru_cache
 def _cosines(size: int) -> tuple[float, ...]:
-    """Return the waves of the orthonormal cosine transform of size², but the mean, in a row."""
+    """Return the waves of the orthonormal cosine transform of size², without the constant one."""
     place = torch.arange(size, dtype=torch.float64)
     rows = math.sqrt(2 / size) * torch.cos(math.pi * place[:, None] * (place + 0.5) / size)
     rows[0] /= math.sqrt(2)
@@ -115,13 +123,14 @@ def _cosines(size: int) -> tuple[float, ...]:
 
 
 def checkerboard_loss(estimate: Tensor, original: Tensor, scale: int) -> Tensor:
-    """Return how strong a pattern is in (N, 3, H, W) that repeats with each low-resolution pixel.
+    """Return how strongly an estimate shows a pattern that repeats with each low-resolution pixel.
 
-    The error of the luma is averaged over 4×4 low-resolution pixels, which overlap by half, apart
-    for each of the scale² places in one. Errors of texture vanish in it, and a pattern does not,
-    which is all that a network can put where its input is flat. Its variance over the places is
-    relative to the original's variance there, which hides it from the eye.
-    The artefact is that of Odena et al. (Distill 2016, doi 10.23915/distill.00003).
+    Images are (N, 3, H, W) RGB in [0, 1]. The error of the luma is averaged over blocks of 4×4
+    low-resolution pixels, which overlap by half, separately for each of the scale² positions
+    within a low-resolution pixel. Errors of texture vanish in these means. A repeated pattern
+    stays; where the input is flat, a network can draw nothing else. The variance of the means over
+    the positions is divided by the variance of the original there, which hides a pattern from the
+    eye. The artefact is that of Odena et al. (Distill 2016, doi 10.23915/distill.00003).
     """
     side = scale * _REPEATS
     with torch.autocast(estimate.device.type, enabled=False):
@@ -170,8 +179,8 @@ class CombinedLoss:
     def __call__(self, estimate: Tensor, original: Tensor) -> dict[str, Tensor]:
         """Return the terms, each already multiplied by its weight.
 
-        Both images are (N, 3, H, W) RGB in [0, 1]. The loss is the sum of the terms; gradients
-        reach the estimate alone.
+        Both images are (N, 3, H, W) RGB in [0, 1]. The loss is the sum of the terms. Gradients
+        reach only the estimate.
         """
         weights, terms, original = self.weights, {}, original.detach()
         if weights.pixel:
@@ -203,9 +212,9 @@ class CombinedLoss:
 
 
 def gradient_norms(terms: Mapping[str, Tensor], estimate: Tensor) -> dict[str, float]:
-    """Return the norm of each term's gradient at the estimate; the graph is kept.
+    """Return the norm of each term's gradient with respect to the estimate; the graph is kept.
 
-    The balance of the losses is decided by these, not by the look of their weights.
+    These norms decide how the losses balance; their weights alone do not show it.
     """
     return {
         name: torch.autograd.grad(term, estimate, retain_graph=True)[0].norm().item()

@@ -1,4 +1,4 @@
-"""What tiling must know of a network that does not say it: measured, not believed."""
+"""Measures what tiling must know about a network that does not state it."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from torch import Tensor
 NetworkRun = Callable[[Tensor], Tensor]
 """A network: (N, C, H, W) to (N, C, scale*H, scale*W)."""
 
-_LENGTHS = (192, 704)  # input pixels: half of one is the largest reach that is found with it
-_WIDTH = 64  # input pixels across, or more where the network asks for it
+_LENGTHS = (192, 704)  # input pixels: a strip of this length shows a reach of up to half of it
+_WIDTH = 64  # input pixels across a strip, or more if the network needs more
 _GRIDS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 30, 32, 48, 64)
 _SIDES = (1, 2, 3, 4, 5, 8, 12, 16, 24, 32, 48, 64, 128)
-_ROUNDING = 1e-4  # of the result's spread: what different orders of a sum may differ by
+_ROUNDING = 1e-4  # of the result's standard deviation: sums in another order differ by less
 _REFUSALS = (RuntimeError, ValueError, AssertionError, IndexError, ZeroDivisionError)
 """What networks raise for sizes that they cannot compute."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The reach of a network in input pixels, None for the whole image, its grid and least side."""
+    """What was measured of a network, in input pixels."""
 
-    halo: int | None
-    align: int
-    least: int
+    halo: int | None  # around an output pixel, that it depends on; None for the whole image
+    align: int  # tile origins must be multiples of it
+    least: int  # smallest side that the network can compute
 
 
 @torch.inference_mode()
 def measure_reach(run: NetworkRun, channels: int, scale: int, multiple: int = 1) -> Measured:
-    """Measure a network by changing half of its input, and by cutting columns away.
+    """Measure a network by changing half of its input, and by cutting columns off.
 
-    `multiple` is what it wants sides to be multiples of. The halo is how far a change is seen
-    beyond where it ends; the grid is by how many pixels the input must be moved for the result to
-    move with it. At last a tile is compared with the whole; if it differs, the network counts as
-    one that sees the whole image. Deterministic: the inputs are noise of a fixed seed.
+    The network needs sides that are multiples of `multiple`. The halo is how far beyond the changed
+    half the result changes. The alignment is the smallest shift of the input with which the result
+    shifts. Finally a tile is compared with the whole; if it differs, the network counts as one that
+    sees the whole image. Deterministic: the inputs are noise with a fixed seed.
     """
     least = next(side for side in _SIDES if side % multiple == 0 and _computes(run, channels, side))
     across = -(-max(_WIDTH, least) // multiple) * multiple
@@ -67,12 +67,12 @@ def _computes(run: NetworkRun, channels: int, side: int) -> bool:
 
 
 def _turn(run: NetworkRun, x: Tensor, *, is_turned: bool | int) -> Tensor:
-    """Run on a strip lying, or standing and laid down again."""
+    """Run on a horizontal strip; if `is_turned`, run on it upright and turn the result back."""
     return run(x.transpose(2, 3).contiguous()).transpose(2, 3) if is_turned else run(x)
 
 
 def _reach(run: NetworkRun, strip: Tensor, scale: int, edge: int, *, is_turned: int) -> int:
-    """Return how many input pixels beyond an edge a result depends on what lies behind it."""
+    """Return how far beyond an edge, in input pixels, the result depends on the other side."""
     whole = _turn(run, strip, is_turned=is_turned)
     found = 0
     for behind in (slice(None, edge), slice(edge, None)):
@@ -88,7 +88,7 @@ def _reach(run: NetworkRun, strip: Tensor, scale: int, edge: int, *, is_turned: 
 
 
 def _grid(run: NetworkRun, strip: Tensor, scale: int, halo: int, multiple: int) -> int | None:
-    """Return the least step by which the input can be moved and the result moves with it."""
+    """Return the smallest shift of the input with which the result shifts, or None."""
     wholes = [_turn(run, strip, is_turned=turned) for turned in (0, 1)]
     for step in _GRIDS:
         if step % multiple or halo + step > strip.shape[3] * 3 // 4:
@@ -102,7 +102,7 @@ def _grid(run: NetworkRun, strip: Tensor, scale: int, halo: int, multiple: int) 
 
 
 def _is_tile_exact(run: NetworkRun, strip: Tensor, scale: int, halo: int, grid: int) -> bool:
-    """Compare the middle of a strip, read with its halo, with the same of the whole strip."""
+    """Whether the middle of a strip, computed from its halo alone, equals that of the whole."""
     length = strip.shape[3]
     first = length // 2 // grid * grid
     last = min(first + max(grid, 16 // grid * grid), length)

@@ -1,4 +1,4 @@
-"""Files of weights from anywhere, read without running anything in them."""
+"""Reads files of weights from any source; nothing in them is executed."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _SAY = "expected the weights of a network, as .pth or .safetensors"
 
 
 def read_network(path: Path) -> dict[str, Tensor]:
-    """Return the named tensors of a network in a file, PyTorch's or safetensors.
+    """Return the tensors of a network, by name, from a file of PyTorch or safetensors.
 
-    What the file holds decides, not its name. Wrappers (`params_ema`, `params`, `state_dict`) and
-    prefixes (`module.`) are taken off. Nothing in the file is executed, and no size that it states
-    is believed before the file proves to be that large. Raises EnhanceError.
+    The content decides the format, not the name. Wrappers (`params_ema`, `params`, `state_dict`)
+    and prefixes (`module.`) are removed. Nothing in the file is executed, and a size that it states
+    is checked against the file's own size. Raises EnhanceError if the file holds anything else.
     """
     held = _read(path)
     tensors = {name: value for name, value in held.items() if isinstance(value, Tensor)}
@@ -50,7 +50,7 @@ def _read(path: Path) -> dict[str, Any]:
             size = file.seek(0, 2)
     except OSError as error:
         raise EnhanceError(f"cannot read {path}: {error.strerror or error}") from error
-    if start[8:9] == b"{":  # after a length, whose first byte may be that of a pickle
+    if start[8:9] == b"{":  # safetensors; the length before it may begin like a pickle
         held = dict(read_tensors(path)[0])
     elif start.startswith((_ZIP, _PICKLE)):
         is_archive = start.startswith(_ZIP)
@@ -62,18 +62,18 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _name_content(start: bytes, size: int) -> str:
-    """Say what a file is that holds no weights: downloads that failed are the common ones."""
+    """Say what a file without weights is; most often it is a download that failed."""
     if not size:
         return "empty"
     if _PAGE.match(start):
-        return "a web page, not what its link was for"
+        return "a web page, not the file it links to"
     if start.startswith(_POINTER):
         return "a pointer of Git LFS, not the file it stands for"
     return "neither PyTorch's nor safetensors"
 
 
 def _check_archive(path: Path, size: int) -> None:
-    """Refuse programs, and archives whose parts would be larger than the file."""
+    """Refuse programs, and archives that state more data than the file can hold."""
     try:
         with zipfile.ZipFile(path) as archive:
             parts = archive.infolist()
@@ -89,10 +89,10 @@ def _check_archive(path: Path, size: int) -> None:
 
 
 def _check_numbers(path: Path, size: int) -> None:
-    """Refuse a file of PyTorch before 1.6 that states a size larger than itself."""
+    """Refuse a file in the format before PyTorch 1.6 that states more data than it can hold."""
     with path.open("rb") as file:
         try:
-            for part in range(4):  # a mark, a version, the machine, and the weights' shapes
+            for part in range(4):  # pickles: magic number, version, machine, shapes of weights
                 for _, argument, _ in pickletools.genops(file):
                     if part == 3 and isinstance(argument, int) and argument > size:
                         raise EnhanceError(f"{path} is damaged: it states {argument} weights")
@@ -101,8 +101,8 @@ def _check_numbers(path: Path, size: int) -> None:
 
 
 def _load(path: Path, *, is_archive: bool) -> dict[str, Any]:
-    """Unpickle tensors and plain containers only; an archive is mapped, not read."""
-    if path.suffix == ".safetensors":  # which torch.load would believe
+    """Unpickle only tensors and plain containers; an archive is mapped into memory, not read."""
+    if path.suffix == ".safetensors":  # torch.load takes the format from this name
         raise EnhanceError(f"{path} is PyTorch's, not safetensors: rename it to {path.stem}.pth")
     try:
         held = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
@@ -135,7 +135,7 @@ def _tensors_in(held: Any) -> list[Tensor]:
 
 
 def _unwrap(path: Path, held: dict[str, Any]) -> dict[str, Any]:
-    """Return what is named in a file; checkpoints of training hold it beside other things."""
+    """Return the network's tensors by name; training checkpoints hold other things beside it."""
     for name in _WRAPPERS:
         if isinstance(held.get(name), dict):
             return _unwrap(path, held[name])

@@ -1,4 +1,4 @@
-"""3×3 convolutions with fewer products, on processors whose products are what takes time."""
+"""3×3 convolutions by Winograd's method, which needs fewer multiplications."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from torch import Tensor, nn
 from enhance_cli.model.device import Backend
 from enhance_cli.model.rrdb import RESIDUAL, SLOPE, DenseBlock
 
-_LEAST = 16  # channels, of which others would take longer
+_LEAST = 16  # channels; layers with fewer would take longer
 
 
 def has_winograd(backend: Backend) -> bool:
-    """Whether Winograd's convolutions are there, and are the faster ones.
+    """Whether this PyTorch has Winograd convolutions, and they are faster than its usual ones.
 
-    They take fp32 on x86 without AVX-512: the measurements are in docs/decisions/0060.
+    They are in fp32 on x86 without AVX-512: the measurements are in docs/decisions/0060.
     """
     has = torch.cpu.get_capabilities()
     if backend.device.type != "cpu" or backend.dtype != torch.float32:
         return False
     if not has.get("avx2") or has.get("avx512_f") or not _has_nnpack():
-        return False  # the last call also prepares NNPACK, which fails without it
+        return False  # the last call also initialises NNPACK, which fails without it
     layer = nn.Conv2d(_LEAST, _LEAST, 3, padding=1)
     x = torch.ones(1, _LEAST, 9, 7)
     with torch.inference_mode():
         try:
             return torch.allclose(_convolve(x, layer.weight, layer.bias), layer(x), atol=1e-4)
-        except (AttributeError, RuntimeError, TypeError):  # no such operator, or a changed one
+        except (AttributeError, RuntimeError, TypeError):  # the private operator may change
             return False
 
 
@@ -37,9 +37,9 @@ def _has_nnpack() -> bool:
 
 
 def use_winograd(network: nn.Module) -> None:
-    """Compute the 3×3 convolutions of any network by Winograd's method, equal to rounding.
+    """Make a network compute its 3×3 convolutions by Winograd's method, equal to rounding.
 
-    Their inputs and results are planar, as PyTorch's own are by default.
+    Their inputs and results have PyTorch's default memory layout, one plane for each channel.
     Source: Lavin and Gray (arXiv 1509.09308); F(6×6, 3×3) of NNPACK, which PyTorch contains.
     """
     for layer in network.modules():
@@ -60,10 +60,10 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 class WinogradDense(nn.Module):
-    """The same as a `DenseBlock`, to rounding, whose features are not copied to be joined.
+    """Computes what a `DenseBlock` does, equal to rounding, without copying features to join them.
 
-    Planes of channels lie one after the other, so those that a convolution sees are the beginning
-    of one array, and its own are written behind them.
+    All features of the block lie in one array, channel after channel. Each convolution reads the
+    channels from the beginning, and its result is written behind them.
     """
 
     def __init__(self, block: DenseBlock) -> None:
