@@ -32,7 +32,7 @@ def test_the_name_of_a_file_tells_whether_an_image_is_left_out(tmp_path, name, k
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "GIF", "TIFF", "BMP", "AVIF", "ICO"])
 def test_an_image_without_an_ending_is_known_by_its_first_bytes(tmp_path, format_name):
     Image.new("RGB", (16, 16)).save(tmp_path / "photo", format=format_name)
-    assert kind_left_out(tmp_path / "photo") == f"{format_name}, whose name says nothing of it"
+    assert kind_left_out(tmp_path / "photo") == f"{format_name}, whose name does not say so"
 
 
 @pytest.mark.parametrize(

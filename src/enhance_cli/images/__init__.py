@@ -1,1 +1,1 @@
-"""Images: files and arrays, resampling, colour."""
+"""Reading and writing image files, resampling, and colour."""

@@ -1,4 +1,4 @@
-"""Pictures that are written in bands of rows while what follows is being computed."""
+"""Writing a picture in bands of rows, each while the next one is being computed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ Page = tuple[tuple[int, int], Iterable[Photo]]
 
 
 def peek(bands: Iterable[Photo]) -> tuple[Photo, Iterable[Photo]]:
-    """Return the first row, which tells what a picture holds, and all bands.
+    """Return a copy of the first row, which shows the kind of its pixels, and all bands.
 
-    The row is a copy, and the iterator lets go of a list that it is through with: the first band is
-    not held longer than the others.
+    The first band is not held in memory longer than the others.
     """
     following = iter(bands)
     first = next(following)
@@ -41,14 +40,14 @@ def write_behind(write: Callable[[Photo], None], bands: Iterable[Photo]) -> None
 
 
 class Parts:
-    """Cuts bands of any height into parts of so many rows, but for what is left at the end."""
+    """Cuts bands of any height into parts of `rows` rows; the last part may have fewer."""
 
     def __init__(self, rows: int) -> None:
         self._rows = rows
-        self._waiting: Photo | None = None  # rows that are no whole part yet
+        self._waiting: Photo | None = None  # rows that do not fill a part yet
 
     def add(self, band: Photo) -> Iterator[Photo]:
-        """Yield the parts that are whole with one more band."""
+        """Yield the parts that this band completes."""
         for start in range(0, band.size[1], self._rows):
             piece = band.rows(slice(start, start + self._rows))
             ready = piece if self._waiting is None else _join(self._waiting, piece)
@@ -58,7 +57,7 @@ class Parts:
             self._waiting = ready if ready.size[1] else None
 
     def rest(self) -> Iterator[Photo]:
-        """Yield what is left, if anything is."""
+        """Yield the last part, if rows are left for it."""
         if self._waiting is not None:
             yield self._waiting
 

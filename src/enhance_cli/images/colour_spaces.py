@@ -1,4 +1,4 @@
-"""Inks and Lab made RGB, of 8 and of 16 bits by the same formulas."""
+"""Converting CMYK and Lab to RGB, of 8 and of 16 bits by the same formulas."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _TO_LINEAR_SRGB = (
     (-0.9787684, 1.9161415, 0.0334540),
     (0.0719453, -0.2289914, 1.4052427),
 )
-"""From XYZ under D50, adapted by Bradford's method (B. Lindbloom, RGB/XYZ matrices)."""
+"""From XYZ under D50 to linear sRGB, adapted by Bradford (B. Lindbloom, RGB/XYZ matrices)."""
 _log = logging.getLogger(__name__)
 
 
 def from_cmyk(inks: Levels, profile: bytes | None, name: object) -> Levels:
-    """Return inks (4, H, W) as RGB (3, H, W): through their profile, or else as plain filters.
+    """Convert CMYK (4, H, W) to RGB (3, H, W), by its profile or, without one, by a simple formula.
 
-    Raises EnhanceError where 16 bits have a profile and pyvips is not installed.
+    Raises EnhanceError if 16-bit values have a profile and pyvips is not installed.
     """
     if profile is None:
         return _filtered(inks)
@@ -39,7 +39,7 @@ def from_cmyk(inks: Levels, profile: bytes | None, name: object) -> Levels:
 
 
 def _filtered(inks: Levels) -> Levels:
-    """Each ink takes away its share of what black leaves, as Pillow has it."""
+    """Convert as Pillow does without a profile: (white - ink) * (white - black) / white."""
     white = np.iinfo(inks.dtype).max
     colours = np.empty((3, *inks.shape[1:]), inks.dtype)
     for rows in bands_of(inks):
@@ -49,7 +49,7 @@ def _filtered(inks: Levels) -> Levels:
 
 
 def load_vips(name: object) -> Any:
-    """Import pyvips for the file `name`. Raises EnhanceError, with what to do, without it."""
+    """Import pyvips for the file `name`. Raises EnhanceError if it is not installed."""
     try:
         import pyvips
     except (ImportError, OSError) as error:  # OSError: the module is there, libvips is not
@@ -77,9 +77,10 @@ def _from_deep_cmyk(inks: Levels, profile: bytes, name: object) -> Levels:
 
 
 def from_lab(levels: Levels, *, is_signed: bool) -> Levels:
-    """Return L*, a* and b* under D50, (3, H, W), as sRGB.
+    """Convert L*, a* and b* under D50, (3, H, W), to sRGB.
 
-    `is_signed` for CIELab (a and b in two's complement), else for ICCLab (from an offset).
+    `is_signed` means CIELab, with a and b in two's complement; otherwise they are those of ICCLab,
+    stored with an offset.
 
     Source: TIFF 6.0, section 23; Adobe's technical notes for Photoshop (2002) on 16 bits.
     """
@@ -91,7 +92,7 @@ def from_lab(levels: Levels, *, is_signed: bool) -> Levels:
 
 def _lab_of(levels: Levels, *, is_signed: bool) -> Any:
     white = np.iinfo(levels.dtype).max
-    step = 256.0 if levels.dtype == DEEP else 1.0  # of a and b
+    step = 256.0 if levels.dtype == DEEP else 1.0  # levels for a unit of a and b
     if is_signed:
         light, signed = levels[:1] * (100 / white), np.dtype(levels.dtype.name[1:])
         return np.concatenate([light, levels[1:].view(signed) / step])

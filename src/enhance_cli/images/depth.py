@@ -1,4 +1,4 @@
-"""How many bits a channel an opened file has, not what Pillow makes of it."""
+"""How many bits per channel a file has, even if Pillow decodes it to fewer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _TIFF_BITS = 258  # the tag BitsPerSample
 
 
 def bits_a_channel(image: Image.Image) -> int:
-    """Return 8, 16 or 32."""
+    """Return the bits per channel of a file that Pillow has opened: 8, 16 or 32."""
     if image.mode in ("I", "F"):
         return 32
     if max(getattr(image, "tag_v2", {}).get(_TIFF_BITS, ()), default=8) > 8:
@@ -19,7 +19,7 @@ def bits_a_channel(image: Image.Image) -> int:
 
 
 def bits_before(image: Image.Image, data: bytes) -> int:
-    """Return the bits a channel of a file of which Pillow makes 8."""
+    """Return the bits per channel stored in a file that Pillow decodes to 8, as AVIF and HEIF."""
     if image.format == "AVIF":
         box = data.find(b"pixi")  # size, "pixi", version and flags, channels, bits of each
         return data[box + 9] if 0 < box < len(data) - 9 else 8

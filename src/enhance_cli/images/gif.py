@@ -1,4 +1,4 @@
-"""Pictures with at most 256 colours, and what is transparent or not, as a GIF holds them."""
+"""Converting pictures for GIF: to at most 256 colours, each pixel clear or opaque."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from PIL import Image
 from enhance_cli.images.photo import Photo, to_pillow
 
 _COLOURS = 256  # of a palette
-_CLEAR = _COLOURS - 1  # the one that is transparent, where one is
-_KEEP, _CLEAR_FRAME = 1, 2  # what becomes of a frame before the next
+_CLEAR = _COLOURS - 1  # index of the transparent colour, if there is one
+_KEEP, _CLEAR_FRAME = 1, 2  # keep a frame, or clear it, before the next is drawn
 _log = logging.getLogger(__name__)
 
 
 def to_indexed(frames: Sequence[Photo]) -> tuple[list[Image.Image], dict[str, Any]]:
-    """Return frames with a palette each, dithered, and Pillow's settings to write them.
+    """Return frames, each dithered to a palette of its own, and Pillow's settings to write them.
 
-    Pixels are transparent where alpha is below a half, with a warning if any is in between.
+    A pixel is transparent where alpha is below one half. A warning is logged if any alpha lies
+    between clear and opaque.
     """
     is_transparent = any(frame.alpha is not None for frame in frames)
     if any(_is_partly_transparent(frame) for frame in frames):
@@ -29,7 +30,7 @@ def to_indexed(frames: Sequence[Photo]) -> tuple[list[Image.Image], dict[str, An
     settings: dict[str, Any] = {"optimize": False, "disposal": _KEEP}
     if is_transparent:
         settings |= {"transparency": _CLEAR, "disposal": _CLEAR_FRAME}
-    if len(frames) > 1 and frames[0].loop != 1:  # a GIF counts repetitions; without: once
+    if len(frames) > 1 and frames[0].loop != 1:  # a GIF stores repetitions after the first run
         settings["loop"] = max(0, frames[0].loop - 1)
     return [_index(frame, _COLOURS - is_transparent) for frame in frames], settings
 

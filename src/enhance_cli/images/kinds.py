@@ -1,4 +1,4 @@
-"""Kinds of image files: by their first bytes or their name, and what to do with those not read."""
+"""Recognises kinds of image files by their first bytes or name, and refuses those not read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from enhance_cli.config import IMAGE_SUFFIXES
 from enhance_cli.errors import EnhanceError
 
-HEAD = 64  # bytes that tell the kind
+HEAD = 64  # first bytes of a file, which identify its kind
 
 _READ = ("AVIF", "BMP", "GIF", "HEIC", "JPEG", "JPEG XL", "PNG", "TIFF", "WebP")
 _RAW = "a camera's raw"
@@ -62,14 +62,14 @@ _HEIC_BRANDS = {
 
 
 def is_image_name(path: Path) -> bool:
-    """Whether a folder's entry is taken for an image, by its name; hidden files are not."""
+    """Whether a file in a folder counts as an image by its name; hidden files do not."""
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
 def kind_left_out(path: Path) -> str | None:
-    """Return of what kind a folder's file is if it is an image that is not taken, else None.
+    """Return the kind of an image in a folder that is left out; None for any other file.
 
-    By its name, or else, where that says nothing, by its first bytes: a JPEG without an ending.
+    The name decides or, where it does not say, the first bytes: a JPEG without an extension.
     """
     suffix = path.suffix.lower()
     if path.name.startswith(".") or suffix in IMAGE_SUFFIXES:
@@ -81,13 +81,13 @@ def kind_left_out(path: Path) -> str | None:
     try:
         with path.open("rb") as file:
             kind = kind_of(file.read(HEAD))
-    except OSError:  # what cannot be opened is not known to be an image
+    except OSError:  # a file that cannot be opened does not count as an image
         return None
-    return f"{kind}, whose name says nothing of it" if kind else None
+    return f"{kind}, whose name does not say so" if kind else None
 
 
 def kind_of(head: bytes) -> str | None:
-    """Return what kind of image begins with these bytes, None if it is not a known one."""
+    """Return the kind of image that begins with these bytes, or None if it is not known."""
     for place, signature, kind in _SIGNATURES:
         if head.startswith(signature, place):
             return kind
@@ -101,7 +101,7 @@ def kind_of(head: bytes) -> str | None:
 
 
 def _kind_of_brands(head: bytes) -> str | None:
-    """Return the kind of a file in boxes: the first brand that is known, the major one first."""
+    """Return the kind of a file in boxes (ISO base media), by its major and compatible brands."""
     size = min(len(head), int.from_bytes(head[:4], "big"))
     brands = [head[8:12], *(head[place : place + 4] for place in range(16, size - 3, 4))]
     if brands[0] == b"crx ":
@@ -120,9 +120,9 @@ def raw_refusal(name: object, kind: str) -> EnhanceError:
 
 
 def check_kind(head: bytes, name: Path | str) -> str:
-    """Return the kind of a file that can be read. Raises EnhanceError for another one.
+    """Return the kind of a file that can be read. Raises EnhanceError for any other file.
 
-    A raw file in the form of a TIFF is known by its name here, and by what it holds later.
+    A camera's raw file that is also a TIFF is refused here by its name, or later by its content.
     """
     kind, suffix = kind_of(head), Path(name).suffix.lower()
     if kind and kind.startswith(_RAW):

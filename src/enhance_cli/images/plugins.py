@@ -1,4 +1,4 @@
-"""Formats that Pillow knows only by a plugin, which an extra brings."""
+"""Formats that Pillow reads only with a plugin, which an extra installs."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ FORMAT_OF_KIND = {plugin.kind: name for name, plugin in _PLUGINS.items()}
 
 
 def load_plugin(format_name: str, subject: object) -> None:
-    """Make Pillow know a format that it needs a plugin for; others it knows already.
+    """Load the plugin that Pillow needs for a format; for other formats do nothing.
 
-    `subject` is what needs it. Raises EnhanceError, with what to do, where it is not installed.
+    `subject` names the file in the message. Raises EnhanceError if the plugin is not installed.
     """
     plugin = _PLUGINS.get(format_name)
     if plugin is None:
         return
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the plugin's remarks on versions
+            warnings.simplefilter("ignore")  # the plugin warns about versions
             module = importlib.import_module(plugin.module)
     except ImportError as error:
         raise EnhanceError(

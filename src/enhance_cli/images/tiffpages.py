@@ -1,4 +1,4 @@
-"""The directories of a TIFF: which of them is the photograph, and what its numbers are.
+"""The directories of a TIFF, their tags, and which of them is the photograph.
 
 Source: TIFF 6.0 (Adobe, 1992), its supplement 1 (SubIFDs), DNG 1.7.1 (Adobe, 2023).
 """
@@ -25,7 +25,7 @@ SUB_DIRECTORIES, INK_SET, EXTRA_SAMPLES, SAMPLE_FORMAT = 330, 332, 338, 339
 _MAKE, _DNG_VERSION = 271, 50706
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _OLD_REDUCED = 2  # value of SubfileType
-_MOSAIC = (32803, 34892)  # photometric: of a colour filter array, and linear raw
+_MOSAIC = (32803, 34892)  # PhotometricInterpretation: colour filter array, linear raw
 _RAW_COMPRESSIONS = (32767, 32769, 32770, 34713, 65000, 65535)  # Sony, Epson, Samsung, Nikon ...
 _TYPES = {1: "B", 2: "B", 3: "H", 4: "L", 6: "b", 7: "B", 8: "h", 9: "l", 13: "L", 16: "Q", 18: "Q"}
 _BYTES = {**{kind: struct.calcsize(f"={code}") for kind, code in _TYPES.items()},
@@ -35,7 +35,7 @@ _MOST_PAGES, _DEEPEST, _MOST_VALUES = 1 << 16, 3, 1 << 24
 
 @dataclass(frozen=True)
 class TiffEntry:
-    """A tag's type, how many values it has, and the place where they begin in the file."""
+    """A tag's type, its number of values, and the byte of the file where they begin."""
 
     kind: int
     count: int
@@ -49,26 +49,26 @@ class TiffEntry:
 
 @dataclass(frozen=True)
 class Directory:
-    """A picture in a TIFF, by its tags; `place` is where the directory begins in the file."""
+    """The tags of a picture in a TIFF; `place` is the byte of the file where they begin."""
 
     tiff: Tiff = field(repr=False)
     place: int
     entries: dict[int, TiffEntry]
 
     def values(self, tag: int, *default: int) -> tuple[int, ...]:
-        """Return the whole numbers of a tag, or those given where it is missing."""
+        """Return the whole numbers of a tag, or `default` if it is missing."""
         entry = self.entries.get(tag)
         if entry is None or entry.kind not in _TYPES or not entry.count:
             return default
         return self.tiff.read(f"{min(entry.count, _MOST_VALUES)}{_TYPES[entry.kind]}", entry.place)
 
     def value(self, tag: int, default: int) -> int:
-        """Return the first of them."""
+        """Return the first whole number of a tag, or `default` if it is missing."""
         return self.values(tag, default)[0]
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height, as they lie in the file. Raises ValueError where there is none."""
+        """Width and height as stored, before any rotation. Raises ValueError if missing."""
         width, height = self.value(WIDTH, 0), self.value(HEIGHT, 0)
         if not width or not height:
             raise ValueError("a directory without a size")
@@ -76,18 +76,18 @@ class Directory:
 
     @property
     def is_turned(self) -> bool:
-        """Whether width and height change places when it is upright."""
+        """Whether turning the picture upright exchanges its width and height."""
         return 5 <= self.value(ORIENTATION, 1) <= 8
 
     @property
     def is_photograph(self) -> bool:
-        """Whether it says to be neither a reduced copy nor the mask of another."""
+        """Whether its tags do not call it a reduced copy or the mask of another picture."""
         kind = self.value(NEW_SUBFILE, 0)
         return not kind & (_REDUCED | _MASK) and self.value(SUBFILE, 1) != _OLD_REDUCED
 
     @property
     def is_raw(self) -> bool:
-        """Whether it is what a camera's sensor measured, or the head of such a file."""
+        """Whether it holds the data of a camera's sensor, or marks a DNG file."""
         return (
             self.value(PHOTOMETRIC, 0) in _MOSAIC
             or self.value(COMPRESSION, 1) in _RAW_COMPRESSIONS
@@ -96,9 +96,9 @@ class Directory:
 
 
 class Tiff:
-    """The directories of a file: those in its chain, and those below each of them.
+    """The directories of a file: its chain of pages, and the sub-directories below each.
 
-    Raises ValueError or struct.error where the first one cannot be read; a chain that is damaged
+    Raises ValueError or struct.error if the first one cannot be read. A chain that is damaged
     further on ends there.
     """
 
@@ -108,7 +108,7 @@ class Tiff:
         head = file.read(8)
         self.order = {b"II": "<", b"MM": ">"}[head[:2]]
         self.is_big = 43 in (head[2], head[3])
-        self.letter = "Q" if self.is_big else "L"  # of counts and offsets, in struct's language
+        self.letter = "Q" if self.is_big else "L"  # struct's code for counts and offsets
         (first,) = self.read(self.letter, 8 if self.is_big else 4)
         self.chain = list(self._chain(first))
         if not self.chain:
@@ -116,7 +116,7 @@ class Tiff:
         self.below = [found for page in self.chain for found in self._below(page, 1)]
 
     def read(self, form: str, place: int) -> tuple[int, ...]:
-        """Return numbers of a form, in struct's language, from a place in the file."""
+        """Return the numbers at a place in the file; `form` is struct's, without byte order."""
         form = self.order + form
         self._file.seek(place)
         found: tuple[int, ...] = struct.unpack(form, self._file.read(struct.calcsize(form)))
@@ -143,7 +143,7 @@ class Tiff:
                 yield from self._below(directory, depth + 1)
 
     def _directory(self, place: int) -> tuple[Directory, int]:
-        """Return a directory, and where the next one begins."""
+        """Return the directory at a place, and the place of the next one."""
         form, line, room = ("Q", 20, 8) if self.is_big else ("H", 12, 4)
         (count,) = self.read(form, place)
         start = place + struct.calcsize(f"={form}")
@@ -173,22 +173,22 @@ def refuse_raw(tiff: Tiff, name: Path | str) -> None:
 
 
 def photographs(tiff: Tiff) -> list[Directory]:
-    """Return the pages of a file in their order, without reduced copies and masks.
+    """Return the pages of a file in order, without reduced copies and masks.
 
-    A picture below a page counts where all in the chain are reduced, as does a reduced one where
-    there is no other.
+    If all pages are such copies, the pictures in their sub-directories are taken instead. If all
+    of those are copies too, all pages are taken.
     """
     whole = [page for page in tiff.chain if page.is_photograph]
     return whole or [page for page in tiff.below if page.is_photograph] or tiff.chain
 
 
 def the_photograph(pages: list[Directory]) -> Directory:
-    """Return the first page, or where that is one of another, made smaller, the largest."""
+    """Return the first page, or the largest one if the first is a reduced copy of it."""
     largest = max(pages, key=lambda page: page.value(WIDTH, 0))
     return largest if _is_reduced(pages[0].size, largest.size) else pages[0]
 
 
 def _is_reduced(size: tuple[int, int], larger: tuple[int, int]) -> bool:
-    """Whether a size is another one divided by two or more, but for rounding."""
+    """Whether a size is another one divided by two or more, up to rounding."""
     factor = larger[0] / size[0]
     return factor >= 2 and abs(larger[1] / factor - size[1]) < 1

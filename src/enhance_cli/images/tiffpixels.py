@@ -1,8 +1,9 @@
-"""The numbers of a TIFF's picture, of any depth, however they lie in the file.
+"""Reading the samples of a TIFF picture at any bit depth and in any layout.
 
-Pillow knows some layouts and cuts 16 bits; as a decompressor it serves them all. A directory that
-calls each row of bytes a row of grey pixels is put behind the file, and what Pillow decodes is cut
-into numbers here: so 8 and 16 bits, strips and tiles, planes and pixels come out alike.
+Pillow reads only some layouts and cuts 16 bits to 8, but its decompressors serve all of them.
+So a directory is appended to the file that describes each row of bytes as a row of grey pixels.
+Pillow decompresses these, and the bytes are cut into samples here. One code path thus reads 8 and
+16 bits, strips and tiles, planes and pixels.
 """
 
 from __future__ import annotations
@@ -46,16 +47,16 @@ _NATIVE = "<" if sys.byteorder == "little" else ">"
 _DIRECTORIES = (34665, 34853)  # tags
 _EIGHTS = (16, 17, 18)  # types of eight bytes in a BigTIFF alone
 _LARGEST = 2**32 - 2**20  # bytes of a file and a directory that is no BigTIFF
-_BAND = 1 << 22  # samples unpacked at once
+_BAND = 1 << 22  # bits to unpack at once
 
 
 def is_bytewise(page: Directory) -> bool:
-    """Whether a page is compressed in a way that knows nothing of pixels."""
+    """Whether a page's compression works on bytes and does not depend on the pixels' layout."""
     return page.value(COMPRESSION, 1) in _BYTEWISE and page.value(PREDICTOR, 1) in _PREDICTED
 
 
 def bits_of(page: Directory) -> int:
-    """Return the bits of a sample. Raises ValueError where they differ."""
+    """Return the bits per sample. Raises ValueError if channels differ."""
     bits = set(page.values(BITS, 1))
     if len(bits) > 1:
         raise ValueError("channels of different depths")
@@ -63,17 +64,17 @@ def bits_of(page: Directory) -> int:
 
 
 def samples_of(page: Directory) -> int:
-    """Return how many numbers a pixel has."""
+    """Return the number of samples per pixel."""
     return page.value(SAMPLES, len(page.values(BITS, 1)))
 
 
 def read_samples(
     data: bytes, page: Directory
 ) -> tuple[list[Levels], TiffImagePlugin.TiffImageFile]:
-    """Return the channels of a page, each (H, W), as they are in the file.
+    """Return the channels of a page, each (H, W), with the values stored in the file.
 
-    They are uint8 for up to 8 bits, else uint16. The image has the tags of the page, to read its
-    metadata from. Raises what Pillow raises where the file is damaged.
+    They are uint8 for up to 8 bits, otherwise uint16. The image that is also returned has the tags
+    of the page, for its metadata. If the file is damaged, Pillow's errors are raised.
     """
     count = samples_of(page)
     if page.value(PLANAR, 1) == _IN_PLANES and count > 1:
@@ -119,10 +120,10 @@ def _decode(
 
 
 def with_directory(data: bytes, page: Directory, changed: dict[int, Sequence[int]]) -> bytes:
-    """Return a file whose only picture is a page with other values of some tags, () for none.
+    """Return a file whose only picture is `page` with some tags changed; () removes a tag.
 
-    It is no BigTIFF where high bytes come first: Pillow does not know those. The directories in
-    such a page (EXIF, GPS) are left out then.
+    A BigTIFF whose high bytes come first, which Pillow cannot read, becomes a plain TIFF without
+    the page's EXIF and GPS directories, unless it is too large for one.
     """
     tiff, place = page.tiff, len(data) + len(data) % 2
     is_big = tiff.is_big and (tiff.order == "<" or place > _LARGEST)
@@ -158,8 +159,8 @@ def with_directory(data: bytes, page: Directory, changed: dict[int, Sequence[int
 
 
 def _unpack(rows: NDArray[np.uint8], bits: int, order: str, width: int) -> Levels:
-    """Cut rows of bytes into numbers of some bits each, (H, width), that may be written to."""
-    rows.setflags(write=True)  # nobody else has them
+    """Cut rows of bytes into samples of so many bits, (H, width), in an array that is writable."""
+    rows.setflags(write=True)  # no other code holds them
     if bits == 8:
         return rows
     if bits == 16:
