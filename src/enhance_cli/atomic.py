@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Writing files so that they are complete or do not appear."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from enhance_cli.errors import Cause, EnhanceError
 
 
 def _host() -> str:
-    """Return who numbers this process: the machine, and on Linux its container."""
+    """Return a hash of the machine and, on Linux, the container: process numbers hold in these."""
     names = [socket.gethostname()]
     with suppress(OSError):
         names.append(os.readlink("/proc/self/ns/pid"))
@@ -26,18 +26,18 @@ def _host() -> str:
 
 _HOST = _host()
 _PART = re.compile(r"\..*\.(?P<host>\w+)\.(?P<process>\d+)\.\w+\.part")
-_ABANDONED = 24 * 3600  # seconds; for processes of other machines, which cannot be asked
+_ABANDONED = 24 * 3600  # seconds; whether a process of another machine runs cannot be asked
 
 
 @contextmanager
 def replacing(path: Path, may_replace: Callable[[Path], bool] | None = None) -> Iterator[BinaryIO]:
-    """Open a temporary file beside `path`, and give it that name when all went well.
+    """Open a temporary file beside `path`, and rename it to `path` when the block has succeeded.
 
-    Nothing half-written: whatever interrupts, `path` stands for the old file or the whole new
-    one. With `may_replace`, what has that name by then stays unless it returns true. Raises
-    EnhanceError for that, and where the folder cannot be written to or the disk is full.
+    Nothing half-written: whatever interrupts, `path` is the old file or the whole new one. If a
+    file has that name by then, `may_replace` is asked whether to replace it. Raises EnhanceError
+    if it returns false, if the folder cannot be written to, or if the disk is full.
     """
-    # Names may have 255 bytes: the temporary one must not be the one that is too long.
+    # A name has at most 255 bytes. The temporary name is cut, so that it fits where `path` does.
     start = f".{path.stem[:30]}{path.suffix[:10]}.{_HOST}.{os.getpid()}"
     part = path.with_name(f"{start}.{secrets.token_hex(4)}.part")
     try:
@@ -52,27 +52,27 @@ def replacing(path: Path, may_replace: Callable[[Path], bool] | None = None) -> 
     except OSError as error:
         raise EnhanceError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        with suppress(OSError):  # a folder that is locked now: the error above says so
+        with suppress(OSError):  # if the folder is locked by now, the error above says so
             part.unlink(missing_ok=True)
 
 
 def _publish(part: Path, path: Path, may_replace: Callable[[Path], bool]) -> None:
     try:
         os.link(part, path)  # unlike a rename, it fails where the name is taken
-    except OSError:  # that, or the file system has no links
+    except OSError:  # the name is taken, or the file system has no hard links
         if not (os.path.lexists(path) and may_replace(path)):
             check_new(path)
         part.replace(path)
 
 
 def check_new(path: Path) -> None:
-    """Raise EnhanceError for a name that is taken, also by a link that leads nowhere."""
+    """Raise EnhanceError if a name is taken, also by a symbolic link that leads nowhere."""
     if os.path.lexists(path):
         raise EnhanceError(f"{path} exists", Cause.EXISTS)
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder where there is none. Raises EnhanceError."""
+    """Create a folder, and those above it, if missing. Raises EnhanceError if that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -91,7 +91,7 @@ def copy_time(source: Path, target: Path) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise EnhanceError where no file can be written into a folder: before work, not after it."""
+    """Raise EnhanceError if no file can be written into a folder: call it before the work."""
     if not os.path.isdir(folder):
         raise EnhanceError(f"no such folder: {folder}; create it first")
     if not os.access(folder, os.W_OK):
@@ -99,7 +99,7 @@ def check_folder(folder: Path) -> None:
 
 
 def check_replaceable(path: Path) -> None:
-    """Raise EnhanceError for a name that is taken by what is no file: a folder, a device."""
+    """Raise EnhanceError if a name is that of a folder or a device, which no file can replace."""
     if os.path.isdir(path):
         raise EnhanceError(f"{path} is a folder; choose another output")
     if os.path.exists(path) and not os.path.isfile(path):
@@ -107,7 +107,7 @@ def check_replaceable(path: Path) -> None:
 
 
 def remove_leftovers(folders: Iterable[Path]) -> None:
-    """Remove the temporary files of killed processes; those of running ones stay."""
+    """Remove the temporary files of killed processes; those of running processes stay."""
     for folder in folders:
         for part in folder.glob(".*.part"):
             named = _PART.fullmatch(part.name)
@@ -117,7 +117,7 @@ def remove_leftovers(folders: Iterable[Path]) -> None:
 
 
 def _is_abandoned(part: Path, host: str, process: int) -> bool:
-    if host != _HOST or os.name == "nt":  # where signal 0 ends the process
+    if host != _HOST or os.name == "nt":  # on Windows signal 0 would end the process
         try:
             return time.time() - part.stat().st_mtime > _ABANDONED
         except FileNotFoundError:

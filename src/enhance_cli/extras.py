@@ -1,4 +1,4 @@
-"""Libraries that only an extra brings."""
+"""How to install optional libraries."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 
 
 def install_command(extra: str) -> str:
-    """Return the command that adds an extra, by the Python that runs.
+    """Return the command that installs an extra of enhance-cli for the running Python.
 
-    Only there is enhance-cli known: it is on no index.
+    It must be this Python: enhance-cli is already installed there, and is on no package index.
     """
     return shlex.join([sys.executable, "-m", "pip", "install", f"enhance-cli[{extra}]"])

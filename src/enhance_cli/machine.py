@@ -1,4 +1,4 @@
-"""What this process may use of the machine: a container may allow less than there is.
+"""How many processors and how much memory this process may use, also inside a container.
 
 Source: Linux kernel documentation, admin-guide/cgroup-v2 and cgroup-v1.
 """
@@ -17,18 +17,18 @@ _QUOTA, _PERIOD, _MEMORY = "cpu.cfs_quota_us", "cpu.cfs_period_us", "memory.limi
 def allowed_cpus(groups: Path = _GROUPS, own_groups: Path = _OWN_GROUPS) -> int:
     """Return how many processors this process may keep busy, at least 1.
 
-    The least of those that the scheduler gives it and of the container's quota of time, rounded
-    up. `groups` is where the control groups are mounted, `own_groups` the file that names those of
-    this process.
+    That is the smaller of the number that the scheduler allows and the container's CPU quota,
+    rounded up. `groups` is the folder where control groups are mounted, `own_groups` the file that
+    names those of this process.
     """
     quotas = (_cpu_quota(folder) for folder in _own_folders(groups, own_groups, "cpu"))
     return max(1, min(_scheduled_cpus(), *(math.ceil(quota) for quota in quotas if quota), 1 << 30))
 
 
 def allowed_memory(groups: Path = _GROUPS, own_groups: Path = _OWN_GROUPS) -> int | None:
-    """Return how many bytes this process may hold, or None where the system does not say.
+    """Return how many bytes of memory this process may use, or None where that is unknown.
 
-    The least of the machine's memory and of the container's limits.
+    That is the smallest of the machine's memory and the container's limits.
     """
     found = [_machine_memory()]
     for folder in _own_folders(groups, own_groups, "memory"):
@@ -49,16 +49,16 @@ def _machine_memory() -> int | None:
 
 
 def _own_folders(groups: Path, own_groups: Path, controller: str) -> Iterator[Path]:
-    """Yield the folders whose limits hold for this process: its group and all above it.
+    """Yield the folders of the control groups that limit this process: its own and all above it.
 
     Inside a container the process sees its own group as the root, so the mounted root counts too.
     """
     for line in _read(own_groups).splitlines():
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
-        if number == "0" and not controllers:  # v2 has one tree
+        if number == "0" and not controllers:  # v2 has one tree of groups
             root = groups
-        elif controller in controllers.split(","):  # v1 has one for each controller
+        elif controller in controllers.split(","):  # v1 has a tree for each controller
             root = groups / controller
         else:
             continue
@@ -68,7 +68,7 @@ def _own_folders(groups: Path, own_groups: Path, controller: str) -> Iterator[Pa
 
 
 def _cpu_quota(folder: Path) -> float | None:
-    """Return how many processors' time a group may use, or None without a limit."""
+    """Return how many processors a group may keep busy, or None without a limit."""
     quota, _, period = _read(folder / "cpu.max").partition(" ")
     if not quota:
         quota, period = _read(folder / _QUOTA), _read(folder / _PERIOD)

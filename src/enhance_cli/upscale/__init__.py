@@ -1,1 +1,1 @@
-"""Enlarging: exact tiles, the engine that runs them, files and folders."""
+"""Enlarging images tile by tile, files and whole folders."""

@@ -1,4 +1,4 @@
-"""Antialiased bicubic resampling of pictures that come in bands of rows."""
+"""Antialiased bicubic resampling of pictures that arrive in bands of rows."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from PIL import Image
 from enhance_cli.images.photo import join_bands
 from enhance_cli.model.levels import Levels, to_levels
 
-_BAND = 128  # rows that are resampled at once: the floats of a result take four times its size
-_REACH = 2  # of the kernel, in pixels of the picture that has fewer
+_BAND = 128  # rows that are resampled at once: as floats a result takes four times its size
+_REACH = 2  # radius of the kernel, in pixels of the smaller of the two pictures
 
 _Floats = NDArray[np.float32]
 
@@ -30,14 +30,15 @@ def resample(canvas: Levels, size: tuple[int, int], levels: np.dtype[Any]) -> Le
 def resample_bands(
     bands: Iterable[Levels], size: tuple[int, int], target: tuple[int, int], levels: np.dtype[Any]
 ) -> Iterator[Levels]:
-    """Yield a picture of `size`, (width, height), resampled to `target`, as bands are ready.
+    """Resample a picture given in bands, and yield bands of the result as they are ready.
 
-    It equals what Pillow makes of the whole, to one level. Computed in floats.
+    `size` and `target` are the (width, height) of both. The result equals Pillow's for the whole
+    picture, to one level. It is computed in floats.
     """
     width, height = target
     step = size[1] / height  # rows of the picture for one of the result
     reach = math.ceil(_REACH * max(step, 1)) + 1
-    waiting: _Floats | None = None  # rows from `top` on, already of the result's width
+    waiting: _Floats | None = None  # rows from `top` on, already as wide as the result
     top = done = 0
     for band in bands:
         white = np.iinfo(band.dtype).max
@@ -59,6 +60,6 @@ def _resize(
     size: tuple[int, int],
     box: tuple[float, float, float, float] | None = None,
 ) -> _Floats:
-    """Resize (C, H, W), or a box of it, by Pillow, channel by channel."""
+    """Resize (C, H, W), or a box of it, with Pillow, channel by channel."""
     planes = (Image.fromarray(channel.astype(np.float32)) for channel in channels)
     return np.stack([np.asarray(p.resize(size, Image.Resampling.BICUBIC, box)) for p in planes])

@@ -10,12 +10,12 @@ from enhance_cli.model.network import Span
 def split(size: int, tile: int, halo: int, align: int = 1, start: int = 0) -> list[Span]:
     """Divide an axis of `size` input pixels, from `start` on, into cores of nearly equal size.
 
-    A core has at most `tile` pixels, or `align` if that is more; a tile of 0 stands for all. Every
+    A core has at most `tile` pixels, or `align` if that is more; a tile of 0 makes one core. Every
     pixel is in exactly one core. `start` must be a multiple of `align`.
 
-    What is read begins at a multiple of `align`, and ends at one or at the image's border. At the
-    border it ends where the image ends and is never padded: so the network's own padding happens
-    where it would for the whole image.
+    The pixels to read begin at a multiple of `align`, and end at one or at the image's border. They
+    never reach beyond the border and are not padded: there the network pads as it does for the
+    whole image.
     """
     assert 0 <= start < size
     assert tile >= 0
