@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from enhance_cli.errors import EnhanceError
+from enhance_cli.images import formats
 from enhance_cli.images.bands import Page, peek
 from enhance_cli.images.boxes import with_colour_codes
 from enhance_cli.images.exif import exif_from_dpi, has_resolution, without_orientation
@@ -21,8 +22,6 @@ from enhance_cli.images.jpeg import write_jpeg
 from enhance_cli.images.photo import Photo, to_pillow
 from enhance_cli.images.png import with_metadata, write_png
 from enhance_cli.images.tiff import write_tiff
-
-_SETTINGS: dict[str, dict[str, Any]] = {"PNG": {"compress_level": 3}}
 
 _log = logging.getLogger(__name__)
 
@@ -47,10 +46,10 @@ def encode(frames: Sequence[Photo], kind: Format, encoding: Encoding) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
         first = _for_writing(frames[0], kind, frames[0].size)
-        if kind.name == "PNG":
+        if kind == formats.PNG:
             return with_metadata(_encode(frames, kind, encoding), first)
         made = _encode(frames, kind, encoding, **_metadata(first, kind))
-        if kind.name == "AVIF" and first.metadata.colour_codes and not first.icc_profile:
+        if kind == formats.AVIF and first.metadata.colour_codes and not first.icc_profile:
             made = with_colour_codes(made, first.metadata.colour_codes)
         return made
 
@@ -64,11 +63,11 @@ def encode_bands(file: BinaryIO, pages: Sequence[Page], kind: Format, encoding: 
     assert kind.is_written_in_bands
     size, bands = pages[0]
 
-    if kind.name == "TIFF":
+    if kind == formats.TIFF:
         write_tiff(file, pages, lambda first, its_size: _for_writing(first, kind, its_size))
         return
     assert len(pages) == 1
-    if kind.name == "PNG":
+    if kind == formats.PNG:
         write_png(file, pages[0], lambda first: _for_writing(first, kind, size))
         return
     first, bands = peek(bands)
@@ -103,7 +102,7 @@ def _fitting_profile(photo: Photo, kind: Format) -> bytes | None:
 def _metadata(photo: Photo, kind: Format) -> dict[str, Any]:
     """Return the metadata as Pillow takes it."""
     found, exif = photo.metadata, photo.metadata.exif
-    if kind.name == "GIF" and found.comments:
+    if kind == formats.GIF and found.comments:
         return {"comment": found.comments[0]}
     if kind.has_dpi:
         return {"dpi": found.dpi} if found.dpi else {}
@@ -112,7 +111,7 @@ def _metadata(photo: Photo, kind: Format) -> dict[str, Any]:
             exif = exif_from_dpi(found.dpi)
         elif not has_resolution(exif):
             _log.warning("%s has no place for the resolution but EXIF: left out", kind.name)
-    if exif and kind.name == "AVIF":
+    if exif and kind == formats.AVIF:
         exif = without_orientation(exif)  # for which Pillow would write all of it anew
     parts = {"exif": exif, "xmp": found.xmp, "icc_profile": photo.icc_profile}
     return {name: data for name, data in parts.items() if data}
@@ -120,21 +119,21 @@ def _metadata(photo: Photo, kind: Format) -> dict[str, Any]:
 
 def _settings(kind: Format, encoding: Encoding, *, is_grey: bool) -> dict[str, Any]:
     lossy = {"quality": encoding.quality}
-    if kind.name == "JPEG":
+    if kind == formats.JPEG:
         return lossy | {"subsampling": 0}
-    if kind.name == "AVIF":
+    if kind == formats.AVIF:
         return lossy if is_grey else lossy | {"subsampling": "4:4:4"}
-    if kind.name == "HEIF":
+    if kind == formats.HEIF:
         return lossy | {"chroma": 444}
-    if kind.name in ("WEBP", "JXL"):
+    if kind in (formats.WEBP, formats.JXL):
         return {"lossless": True} if encoding.lossless else lossy
-    return _SETTINGS.get(kind.name, {})
+    return {"compress_level": 3} if kind == formats.PNG else {}
 
 
 def _encode(frames: Sequence[Photo], kind: Format, encoding: Encoding, **metadata: Any) -> bytes:
     """Encode by Pillow."""
     settings = _settings(kind, encoding, is_grey=frames[0].is_grey) | metadata
-    if kind.name == "GIF":
+    if kind == formats.GIF:
         (first, *rest), indexed = to_indexed(frames)
         settings = indexed | metadata
     else:
@@ -146,7 +145,7 @@ def _encode(frames: Sequence[Photo], kind: Format, encoding: Encoding, **metadat
         settings |= {"save_all": True, "append_images": rest}
         if any(frame.duration for frame in frames):
             settings["duration"] = [frame.duration for frame in frames]
-            if kind.name != "GIF":
+            if kind != formats.GIF:
                 settings["loop"] = frames[0].loop
     buffer = io.BytesIO()
     try:

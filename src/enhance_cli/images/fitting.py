@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+from enhance_cli.images import formats
 from enhance_cli.images.change import Change
 from enhance_cli.images.chunk_sizes import fit_chunks, is_text
 from enhance_cli.images.exif import fit_exif
@@ -19,12 +20,12 @@ from enhance_cli.images.xmp import fit_xmp
 _log = logging.getLogger(__name__)
 
 _HELD_BY = {
-    "gamma": ("gamma and primaries", {"PNG"}),
-    "chromaticity": ("gamma and primaries", {"PNG"}),
-    "colour_codes": ("codes of its colours (cICP, nclx)", {"PNG", "AVIF"}),
-    "pixel_shape": ("the shape of its pixels", {"PNG", "JPEG", "TIFF"}),
-    "comments": ("comments", {"JPEG", "GIF"}),
-    "georeference": ("its georeference (GeoTIFF)", {"TIFF"}),
+    "gamma": ("gamma and primaries", {formats.PNG}),
+    "chromaticity": ("gamma and primaries", {formats.PNG}),
+    "colour_codes": ("codes of its colours (cICP, nclx)", {formats.PNG, formats.AVIF}),
+    "pixel_shape": ("the shape of its pixels", {formats.PNG, formats.JPEG, formats.TIFF}),
+    "comments": ("comments", {formats.JPEG, formats.GIF}),
+    "georeference": ("its georeference (GeoTIFF)", {formats.TIFF}),
 }
 """What to call a part of the metadata, and the formats that have a place for it."""
 _EVERYWHERE = {b"sRGB", b"tIME", b"bKGD"}  # chunks that nobody misses outside PNG
@@ -92,11 +93,11 @@ def _held(metadata: Metadata, photo: Photo, kind: Format) -> Metadata:
         metadata = replace(metadata, exif=None, xmp=None)
     lost += ["a profile"] if photo.icc_profile and not kind.has_profile else []
     for part, (name, holders) in _HELD_BY.items():
-        if getattr(metadata, part) and kind.name not in holders:
+        if getattr(metadata, part) and kind not in holders:
             is_told = part == "colour_codes" and photo.icc_profile
             lost += [] if is_told else [name]
             metadata = replace(metadata, **{part: getattr(NOTHING_SAID, part)})
-    if kind.name != "PNG":
+    if kind != formats.PNG:
         missed = [chunk for chunk in metadata.chunks if chunk[0] not in _EVERYWHERE]
         lost += [
             "texts" if is_text(one) else f"a chunk {one[0].decode('latin-1')}" for one in missed

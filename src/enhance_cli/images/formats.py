@@ -39,70 +39,70 @@ class Format:
         return self.is_written_in_bands and (frames == 1 or self.has_pages)
 
 
-FORMATS = (
-    Format(name="PNG", suffixes=(".png",), has_16_bits=True, is_written_in_bands=True),
-    Format(
-        name="JPEG",
-        suffixes=(".jpg", ".jpeg", ".jpe", ".jfif"),
-        has_alpha=False,
-        has_frames=False,
-        has_lossless=False,
-        has_iptc=True,
-        is_written_in_bands=True,
-        longest=65_500,
-        metadata_limit=65_527,
-    ),
-    Format(name="WEBP", suffixes=(".webp",), has_grey=False, has_dpi=False, longest=16_383),
-    Format(
-        name="TIFF",
-        suffixes=(".tif", ".tiff"),
-        has_16_bits=True,
-        has_iptc=True,
-        is_written_in_bands=True,
-        has_pages=True,
-    ),
-    Format(
-        name="AVIF",
-        suffixes=(".avif",),
-        has_grey_alpha=False,
-        has_lossless=False,
-        has_dpi=False,
-        longest=65_536,
-    ),
-    Format(
-        name="GIF",
-        suffixes=(".gif",),
-        has_lossless=False,
-        has_metadata=False,
-        has_profile=False,
-        has_dpi=False,
-        longest=65_535,
-    ),
-    Format(
-        name="HEIF",
-        suffixes=(".heic", ".heif", ".hif"),
-        has_grey_alpha=False,
-        has_frames=False,
-        has_lossless=False,
-        has_dpi=False,
-        longest=16_384,
-    ),
-    Format(
-        name="JXL",
-        suffixes=(".jxl",),
-        has_frames=False,
-        has_profile=False,  # the plugin writes none
-        has_dpi=False,
-    ),
-    Format(
-        name="BMP",
-        suffixes=(".bmp",),
-        has_alpha=False,
-        has_frames=False,
-        has_metadata=False,
-        has_profile=False,
-    ),
+PNG = Format(name="PNG", suffixes=(".png",), has_16_bits=True, is_written_in_bands=True)
+JPEG = Format(
+    name="JPEG",
+    suffixes=(".jpg", ".jpeg", ".jpe", ".jfif"),
+    has_alpha=False,
+    has_frames=False,
+    has_lossless=False,
+    has_iptc=True,
+    is_written_in_bands=True,
+    longest=65_500,
+    metadata_limit=65_527,
 )
+WEBP = Format(name="WEBP", suffixes=(".webp",), has_grey=False, has_dpi=False, longest=16_383)
+TIFF = Format(
+    name="TIFF",
+    suffixes=(".tif", ".tiff"),
+    has_16_bits=True,
+    has_iptc=True,
+    is_written_in_bands=True,
+    has_pages=True,
+)
+AVIF = Format(
+    name="AVIF",
+    suffixes=(".avif",),
+    has_grey_alpha=False,
+    has_lossless=False,
+    has_dpi=False,
+    longest=65_536,
+)
+GIF = Format(
+    name="GIF",
+    suffixes=(".gif",),
+    has_lossless=False,
+    has_metadata=False,
+    has_profile=False,
+    has_dpi=False,
+    longest=65_535,
+)
+HEIF = Format(
+    name="HEIF",
+    suffixes=(".heic", ".heif", ".hif"),
+    has_grey_alpha=False,
+    has_frames=False,
+    has_lossless=False,
+    has_dpi=False,
+    longest=16_384,
+)
+JXL = Format(
+    name="JXL",
+    suffixes=(".jxl",),
+    has_frames=False,
+    has_profile=False,  # the plugin writes none
+    has_dpi=False,
+)
+BMP = Format(
+    name="BMP",
+    suffixes=(".bmp",),
+    has_alpha=False,
+    has_frames=False,
+    has_metadata=False,
+    has_profile=False,
+)
+
+FORMATS = (PNG, JPEG, WEBP, TIFF, AVIF, GIF, HEIF, JXL, BMP)
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def format_named(name: str) -> Format:
     """Return the format that `--format` means. Raises EnhanceError where Pillow lacks it."""
     found = next(kind for kind in FORMATS if kind.name == name.upper())
     load_plugin(found.name, "the result")
-    if found.name == "AVIF" and not features.check("avif"):
+    if found == AVIF and not features.check("avif"):
         raise EnhanceError("this Pillow is built without AVIF", Cause.FORMAT_MISSING)
     return found
 
