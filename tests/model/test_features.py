@@ -2,6 +2,7 @@ from urllib.error import URLError
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from enhance_cli.config import VGG_LAYERS
@@ -45,6 +46,17 @@ def test_calibrated_features_have_a_mean_of_one(vgg_state):
         assert value.mean().item() == pytest.approx(1, abs=1e-5)
 
 
+def test_all_batches_count_alike_and_no_calibration_before(vgg_state):
+    dark, bright = 0.1 * torch.rand(2, 3, 16, 16), torch.rand(2, 3, 16, 16)
+    once, again = (Features(["conv1.1"], vgg_state) for _ in range(2))
+    once.calibrate([dark, bright])
+    again.calibrate([bright])
+    again.calibrate([bright, dark])
+    assert once.means == pytest.approx(again.means)
+    found = [once(batch)["conv1.1"].mean() for batch in (dark, bright)]
+    assert sum(found) / 2 == pytest.approx(1, abs=1e-5)
+
+
 def test_calibration_keeps_what_tells_a_bright_image_from_a_dark_one(vgg_state):
     features = Features(["conv1.1"], vgg_state)
     features.calibrate([torch.rand(3, 3, 16, 16)])
@@ -71,6 +83,13 @@ def test_average_pooling_averages(vgg_state):
     features = Features(["conv1.2", "pool1"], vgg_state, "average")
     found = features(torch.rand(1, 3, 8, 8))
     torch.testing.assert_close(found["pool1"], nn.functional.avg_pool2d(found["conv1.2"], 2))
+
+
+def test_mixed_pooling_is_the_mean_of_average_and_maximum(vgg_state):
+    features = Features(["conv1.2", "pool1"], vgg_state, "mixed")
+    found = features(torch.rand(1, 3, 8, 8))
+    pooled = [pool(found["conv1.2"], 2) for pool in (F.avg_pool2d, F.max_pool2d)]
+    torch.testing.assert_close(found["pool1"], sum(pooled) / 2)
 
 
 def test_a_layer_that_the_file_does_not_hold_is_named(vgg_file):

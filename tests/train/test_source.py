@@ -46,6 +46,7 @@ def test_what_a_mac_adds_to_archives_what_is_hidden_and_what_is_no_image_is_left
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for name in (
             "./b.jpg",
+            "../c.jpg",
             "__MACOSX/b.jpg",
             "._b.jpg",
             ".trash/b.jpg",
@@ -53,7 +54,10 @@ def test_what_a_mac_adds_to_archives_what_is_hidden_and_what_is_no_image_is_left
             "deeper/",
         ):
             archive.writestr(name, b"")
-    assert [entry.name for entry in find_entries(tmp_path / "a.zip")] == ["./b.jpg"]
+    assert [entry.name for entry in find_entries(tmp_path / "a.zip")] == [
+        "../c.jpg",
+        "./b.jpg",
+    ]
 
 
 def test_an_archive_that_was_cut_short_is_one_line(archive):
