@@ -11,6 +11,8 @@ def test_it_has_the_papers_shape():
     assert [(x.out_channels, x.stride[0]) for x in convolutions] == [
         (width, stride) for width in (32, 64, 128, 256, 512) for stride in (1, 2)
     ]
+    slopes = [x for x in discriminator.modules() if isinstance(x, torch.nn.LeakyReLU)]
+    assert [x.negative_slope for x in slopes] == [0.2] * 11
     assert (discriminator.hidden.in_features, discriminator.hidden.out_features) == (8192, 1024)
 
 

@@ -92,6 +92,19 @@ def test_mixed_pooling_is_the_mean_of_average_and_maximum(vgg_state):
     torch.testing.assert_close(found["pool1"], sum(pooled) / 2)
 
 
+@pytest.mark.parametrize("pooling", ["average", "max", "mixed"])
+def test_features_of_a_file_pool_as_asked(vgg_file, vgg_state, pooling):
+    image = torch.rand(1, 3, 8, 8)
+    found = load_features(["pool2"], vgg_file, pooling)(image)["pool2"]
+    assert torch.equal(found, Features(["pool2"], vgg_state, pooling)(image)["pool2"])
+
+
+def test_features_are_fp32_in_mixed_precision(vgg_state):
+    with torch.autocast("cpu", torch.bfloat16):
+        found = Features(["pool1"], vgg_state)(torch.rand(1, 3, 8, 8))["pool1"]
+    assert found.dtype == torch.float32
+
+
 def test_a_layer_that_the_file_does_not_hold_is_named(vgg_file):
     with pytest.raises(EnhanceError) as error:
         load_features(["pool2", "pool5"], vgg_file)

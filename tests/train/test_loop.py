@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.model.device import pick_backend
 from enhance_cli.model.weights import load_generator
 from enhance_cli.train.checkpoint import Checkpoint
@@ -616,6 +616,16 @@ def test_init_starts_from_given_weights(tmp_path, options):
     second = start(tmp_path / "second", replace(options, init=str(file)))
     for name, value in weights(tmp_path / "first").items():
         assert torch.equal(second.learner.generator.state_dict()[name], value)
+
+
+def test_weights_of_a_wider_network_are_no_start(tmp_path, options):
+    start(tmp_path / "first", options).save()
+    wider = replace(options, features=8, init=str(tmp_path / "first"))
+    with pytest.raises(
+        EnhanceError, match=r"generator\.safetensors has other dimensions: "
+    ) as error:
+        start(tmp_path / "second", wider)
+    assert error.value.cause is Cause.OTHER_NETWORK
 
 
 @pytest.mark.parametrize(
