@@ -35,3 +35,15 @@ def test_it_learns_to_tell_noise_from_flat_images():
         loss.backward()
         optimizer.step()
     assert loss < 0.3
+
+
+def test_a_logit_is_that_of_the_activated_hidden_layer_of_the_centred_image():
+    judge, image = Discriminator(32), torch.rand(2, 3, 32, 32)
+    hidden = judge.hidden(judge.convolutions(image - 0.5).flatten(1))
+    expected = judge.logit(torch.where(hidden > 0, hidden, 0.2 * hidden))[:, 0]
+    torch.testing.assert_close(judge(image), expected)
+
+
+def test_logits_are_fp32_in_mixed_precision():
+    with torch.autocast("cpu", torch.bfloat16):
+        assert Discriminator(32)(torch.rand(1, 3, 32, 32)).dtype == torch.float32
