@@ -1,4 +1,4 @@
-"""What is compared: networks, plain interpolation, and the results of any other program."""
+"""The methods to compare: networks, plain interpolation, and the results of other programs."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from enhance_cli.model.open import open_network
 from enhance_cli.upscale.tiler import Tiler
 
 Enlarge = Callable[[Example], Tensor]
-"""Return the estimate of an original, of its shape (3, H, W), in levels. May raise EnhanceError."""
+"""Returns the estimate of an example's original, levels (3, H, W). May raise EnhanceError."""
 
 
 def enlarge_bicubic(low: Tensor, height: int, width: int) -> Tensor:
-    """Enlarge levels (3, H, W) to (3, height, width) as MATLAB: the field's baseline."""
+    """Enlarge levels (3, H, W) to (3, height, width) as MATLAB does: the usual baseline."""
     white = torch.iinfo(low.dtype).max
     return resize_levels(low.float()[None], height, width, white=white)[0].to(low.dtype)
 
@@ -47,7 +47,7 @@ BASELINES = {"bicubic": enlarge_bicubic, "lanczos": enlarge_lanczos, "nearest": 
 def load_methods(
     models: Sequence[str], device: str, precision: str
 ) -> tuple[dict[str, Enlarge], int, dict[str, str]]:
-    """Return bicubic and the models, by name, the scale that they share, and the backends.
+    """Return the methods by name, bicubic first, the scale that they share, and the backends.
 
     A backend is where a network computes and in which precision, for networks only.
 
@@ -71,7 +71,7 @@ def load_methods(
 
 
 def label_of(model: str) -> str:
-    """Return what a model is called beside the others: its whole path, if it is "original"."""
+    """Return a model's name in results: its own, or its whole path if that is "original"."""
     return os.path.realpath(model) if model == "original" else model
 
 
@@ -85,7 +85,7 @@ def from_engine(engine: Tiler) -> Enlarge:
 
     def enlarge(example: Example) -> Tensor:
         low, levels = example.low_res.numpy(), example.original.numpy().dtype
-        if engine.deepest.itemsize < levels.itemsize:  # an export that takes 8 bits
+        if engine.deepest.itemsize < levels.itemsize:  # an exported file that takes only 8 bits
             low, levels = in_8_bits(low), engine.deepest
         return torch.from_numpy(engine.enlarge(low, None, levels))
 
@@ -93,10 +93,10 @@ def from_engine(engine: Tiler) -> Enlarge:
 
 
 def from_results(results: Mapping[Path, Path]) -> Enlarge:
-    """Return, as a method, what some program made of each original: files, by the originals.
+    """Return a method that reads another program's results; `results` maps originals to files.
 
-    The method raises EnhanceError for a result of another size, with transparency, or without the
-    colour.
+    The method raises EnhanceError if a result has another size or transparency, or is grey where
+    the original has colour.
     """
 
     def read_result(example: Example) -> Tensor:

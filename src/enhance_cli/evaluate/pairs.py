@@ -1,4 +1,4 @@
-"""From folders to originals with their low-resolution images, and what is wrong with some."""
+"""Finding originals and their low-resolution images in folders, and which of them do not fit."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from enhance_cli.model.levels import Levels
 
 SMALLEST_SIDE = 32  # pixels of an original: the SSIM window must fit after cropping
 
-_SUFFIX = re.compile(r"x\d+|[-_.][^/]*")  # what programs add to the names of their results
+_SUFFIX = re.compile(r"x\d+|[-_.][^/]*")  # programs add this to the names of their results
 _LOW_RES = re.compile(r"LR([_-]?(x?\d|bic).*)?", re.IGNORECASE)
-"""Folders of sets: LR, LR_bicubic, LRbicx4, lr-x4; not "LR exports", from Lightroom."""
+"""Names of folders in data sets: LR, LR_bicubic, LRbicx4, lr-x4; not Lightroom's "LR exports"."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """An original, and its low-resolution file; None where that is made from the original."""
+    """An original and its low-resolution file, or None if that is to be made from the original."""
 
-    name: str  # in tables: its path within the set
+    name: str  # path within the set, for tables
     high_res: Path
     low_res: Path | None
 
 
 @dataclass(frozen=True)
 class Example:
-    """A pair as pixels: the original (3, H, W) and its reduction (3, H/scale, W/scale).
+    """The pixels of a pair: the original (3, H, W) and its reduction (3, H/scale, W/scale).
 
-    Of 8 or of 16 bits, as the files are.
+    They have 8 or 16 bits, as the files have.
     """
 
     pair: Pair
@@ -60,27 +60,27 @@ def bundled_photographs() -> Path:
 
 
 def originals_folder(data: Path) -> Path:
-    """Return where the originals of a set lie: in its HR/, or itself."""
+    """Return the folder that holds the originals of a set: its HR/, or the folder itself."""
     return _folder_named("HR", data) or data
 
 
 def _folder_named(name: str, data: Path) -> Path | None:
-    """Return the folder of that name, in any case, within another; None where there is none."""
+    """Return the folder of that name within another, in upper or lower case, or None."""
     found = (path for path in sorted(data.glob("*")) if path.name.upper() == name)
     return next(filter(os.path.isdir, found), None)
 
 
 def name_of_set(data: Path) -> str:
-    """Return what a set is called, in one line: the folder, or the one that holds its HR/."""
+    """Return the name of a set in one line: that of its folder, or of the folder with its HR/."""
     folder = data.resolve()
     named = folder.parent if folder.name.upper() == "HR" else folder
     return " ".join(named.name.split())
 
 
 def find_pairs(data: Path) -> list[Pair]:
-    """Return the pairs of a folder of originals, or of one with HR/ and LR/ matched by name.
+    """Return the pairs of a folder of originals, or of one with HR/ and LR/, matched by name.
 
-    Raises EnhanceError if there is no image or a partner is missing.
+    Raises EnhanceError if there is no image, or if one has no partner.
     """
     pairs, unmatched = match_pairs(data)
     if unmatched:
@@ -91,7 +91,8 @@ def find_pairs(data: Path) -> list[Pair]:
 def match_pairs(data: Path) -> tuple[list[Pair], list[Skipped]]:
     """Return the pairs of a folder, and the files that have no partner.
 
-    Raises EnhanceError if there is no image, or if low resolution would pass for originals.
+    Raises EnhanceError if there is no image, or if low-resolution images would be taken for
+    originals.
     """
     root = originals_folder(data)
     originals = find_images(root)
@@ -129,8 +130,9 @@ def find_partners(originals: list[Path], root: Path, folder: Path) -> dict[Path,
     """Match originals below `root` with the files of a folder, by name without extension.
 
     `a.png` goes with `a.jpg`, or else with `ax4.png`, `a_anything.png` or `a-anything.png`. A file
-    is that of one original, the one with the longest name that fits. An original with several
-    files has no partner, nor have originals of one name. Raises EnhanceError for an empty folder.
+    belongs to the original with the longest name that fits. An original that fits several files
+    has no partner, and neither have originals that share a name. Raises EnhanceError for an empty
+    folder.
     """
     named: dict[str, list[Path]] = defaultdict(list)
     for original in originals:
@@ -152,7 +154,7 @@ def find_partners(originals: list[Path], root: Path, folder: Path) -> dict[Path,
 
 
 def _longest_start(name: str, keys: Container[str]) -> str | None:
-    """Return the longest key that a name begins with, if what follows is what programs add."""
+    """Return the longest key that a name begins with, if a known suffix follows, else None."""
     ends = range(len(name) - 1, 0, -1)
     fitting = (name[:end] for end in ends if _SUFFIX.fullmatch(name, end))
     return next((start for start in fitting if start in keys), None)
@@ -163,9 +165,9 @@ Decoded = tuple[Levels, Levels | None]
 
 
 def decode(pair: Pair) -> Decoded:
-    """Decode a pair's files. Without torch, whose threads would get into the way of the network's.
+    """Decode the files of a pair. Raises EnhanceError if one cannot be read.
 
-    Raises EnhanceError.
+    This does not use torch, whose threads would slow down those of the network.
     """
     high = read_opaque(pair.high_res)
     return high, None if pair.low_res is None else read_opaque(pair.low_res)
@@ -174,10 +176,11 @@ def decode(pair: Pair) -> Decoded:
 def make_example(
     pair: Pair, decoded: Decoded, scale: int, reduce: Callable[[Tensor, int], Tensor]
 ) -> Example:
-    """Fit a pair's pixels; `reduce(original, scale)` makes a low resolution that is not given.
+    """Return the pixels of a pair, cropped to fit each other.
 
-    An original whose sides are no multiples of the scale is cropped to them first, as is
-    customary. Raises EnhanceError if it is too small or the two do not fit together.
+    An original whose sides are no multiples of the scale is cropped to multiples first, as is
+    customary. `reduce(original, scale)` makes the low-resolution image if there is none. Raises
+    EnhanceError if the original is too small, or if the two do not fit together.
     """
     original = torch.from_numpy(decoded[0])
     height, width = (side // scale * scale for side in original.shape[1:])
@@ -206,7 +209,7 @@ def is_grey(pixels: Tensor) -> bool:
 
 
 def name_all(skipped: Iterable[Skipped]) -> str:
-    """Put into one line what is wrong, each reason with all its files."""
+    """Return one line that names each reason with all its files."""
     reasons: dict[str, list[str]] = defaultdict(list)
     for one in skipped:
         reasons[one.why].append(one.name)

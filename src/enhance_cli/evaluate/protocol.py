@@ -1,4 +1,4 @@
-"""The named protocols: how low resolution is made, what is compared, and the scores."""
+"""The named protocols: how low resolution is made, what is compared, and how it is scored."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST_DECODED = 4  # images at once
 
 @dataclass(frozen=True)
 class Protocol:
-    """What a number means besides its metric. Numbers of two protocols are not comparable."""
+    """How images are reduced and compared. Scores of two protocols are not comparable."""
 
     name: str
     colour: str  # what "psnr" and "ssim" stand for: luma, "y", or "rgb"
@@ -40,7 +40,7 @@ class Protocol:
         return scale if self.is_cropped else 0
 
     def describe(self, scale: int, *, low_res_given: bool) -> str:
-        """Say in one line what the numbers mean."""
+        """Return one line that says how the scores were measured."""
         given = low_res_given and self.takes_low_res
         source = "low-resolution images as given" if given else f"reduced by {self.reduction}"
         border = f"{scale} pixels cropped at each border" if self.is_cropped else "no border"
@@ -66,7 +66,7 @@ def reduce_lanczos(original: Tensor, scale: int) -> Tensor:
 
 _MATLAB = "MATLAB-compatible bicubic"
 STANDARD = Protocol("standard", "y", True, reduce_bicubic, _MATLAB, takes_low_res=True)
-"""The literature's: PSNR and SSIM of super-resolution papers are this."""
+"""The protocol of the literature: super-resolution papers report PSNR and SSIM by it."""
 PROTOCOLS = {
     "standard": STANDARD,
     "rgb": Protocol("rgb", "rgb", False, reduce_bicubic, _MATLAB, takes_low_res=True),
@@ -77,12 +77,12 @@ PROTOCOLS = {
 
 
 OnImage = Callable[[int, int, Example, dict[str, Tensor]], None]
-"""Told after each image: how many are done, of how many, its pixels and its estimates."""
+"""Called after each image with the count so far, the total, its pixels and its estimates."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """The metrics of one image, by method and then by metric; nan where one cannot be measured."""
+    """The scores of one image, by method and then by metric; nan if it cannot be measured."""
 
     name: str
     values: dict[str, dict[str, float]]
@@ -99,9 +99,9 @@ def enlarge_each(
 ) -> Iterator[tuple[Example, dict[str, Tensor]]]:
     """Yield each pair's pixels and the estimate of each method, in order.
 
-    `decode_ahead` is for networks on a GPU. One on a CPU would wait for each thread that it lends.
-    Raises EnhanceError for the first pair that does not fit, also into memory; with `on_skip` it
-    is reported there instead, and left out for all methods alike.
+    `decode_ahead` is for networks on a GPU; a network on a CPU needs all threads itself. Raises
+    EnhanceError for the first pair that does not fit together or into memory. With `on_skip` such a
+    pair is reported there instead, and left out for all methods.
     """
     for pair, decoding in _decode_each(pairs, protocol, ahead=decode_ahead):
         try:
@@ -119,7 +119,7 @@ def enlarge_each(
 def _decode_each(
     pairs: list[Pair], protocol: Protocol, *, ahead: bool
 ) -> Iterator[tuple[Pair, Future[Decoded]]]:
-    """Decode a few at once; the next ones not before these are used, unless `ahead`."""
+    """Decode a few pairs at once, and the next few when these are used, or before with `ahead`."""
     used = (pair if protocol.takes_low_res else replace(pair, low_res=None) for pair in pairs)
     count = min(torch.get_num_threads(), _MOST_DECODED)
     with ThreadPoolExecutor(count) as pool:
@@ -169,5 +169,5 @@ def _prepare(pixels: Tensor, border: int, device: torch.device) -> Tensor:
 
 
 def metric_device(backend: Backend) -> torch.device:
-    """Return where to measure: beside the network, unless that has no float64 (MPS)."""
+    """Return the device to measure on: the network's, or the CPU if that has no float64 (MPS)."""
     return torch.device("cpu") if backend.device.type == "mps" else backend.device

@@ -1,4 +1,4 @@
-"""Recognition as a measure of quality: whether an ImageNet classifier still names what it sees.
+"""Recognition as a measure of quality: does an ImageNet classifier recognise enlarged images?
 
 Source: EnhanceNet (arXiv 1612.07919), its section on object recognition.
 """
@@ -27,20 +27,20 @@ from enhance_cli.memory import memory_for
 from enhance_cli.model.device import pick_backend
 from enhance_cli.model.levels import in_8_bits
 
-SIDE, SHORT_SIDE = 224, 256  # pixels: what is classified is the centre of a reduced photograph
+SIDE, SHORT_SIDE = 224, 256  # pixels of the centre that is classified, and of the whole photograph
 CLASSES = 1000
 _SUFFIXES = "|".join(map(re.escape, IMAGE_SUFFIXES))
 _LABEL = re.compile(rf"(.+?(?:{_SUFFIXES})|\S+?)[\s,]+(.+)", re.IGNORECASE)
-"""A line of a file of labels: the name of an image, which may have spaces, and a class."""
+"""A line of a file of labels: the name of an image, which may contain spaces, and a class."""
 _ERROR = Unit(digits=3, higher_is_better=False)
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of torchvision's classifiers
 
 
 def measure_recognition(options: EvaluateOptions, on_image: OnImage) -> Results:
-    """Classify originals and their enlarged reductions: top-1 and top-5 error of each method.
+    """Measure a classifier's top-1 and top-5 error on the originals and each method's estimates.
 
     Calls `on_image` after each image. Raises EnhanceError if the classifier cannot be loaded or
-    the data's labels are unclear.
+    the labels of the images are unclear.
     """
     assert options.data is not None
     categories = imagenet_weights(options.classifier).meta["categories"]
@@ -88,7 +88,7 @@ def _describe(scale: int, classifier: str, networks: Networks) -> str:
 
 
 def _example(path: Path, name: str, scale: int) -> Example:
-    """Read what is classified. Raises EnhanceError also for what would have to be enlarged."""
+    """Read a photograph and take its centre. Raises EnhanceError if it is smaller than that."""
     pixels = torch.from_numpy(in_8_bits(read_opaque(path)))
     _, height, width = pixels.shape
     if min(height, width) < SIDE:
@@ -100,7 +100,7 @@ def _example(path: Path, name: str, scale: int) -> Example:
 
 
 class Classifier:
-    """An ImageNet network of torchvision. Raises EnhanceError as `pretrained` does."""
+    """An ImageNet classifier of torchvision. Raises EnhanceError as `pretrained` does."""
 
     def __init__(self, name: str, networks: Networks, device: torch.device) -> None:
         from torchvision.models import get_model  # type: ignore[import-untyped]  # no stubs
@@ -112,7 +112,7 @@ class Classifier:
 
     @torch.inference_mode()
     def judge(self, estimates: dict[str, Tensor], label: int) -> dict[str, dict[str, float]]:
-        """Return for each (3, 224, 224) uint8 whether the label is missed, as 1.0 or 0.0."""
+        """Return the top-1 and top-5 error of each (3, 224, 224) uint8: 1.0 if wrong, else 0.0."""
         images = torch.stack(list(estimates.values())).to(self.device).float().div(255)
         mean, deviation = (
             torch.tensor(value, device=self.device).view(3, 1, 1) for value in (_MEAN, _DEVIATION)
@@ -127,7 +127,7 @@ class Classifier:
 def centre(pixels: Tensor) -> Tensor:
     """Reduce (3, H, W) uint8 to a short side of 256 and return the centre, (3, 224, 224).
 
-    As torchvision's classifiers were measured.
+    torchvision measures its classifiers in this way.
     """
     from torchvision.transforms import functional  # type: ignore[import-untyped]  # no stubs
 
@@ -138,11 +138,12 @@ def centre(pixels: Tensor) -> Tensor:
 def find_labelled(data: Path, labels: Path | None, categories: Sequence[str]) -> dict[Path, int]:
     """Return the images below a folder and their classes, 0 to 999.
 
-    Without a file of labels the folder that an image lies in names its class: by its number, by
-    torchvision's name of it, or, where there are 1,000 folders of other names, by its place in
-    their order, as with ImageNet's own. A file of labels has lines of a file name, with its
-    folders where several have it, and a class. Raises EnhanceError for a name that is no class,
-    for an image without a label or with two, and for a label of two images.
+    Without a file of labels, the name of an image's folder is its class: a number, or
+    torchvision's name of the class. If there are 1,000 folders with other names, as in ImageNet
+    itself, the class is the folder's place in their sorted order. Each line of a file of labels
+    has a file name and a class; the name includes folders where several images share it. Raises
+    EnhanceError for a name that is no class, for an image without a label or with two, and for a
+    label that fits two images.
     """
     images = find_images(data)
     if labels:
@@ -182,7 +183,7 @@ def _labelled_by(
 
 
 def _share_end(one: str, other: str) -> bool:
-    """Whether two paths may be of one file, a shorter one without its first folders."""
+    """Whether two paths may name the same file, one of them without its first folders."""
     return f"/{one}".endswith(f"/{other}") or f"/{other}".endswith(f"/{one}")
 
 

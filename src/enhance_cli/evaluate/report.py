@@ -1,4 +1,4 @@
-"""The report: one HTML file with the scores and crops of the images, for any browser, offline."""
+"""The report: one HTML file with scores and crops of the images, for any browser, offline."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from enhance_cli.evaluate.results import Results
 from enhance_cli.images.files import Photo, to_pillow
 from enhance_cli.model.levels import in_8_bits
 
-PICTURES = 13_000_000  # bytes of all crops: in base64 17 MB, which leaves 2 for values below 20
-MOST_IMAGES = 100  # that are shown; the table has all
+PICTURES = 13_000_000  # bytes of all crops; 17 MB in base64, so that the file stays below 20 MB
+MOST_IMAGES = 100  # with crops; the table lists all images
 LARGEST = 512  # pixels a side of a crop
 _TYPICAL = 2  # bytes a pixel of a photograph in lossless WebP
 
 
 @dataclass(frozen=True)
 class Picture:
-    """The same window of an image by every method and of its original, as lossless WebP."""
+    """One window of an image, from every method and from the original, as lossless WebP."""
 
     image: str
     window: tuple[int, int, int, int]  # left, top, width, height
@@ -53,7 +53,7 @@ class Gallery:
 
 
 def cut(example: Example, estimates: Mapping[str, Tensor], share: int) -> Picture:
-    """Cut out the window that the first method renders worst, as large as `share` bytes allow."""
+    """Cut out the window where the first method errs most, as large as `share` bytes allow."""
     shown = {**estimates, "original": example.original}
     shown = {name: torch.from_numpy(in_8_bits(pixels.numpy())) for name, pixels in shown.items()}
     side = min(LARGEST, math.isqrt(share // (len(shown) * _TYPICAL)))
@@ -71,7 +71,10 @@ def cut(example: Example, estimates: Mapping[str, Tensor], share: int) -> Pictur
 
 
 def worst_window(estimate: Tensor, original: Tensor, side: int) -> tuple[int, int, int, int]:
-    """Return where (3, H, W) uint8 differ most: left, top, width, height of at most `side`."""
+    """Return the window of at most `side`² pixels where two images (3, H, W) uint8 differ most.
+
+    It is left, top, width, height.
+    """
     _, height, width = original.shape
     size = min(side, height), min(side, width)
     error = (estimate.float() - original.float()).abs().mean(dim=0)[None, None]
@@ -82,7 +85,7 @@ def worst_window(estimate: Tensor, original: Tensor, side: int) -> tuple[int, in
 
 
 def write_report(path: Path, results: Results, gallery: Gallery) -> None:
-    """Write the page, which needs nothing else: no file, no network. Raises EnhanceError."""
+    """Write the page, which needs no other file and no network. Raises EnhanceError."""
     data = results.as_json() | {
         "notes": results.notes(),
         "verdicts": results.verdicts(),
@@ -97,7 +100,7 @@ def write_report(path: Path, results: Results, gallery: Gallery) -> None:
         ],
     }
     page = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
-    embedded = json.dumps(data).replace("<", "\\u003c")  # no name can end the script
+    embedded = json.dumps(data).replace("<", "\\u003c")  # so that no file name ends the script
     with replacing(path) as file:
         file.write(page.replace("@DATA@", embedded).encode())
 

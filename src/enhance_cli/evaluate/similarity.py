@@ -1,4 +1,4 @@
-"""Similarity to originals: an evaluation from its options to its results."""
+"""Measuring how similar estimates are to originals: a whole evaluation, from options to results."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from enhance_cli.model.device import pick_backend
 def measure_similarity(options: EvaluateOptions, on_image: OnImage) -> Results:
     """Measure every method on every pair.
 
-    Calls `on_image` after each. Raises EnhanceError if something is not there, or does not fit
-    and is not to be skipped.
+    Calls `on_image` after each pair. Raises EnhanceError if a file or a library is missing, or if
+    a pair cannot be measured and `options.skip_bad` is off.
     """
     protocol, data = PROTOCOLS[options.protocol], options.data or folders.bundled_photographs()
     pairs, others, skipped, matching = _match(data, options)
@@ -68,7 +68,7 @@ def measure_similarity(options: EvaluateOptions, on_image: OnImage) -> Results:
 
 
 def _describe_networks(metrics: Iterable[str], networks: Networks) -> dict[str, str]:
-    """Return what those metrics look through that look through a network."""
+    """Return, for each metric that uses a network, where the network's weights come from."""
     used = {name: METRIC_NETWORKS[name] for name in metrics if name in METRIC_NETWORKS}
     described = {network: describe_network(network, networks) for network in {*used.values()}}
     return {name: described[network] for name, network in used.items()}
@@ -77,12 +77,10 @@ def _describe_networks(metrics: Iterable[str], networks: Networks) -> dict[str, 
 def _match(
     data: Path, options: EvaluateOptions
 ) -> tuple[list[Pair], dict[str, dict[Path, Path]], list[Skipped], list[str]]:
-    """Return the pairs that are whole, the results of other programs by name, and the rest.
+    """Return the complete pairs, other programs' results by name, skipped files, and remarks.
 
-    Last, what is to be said about how results were matched.
-
-    Before a network is loaded: what is missing costs no time. Raises EnhanceError for it, unless
-    it is to be skipped.
+    The remarks say how results were matched to originals. This runs before a network is loaded,
+    so that a missing file is found at once. Raises EnhanceError for one if `skip_bad` is off.
     """
     pairs, skipped = folders.match_pairs(data)
     originals, root = [pair.high_res for pair in pairs], folders.originals_folder(data)
@@ -102,7 +100,7 @@ def _match(
 
 
 def _describe_match(results: dict[Path, Path], root: Path, folder: Path) -> Iterator[str]:
-    """Say which results were taken for originals of another name, and how many for none."""
+    """Say which results were matched to originals of another name, and how many to none."""
     taken = [
         f"{result.name} is taken for {original.name}"
         for original, result in results.items()
@@ -116,7 +114,7 @@ def _describe_match(results: dict[Path, Path], root: Path, folder: Path) -> Iter
 
 
 def _names(options: EvaluateOptions) -> dict[str, Path]:
-    """Return the folders of results by name, or by whole path where the name is taken."""
+    """Return the folders of results by name, or by whole path if the name is already used."""
     others: dict[str, Path] = {}
     for folder in map(Path, dict.fromkeys(map(os.path.realpath, options.images))):
         is_taken = folder.name in {"original", "bicubic", *options.models, *others}
