@@ -20,7 +20,7 @@ from enhance_cli.model.weights import read_tensors
 
 _NAMES = "checkpoint-*.safetensors"
 _REMOVED = {"compile": (False, True), "optimizer": ("adam",)}
-"""Options of earlier versions, and the values of them that ask for nothing else than today."""
+"""Options that enhance no longer has, and the values that change nothing in a run of today."""
 
 _log = logging.getLogger(__name__)
 
@@ -32,9 +32,9 @@ def save_checkpoint(
     modules: dict[str, nn.Module],
     optimizers: dict[str, torch.optim.Optimizer],
 ) -> None:
-    """Write the state of a run atomically, then delete all but the `options.keep` up to it.
+    """Write the state of a run atomically, then delete all but the last `options.keep` checkpoints.
 
-    Raises EnhanceError where the disk is full or not writable; those before stay then.
+    Raises EnhanceError if the disk is full or not writable; older checkpoints stay then.
     """
     tensors: dict[str, Tensor] = {}
     for owner, module in modules.items():
@@ -49,15 +49,15 @@ def save_checkpoint(
         file.write(save(contiguous, metadata))
     found = _checkpoints(run)
     kept = [path for path in found if path.name <= name][-options.keep :]
-    for old in set(found) - set(kept):  # later ones are damaged: the run went on from before
-        with suppress(OSError):  # one that is open elsewhere goes the next time
+    for old in set(found) - set(kept):  # also later ones: damaged, so the run went on from before
+        with suppress(OSError):  # a file that is open elsewhere is deleted the next time
             old.unlink()
 
 
 def current_options(stored: dict[str, Any], file: Path) -> dict[str, Any]:
     """Return the options of a run without those that enhance no longer has.
 
-    Raises EnhanceError where one of these would have changed the result.
+    Raises EnhanceError if one of these would change the result.
     """
     for name, values in _REMOVED.items():
         if name in stored and stored[name] not in values:
@@ -82,8 +82,8 @@ def _checkpoints(run: Path) -> list[Path]:
 class Checkpoint:
     """The newest checkpoint of a run that can be read; nothing in it is executed.
 
-    It holds the file, and the space of it on the disk, as long as it lives. A newer one that is
-    damaged is named in a warning. Raises EnhanceError if none can be read.
+    The file stays open, and keeps its space on the disk, as long as this object lives. A newer
+    checkpoint that is damaged is named in a warning. Raises EnhanceError if none can be read.
     """
 
     def __init__(self, run: Path) -> None:
@@ -121,7 +121,7 @@ class Checkpoint:
         module.load_state_dict(weights)
 
     def restore_optimizer(self, owner: str, optimizer: torch.optim.Optimizer) -> None:
-        """Give an optimizer a copy of the memory that it had; settings such as the rate stay."""
+        """Give an optimizer a copy of the state that it had; settings such as the rate stay."""
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in self._of(owner).items():
             index, key = name.split("/")

@@ -1,4 +1,4 @@
-"""Several processes that train one network: those that torchrun started."""
+"""Training one network in several processes, which torchrun starts."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from torch.nn.parallel import DistributedDataParallel
 
 from enhance_cli.errors import Cause, EnhanceError
 
-_LONGEST_VALIDATION = timedelta(hours=2)  # the others wait for the first process meanwhile
-_LOST = ("connection", "gloo", "nccl", "peer", "socket")  # in the messages of a broken group
+_LONGEST_VALIDATION = timedelta(hours=2)  # the other processes wait while the first validates
+_LOST = ("connection", "gloo", "nccl", "peer", "socket")  # words of errors when a process is lost
 
 
 @dataclass(frozen=True)
 class Processes:
-    """One process among those of a run. Alone, it agrees with itself at no cost."""
+    """One of the processes of a run, and how it exchanges values with the others.
+
+    A single process exchanges nothing, at no cost.
+    """
 
     rank: int = 0
     count: int = 1
@@ -29,18 +32,21 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the one that validates, writes and speaks."""
+        """Whether this is the process that validates, writes files and prints."""
         return self.rank == 0
 
     def share(self, batch: int) -> range:
-        """Return which crops of a batch are this process's. Raises EnhanceError if uneven."""
+        """Return which crops of a batch this process takes.
+
+        Raises EnhanceError if the batch does not divide evenly.
+        """
         if batch % self.count:
             raise EnhanceError(f"a batch of {batch} does not divide among {self.count} processes")
         size = batch // self.count
         return range(self.rank * size, (self.rank + 1) * size)
 
     def wrap(self, module: nn.Module) -> nn.Module:
-        """Return a module whose gradients are the mean of all processes'; alone, the module."""
+        """Return a module whose gradients are averaged over all processes."""
         if self.count == 1:
             return module
         devices = [self.device] if self.device.type == "cuda" else None
@@ -65,9 +71,9 @@ class Processes:
 
 
 def local_device(device: str) -> str:
-    """Return this process's own CUDA device where torchrun started several and none is named.
+    """Return the device of this process: its own GPU if torchrun started several and none is named.
 
-    Raises EnhanceError if one is named, which they would share.
+    Raises EnhanceError if the user named one GPU, which several processes would share.
     """
     rank = os.environ.get("LOCAL_RANK")
     if device.startswith("cuda:") and int(os.environ.get("LOCAL_WORLD_SIZE", "1")) > 1:
@@ -78,9 +84,10 @@ def local_device(device: str) -> str:
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[Processes]:
-    """Join the processes that torchrun started, if it did, until the end of the block.
+    """Connect with the other processes that torchrun started, until the end of the block.
 
-    Raises EnhanceError when another of them is lost, or if they cannot be joined.
+    Without torchrun this process is alone. Raises EnhanceError if they cannot be connected, or if
+    another one is lost.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
@@ -91,7 +98,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
     try:
         _join(device)
         yield Processes(dist.get_rank(), count, device)
-        dist.barrier()  # no other process ends while the first still writes
+        dist.barrier()  # no process ends while the first still writes files
         dist.destroy_process_group()
     except RuntimeError as error:
         if not any(word in str(error).lower() for word in _LOST):
@@ -109,7 +116,7 @@ def _join(device: torch.device) -> None:
     has_nccl = device.type == "cuda" and dist.is_nccl_available()
     try:
         dist.init_process_group("nccl" if has_nccl else "gloo", timeout=_LONGEST_VALIDATION)
-    except ValueError as error:  # RANK or where the first process is was not said
+    except ValueError as error:  # RANK or the address of the first process is missing
         raise EnhanceError(
             f"WORLD_SIZE names several processes, but they cannot be joined ({error}): "
             "start them by torchrun, or unset WORLD_SIZE"

@@ -1,4 +1,4 @@
-"""Where training images lie: in a tree of folders, or in a ZIP or TAR archive of it."""
+"""Finding training images in a tree of folders, or in a ZIP or TAR archive."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ _ERRORS = (
     zlib.error,
     zipfile.BadZipFile,
 )
-"""What opening and reading a file raises; RuntimeError where an archive asks for a password."""
+"""Errors of opening and reading a file; RuntimeError if an archive asks for a password."""
 
-_PAUSES = (0.2, 0.8, 3.0)  # seconds before reading again what the system refused
-_MOST_LINKS = 40  # from one to the next, as on Linux: they may lead in a circle
+_PAUSES = (0.2, 0.8, 3.0)  # seconds before each new try to read what the system refused
+_MOST_LINKS = 40  # links followed one after another, as on Linux: they may form a circle
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An image file, by its name below the source, with "/" between folders.
+    """An image file in a source; `name` is its path below the source, with "/" between folders.
 
-    `time` in nanoseconds tells whether it has changed; in an archive it is the archive's.
+    `time`, in nanoseconds, shows whether it has changed. In an archive it is the archive's time.
     """
 
     name: str
@@ -60,9 +60,9 @@ class Entry:
 
 
 def read_entry(entry: Entry) -> bytes:
-    """Return all of a file; what the system refuses is tried again, for four seconds.
+    """Return the content of a file; if the system refuses to read it, try again for four seconds.
 
-    Raises EnhanceError if that fails, and at once if the file is gone, closed or damaged.
+    Raises EnhanceError if that fails, and at once if the file is missing, forbidden or damaged.
     """
     pauses = iter(_PAUSES)
     while True:
@@ -77,15 +77,15 @@ def read_entry(entry: Entry) -> bytes:
 
 
 def _may_pass(error: BaseException | None) -> bool:
-    """Whether an error is the system's (decompressors' have no number) and may be momentary."""
+    """Whether an error comes from the system and may pass; a decompressor's has no number."""
     is_of_system = isinstance(error, OSError) and error.errno is not None
     return is_of_system and not isinstance(error, FileNotFoundError | PermissionError)
 
 
 def find_entries(data: Path) -> list[Entry]:
-    """Return the image files below a folder or in an archive, sorted.
+    """Return the image files below a folder or in an archive, sorted by name.
 
-    Raises EnhanceError if there are none, or if images of the archive cannot be read singly.
+    Raises EnhanceError if there are none, or if the archive cannot be read image by image.
     """
     if os.path.isdir(data):
         return [_of_file(data, path) for path in find_images(data)]
@@ -102,7 +102,7 @@ def find_entries(data: Path) -> list[Entry]:
         raise EnhanceError(f"cannot read {data}: {error}") from error
     if not found:
         raise EnhanceError(f"no images in {data}")
-    newest = {entry.name: entry for entry in found}  # an archive may hold a name again: the last
+    newest = {entry.name: entry for entry in found}  # an archive may repeat a name: the last counts
     return sorted(newest.values(), key=lambda entry: entry.name)
 
 
@@ -117,7 +117,7 @@ def _open_file(path: Path) -> BinaryIO:
 
 
 def _in_zip(path: Path) -> Iterator[Entry]:
-    archive, time = zipfile.ZipFile(path), path.stat().st_mtime_ns  # open as long as its entries
+    archive, time = zipfile.ZipFile(path), path.stat().st_mtime_ns  # stays open for its entries
     for info in archive.infolist():
         if not info.is_dir() and _is_image(info.filename):
             yield Entry(info.filename, info.file_size, time, partial(_open_zipped, archive, info))
@@ -154,7 +154,7 @@ def _is_link(member: tarfile.TarInfo) -> bool:
 
 
 def _follow(member: tarfile.TarInfo, members: dict[str, tarfile.TarInfo]) -> tarfile.TarInfo | None:
-    """Return the file that a link leads to in its archive, if it does; a file is its own."""
+    """Return the file that a link leads to within its archive, or None; a file is itself."""
     for _ in range(_MOST_LINKS):
         if not _is_link(member):
             return member if member.isreg() else None
@@ -171,7 +171,7 @@ def _open_nothing(target: str) -> BinaryIO:
 
 
 def _is_image(name: str) -> bool:
-    """Whether a member is taken for an image; what lies in hidden folders is not, as on a disk."""
+    """Whether a member counts as an image by its name; hidden folders are left out, as on disk."""
     path = PurePosixPath(name)
     folders = path.parent.parts
     is_hidden = any(folder.startswith(".") and folder != ".." for folder in folders)
@@ -183,7 +183,7 @@ def _open_part(path: Path, start: int, size: int) -> BinaryIO:
 
 
 class _Part(io.RawIOBase):
-    """A part of a file, as a file."""
+    """A part of a file that reads like a file of its own."""
 
     def __init__(self, path: Path, start: int, size: int) -> None:
         self._file = path.open("rb", buffering=0)
