@@ -119,7 +119,7 @@ def test_tensors_that_do_not_fit_together_are_one_line(tmp_path):
     torch.save(state, path)
     with pytest.raises(EnhanceError) as caught:
         load_module(path)
-    assert str(caught.value).startswith(f"{path} is no whole network (")
+    assert str(caught.value).startswith(f"{path} is not a complete network (")
     assert "\n" not in str(caught.value)
 
 

@@ -48,7 +48,7 @@ class Compact(nn.Module):
 
     @property
     def halo(self) -> int:
-        """How many input pixels, in each direction, a result depends on: one for a convolution."""
+        """Input pixels, in each direction, that a result depends on: one per convolution."""
         return len(self.body) + 1
 
     def forward(self, x: Tensor) -> Tensor:
@@ -59,9 +59,10 @@ class Compact(nn.Module):
 
 
 def read_compact(state: Mapping[str, Tensor]) -> tuple[Compact, dict[str, Tensor]] | None:
-    """Return the network that a state dict is for, empty, and its tensors by their names here.
+    """Return an empty network for a state dict, and the tensors under the names used here.
 
-    None if the names are not those of a compact network. Every size is read off the tensors.
+    Returns None if the names are not those of a compact network. Every size is read from the
+    tensors' shapes.
     """
     places = [re.fullmatch(r"body\.(\d+)\.(weight|bias)", name) for name in state]
     if not all(places) or len(places) < 5:

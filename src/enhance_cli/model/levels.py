@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Levels = NDArray[np.unsignedinteger[Any]]
-"""Whole levels, (C, H, W), in uint8 or uint16: white is the greatest of the type."""
+"""Whole levels, (C, H, W), in uint8 or uint16; white is the greatest value of the type."""
 
 DEEP = np.dtype(np.uint16)
 _BYTE = np.dtype(np.uint8)

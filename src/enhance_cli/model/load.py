@@ -1,4 +1,4 @@
-"""From a file of weights to the module that they are for, whoever trained it."""
+"""Loading the network in a file of weights, whoever trained it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from enhance_cli.model.weights import is_generator, load_generator
 def load_module(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     """Return the network in a file, in eval mode and fp32, and its provenance.
 
-    It is a generator of enhance or a network of others, which is told by its weights: an ESRGAN,
-    Compact or SPAN, which enhance computes by itself, or what spandrel knows. Nothing in the file
-    is executed. Raises EnhanceError if it is none, with what was found.
+    The weights decide which network it is: a generator of enhance, an ESRGAN, Compact or SPAN,
+    which enhance computes itself, or an architecture that spandrel knows. Nothing in the file is
+    executed. Raises EnhanceError, with what was found, if it holds no such network.
     """
     if is_generator(path):
         return load_generator(path)

@@ -1,4 +1,7 @@
-"""What a network is to the rest of the program, whichever library computes it. No torch."""
+"""The contract of every network with the rest of the program, whichever library computes it.
+
+This module does not import torch.
+"""
 
 from __future__ import annotations
 
@@ -28,16 +31,16 @@ class Span:
 
     @property
     def read(self) -> slice:
-        """The pixels that are read of the image."""
+        """The pixels of the image that are read for the tile."""
         return slice(self.start - self.left, self.stop + self.right)
 
     @property
     def core(self) -> slice:
-        """Where the core lies in the pixels that are read."""
+        """The place of the core in the pixels that are read."""
         return slice(self.left, self.left + self.stop - self.start)
 
     def enlarged_core(self, scale: int) -> slice:
-        """Return where the core lies in the enlargement of the pixels that are read."""
+        """Return the place of the core in the enlargement of the pixels that are read."""
         return slice(scale * self.core.start, scale * self.core.stop)
 
 
@@ -62,15 +65,15 @@ class Network(ABC):
     precisions: tuple[str, ...]
     """The arithmetic that it may run in, by the names of `config.PRECISIONS`."""
     tile: int
-    """The core that is fastest, in input pixels each way; 0 stands for the whole image."""
+    """The side of the core that is fastest, in input pixels; 0 means the whole image."""
     most: int | None = None
-    """Input pixels that it computes at once, as far as memory goes; None if that is not known."""
+    """Input pixels that fit into memory at once; None if that is not known."""
     ahead: int = 0
     """Tiles to start before the result of the first is awaited."""
     deepest: np.dtype[Any] = DEEP
-    """The deepest levels that it takes and gives."""
+    """The type with the most bits that it can take and give: uint8 or uint16."""
     failures: tuple[type[Exception], ...] = (RuntimeError, MemoryError)
-    """What its library raises where memory runs out."""
+    """Errors that its library raises when memory runs out."""
 
     @abstractmethod
     def estimate(self, tile: Levels, row: Span, column: Span) -> Any:
@@ -82,8 +85,8 @@ class Network(ABC):
 
     @abstractmethod
     def round(self, estimate: Any, levels: np.dtype[Any]) -> Callable[[], Levels]:
-        """Start rounding an estimate to levels; what is returned waits for the result."""
+        """Start rounding an estimate to levels; the returned function waits for the result."""
 
     @abstractmethod
     def __str__(self) -> str:
-        """Say where it computes, in which precision and, if it is not PyTorch, in what."""
+        """Return the device, the precision and, if it is not PyTorch, the runtime."""

@@ -1,4 +1,4 @@
-"""Networks of the architectures that spandrel knows, with what tiling needs to know measured."""
+"""Networks of the architectures that spandrel knows; what tiling needs is measured."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from enhance_cli.model.reach import Measured, measure_reach
 _log = logging.getLogger(__name__)
 
 _SCALES, _CHANNELS = (1, 2, 3, 4, 8), (1, 3)
-_VERSION = 1  # of what is measured
-_HELD = 4  # layers that are held at once, as a multiple of the widest
-_PROBE = 64  # input pixels
+_VERSION = 1  # of the measurement, in the cache
+_HELD = 4  # memory for a tile, as a multiple of its largest layer
+_PROBE = 64  # input pixels on a side
 _MISFITS = (
     AssertionError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError,
     ZeroDivisionError,
 )  # fmt: skip
-"""What spandrel raises for tensors that do not fit together."""
+"""Errors that spandrel raises for tensors that do not fit together."""
 
 
 class OtherNetwork(nn.Module):
-    """A network that spandrel built, which states what a network of enhance does.
+    """Wraps a network that spandrel built, and states what tiling needs to know of it.
 
-    (N, C, H, W) in [0, 1] to (N, C, scale*H, scale*W). Its halo is None where a result depends on
-    the whole image. The input and the result are in the input's type.
+    It maps (N, C, H, W) in [0, 1] to (N, C, scale*H, scale*W), in the input's type. Its halo is
+    None if a result depends on the whole image.
     """
 
     def __init__(self, descriptor: Any, measured: Measured | None = None) -> None:
@@ -70,7 +70,7 @@ class OtherNetwork(nn.Module):
 
     @torch.inference_mode()
     def _count_held(self) -> int:
-        """Return about how many numbers it holds at once for an input pixel."""
+        """Return about how many numbers the network holds in memory for each input pixel."""
         widest = [0]
 
         def note(_: nn.Module, __: Any, result: Any) -> None:
@@ -85,10 +85,10 @@ class OtherNetwork(nn.Module):
 
 
 def load_by_spandrel(path: Path, state: dict[str, Tensor]) -> OtherNetwork:
-    """Return the network of a state dict by spandrel, measured once for each file.
+    """Return the network that spandrel builds from a state dict, measured once for each file.
 
-    Raises EnhanceError if spandrel is not installed, does not know the tensors, or if they are not
-    of a network that enlarges or restores whole pictures.
+    Raises EnhanceError if spandrel is not installed or does not know the tensors, or if the
+    network does not enlarge or restore whole pictures.
     """
     descriptor = _describe(path, state)
     network = OtherNetwork(descriptor)
@@ -111,7 +111,7 @@ def _describe(path: Path, state: dict[str, Tensor]) -> Any:
         ) from error
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # about torch.meshgrid, for its authors
+            warnings.simplefilter("ignore", UserWarning)  # about its use of torch.meshgrid
             descriptor = spandrel.ModelLoader("cpu").load_from_state_dict(dict(state))
     except spandrel.UnsupportedModelError as error:
         raise EnhanceError(
@@ -119,7 +119,7 @@ def _describe(path: Path, state: dict[str, Tensor]) -> Any:
         ) from error
     except _MISFITS as error:
         reason = str(error).strip().split("\n")[0]
-        raise EnhanceError(f"{path} is no whole network ({reason})") from error
+        raise EnhanceError(f"{path} is not a complete network ({reason})") from error
     name = descriptor.architecture.name
     if not isinstance(descriptor, spandrel.ImageModelDescriptor) or descriptor.purpose == "FaceSR":
         raise EnhanceError(
@@ -135,20 +135,20 @@ def _describe(path: Path, state: dict[str, Tensor]) -> Any:
 
 
 def _measured(path: Path, network: OtherNetwork) -> Measured:
-    """Return what was measured of this file before, or measure it and keep that in the cache."""
+    """Return the cached measurement of this file, or measure it and write it into the cache."""
     cache = _cache_folder() / f"{_sha256(path)}.json"
     try:
         held = json.loads(cache.read_text())
         if held.pop("version") == _VERSION:
             return Measured(**held)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # none yet, or not ours
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # missing, or not valid
         pass
     _log.warning("measuring how far %s looks, once for this file", path.name)
     try:
         measured = measure_reach(network, network.channels, network.scale, network.multiple)
     except StopIteration as error:
         raise EnhanceError(f"{path} computes no square of up to 128 pixels") from error
-    with suppress(EnhanceError, OSError):  # a cache that cannot be written is none
+    with suppress(EnhanceError, OSError):  # without a cache it is measured again next time
         make_folder(cache.parent)
         with replacing(cache) as file:
             file.write(json.dumps({"version": _VERSION, **asdict(measured)}).encode())

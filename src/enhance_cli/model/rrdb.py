@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 SLOPE = 0.2  # of every leaky ReLU
-RESIDUAL = 0.2  # what a block's result counts where it is added to its input
+RESIDUAL = 0.2  # factor of a block's result where it is added to its input
 _BLOCK_REACH = 15  # pixels: 3 dense blocks of 5 convolutions
 
 _RENAMED = (
@@ -23,7 +23,7 @@ _RENAMED = (
     (r"HRconv|conv_hr", "tail 98"),
     (r"conv_last", "tail 99"),
 )
-"""The names of old and new files; those of the tail are put in order by their numbers."""
+"""Names of layers in old and new files; layers of the tail are sorted by their numbers."""
 
 
 class LeakyConv(nn.Conv2d):
@@ -46,7 +46,7 @@ class NearestLeakyConv(LeakyConv):
 
 
 class DenseBlock(nn.Module):
-    """Five convolutions, each of everything before it; the last is added to the input."""
+    """Five convolutions, each of all results before it; the last result is added to the input."""
 
     def __init__(self, features: int, growth: int) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class DenseBlock(nn.Module):
         self.last = nn.Conv2d(features + 4 * growth, features, 3, padding=1)
 
     def convolutions(self) -> list[LeakyConv]:
-        """Return all but the last."""
+        """Return the convolutions without the last."""
         return cast("list[LeakyConv]", list(self.growing))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -82,8 +82,8 @@ class ResidualDense(nn.Module):
 class RRDBNet(nn.Module):
     """Enlarge (N, C, H, W) in [0, 1] to (N, C, scale*H, scale*W).
 
-    With `unshuffle` above 1 the input is first rearranged, each square of so many pixels into the
-    channels of one; H and W are multiples of it then.
+    With `unshuffle` above 1, each square of `unshuffle`² input pixels is first rearranged into the
+    channels of one pixel; H and W must then be multiples of it.
 
     The weights may be in any floating type; the input and the result are in the input's type.
 
@@ -118,19 +118,19 @@ class RRDBNet(nn.Module):
 
     @property
     def halo(self) -> int:
-        """How many input pixels, in each direction, a result depends on at most.
+        """Input pixels, in each direction, that a result depends on at most.
 
-        349 for 23 blocks and two enlargements. Exact between multiples of `align`.
+        It is 349 for 23 blocks and two enlargements. It is exact between multiples of `align`.
         """
         return self.reach(2 + _BLOCK_REACH * len(self.body))
 
     @property
     def head_halo(self) -> int:
-        """The same from the features of `describe` on."""
+        """The same as `halo` for the part of the network after `describe`."""
         return self.reach(0)
 
     def reach(self, low_convolutions: int) -> int:
-        """Return the reach in input pixels with so many convolutions at low resolution."""
+        """Return the halo, in input pixels, with so many convolutions at low resolution."""
         reaches = []
         for phase in range(2 ** len(self.upsample)):
             low, high = phase - 2, phase + 2  # last and refine
@@ -148,7 +148,7 @@ class RRDBNet(nn.Module):
         return shallow + deep
 
     def add_detail(self, x: Tensor, described: Tensor) -> Tensor:
-        """Enlarge the features of `describe` to the estimate, in the type of the image `x`."""
+        """Return the estimate from the features of `describe`, in the type of the image `x`."""
         estimate: Tensor = self.last(self.refine(self.upsample(described)))
         return estimate.to(x.dtype)
 
@@ -158,10 +158,10 @@ class RRDBNet(nn.Module):
 
 
 def read_rrdb(state: Mapping[str, Tensor]) -> tuple[RRDBNet, dict[str, Tensor]] | None:
-    """Return the network that a state dict is for, empty, and its tensors by their names here.
+    """Return an empty network for a state dict, and the tensors under the names used here.
 
-    None if the names are not those of an ESRGAN: BSRGAN's, Real-ESRGAN's, or the first version's.
-    Every size is read off the tensors.
+    Returns None if the names are not those of an ESRGAN, be it the first version, BSRGAN or
+    Real-ESRGAN. Every size is read from the tensors' shapes.
     """
     renamed = _rename(state)
     if renamed is None or not {"first.weight", "body.0.blocks.0.growing.0.weight"} <= set(renamed):

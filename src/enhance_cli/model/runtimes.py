@@ -16,7 +16,7 @@ from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.extras import install_command
 from enhance_cli.model.levels import to_levels
 
-INPUT, OUTPUT = "image", "enlarged"  # of every exported graph
+INPUT, OUTPUT = "image", "enlarged"  # names of the input and output of every exported graph
 EXTRAS = {
     "onnx": "export",
     "onnxruntime": "export",
@@ -32,8 +32,8 @@ _FRONTENDS = {".onnx": "onnx", ".xml": "ir"}
 class Graph:
     """An exported network, loaded and ready to run.
 
-    `run` computes `enlarged` from `image`, in the layout and type that the file was exported
-    with; `metadata` is what the exporter wrote into it; `failure` is what the runtime raises.
+    `run` computes `enlarged` from `image`, in the layout and type of the file. `metadata` is what
+    `enhance export` wrote into the file. `failure` is the error that the runtime raises.
     """
 
     runtime: str
@@ -44,7 +44,7 @@ class Graph:
 
     @property
     def io(self) -> str:
-        """What goes in and out: "float" in [0, 1], or "uint8" pixels."""
+        """The type of input and output: "float" in [0, 1], or "uint8" pixels."""
         return self.metadata["io"]
 
     @property
@@ -58,7 +58,7 @@ class Graph:
         return int(self.metadata["halo"])
 
     def enlarge(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Enlarge (3, H, W) in [0, 1] to (3, scale*H, scale*W), at once."""
+        """Enlarge (3, H, W) in [0, 1] to (3, scale*H, scale*W) in one run, without tiles."""
         estimate: NDArray[np.float32]
         if self.io == "float":
             estimate = self.run(image[None])[0]
@@ -69,7 +69,7 @@ class Graph:
 
 
 def import_extra(name: str) -> Any:
-    """Import a library that only an extra brings. Raises EnhanceError with the command for it."""
+    """Import an optional library. Raises EnhanceError with the command that installs it."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
@@ -87,7 +87,7 @@ def open_onnx(path: Path) -> Graph:
     refusals = (state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf,
                 state.NoSuchFile, state.NotImplemented, state.RuntimeException)  # fmt: skip
     options = ort.SessionOptions()
-    options.log_severity_level = 3  # errors; warnings are about the graph, not for users
+    options.log_severity_level = 3  # errors only: warnings describe the graph and help no user
     try:
         session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except refusals as error:
@@ -104,11 +104,11 @@ def open_onnx(path: Path) -> Graph:
 
 
 def open_openvino(path: Path, precision: str = "auto") -> Graph:
-    """Load an exported network, ONNX or OpenVINO's own, into OpenVINO on the CPU.
+    """Load an exported network, ONNX or OpenVINO's own format, into OpenVINO on the CPU.
 
-    "auto" is bf16 where the processor multiplies it, else fp32, as OpenVINO chooses. Raises
-    EnhanceError if OpenVINO is missing or has not the precision that is asked for, or the file is
-    not an exported network.
+    With "auto" OpenVINO chooses: bf16 if the processor has it in hardware, else fp32. Raises
+    EnhanceError if OpenVINO is missing or does not compute in the precision asked for, or if the
+    file is not an exported network.
     """
     ov = import_extra("openvino")
     reader = importlib.import_module("openvino.frontend")
@@ -143,7 +143,7 @@ def open_openvino(path: Path, precision: str = "auto") -> Graph:
 
 
 def _check_metadata(path: Path, metadata: dict[str, str]) -> None:
-    """Refuse what `enhance export` did not write."""
+    """Raise EnhanceError for a file that `enhance export` did not write."""
     allowed = {"io": EXPORT_IO, "precision": PRECISIONS, "scale": _SCALES}
     wrong = [key for key, values in allowed.items() if metadata.get(key) not in values]
     if not metadata.get("halo", "").isdecimal():

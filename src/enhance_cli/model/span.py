@@ -1,4 +1,4 @@
-"""SPAN: a small network whose blocks weigh their own results, all at low resolution."""
+"""SPAN: a small network at low resolution, whose blocks weight their own results."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SiLUConv(nn.Conv2d):
 
 
 class AttentionBlock(nn.Module):
-    """Three convolutions; the sum with the input is weighed by an odd function of their result."""
+    """Three convolutions; the sum with the input is multiplied by an odd function of the result."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -88,10 +88,10 @@ _KEPT = {"conv_cat": "join", "upsampler.0": "last"}
 
 
 def read_span(state: Mapping[str, Tensor]) -> tuple[SPAN, dict[str, Tensor]] | None:
-    """Return the network that a state dict is for, empty, and its tensors by their names here.
+    """Return an empty network for a state dict, and the tensors under the names used here.
 
-    Each convolution is stored as the branches that it was trained as; they are folded into one,
-    in double precision. None if the names are not SPAN's.
+    Files store the branches in which each convolution was trained. They are folded into one
+    convolution, in double precision. Returns None if the names are not SPAN's.
     """
     wanted = {f"{layer}.sk.weight" for layer in _LAYERS} | {f"{layer}.weight" for layer in _KEPT}
     layers = {_layer_of(name) for name in state} - {"no_norm"}
@@ -121,7 +121,7 @@ def _layer_of(name: str) -> str:
 
 
 def _fold_branches(state: Mapping[str, Tensor], layer: str) -> dict[str, Tensor]:
-    """Return the 3×3 convolution that equals 1×1, 3×3, 1×1 in a row plus a 1×1 beside them."""
+    """Return the 3×3 convolution that equals a chain of 1×1, 3×3 and 1×1 plus a parallel 1×1."""
     names = ("conv.0", "conv.1", "conv.2", "sk")
     (w0, b0), (w1, b1), (w2, b2), (ws, bs) = (
         tuple(state[f"{layer}.{name}.{kind}"].double() for kind in ("weight", "bias"))

@@ -1,4 +1,4 @@
-"""Whether a network of others can compute in a short type: tried, not believed."""
+"""Tests whether a network of others computes rightly in a 16-bit type."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from enhance_cli.model.generator import Generator
 
 _log = logging.getLogger(__name__)
 _SIDE = 64  # input pixels
-_WRONG = 0.05  # of the result's spread: about two levels of a photograph
+_WRONG = 0.05  # of the result's standard deviation: about two levels of a photograph
 
 
 def usable_backend(network: nn.Module, backend: Backend, name: str) -> Backend:
-    """Return the backend, or the same device in fp32 where the network fails in the type asked for.
+    """Return the backend, or the same device in fp32 if the network fails in the backend's type.
 
-    It is run on a small smooth picture in both. A result that is not finite, or has an error of
-    more than a twentieth of its spread, is a failure, and a remark says so. Generators of enhance
-    are tested in every type and not tried.
+    The network is run on a small smooth picture in both types. It fails if the result is not
+    finite, or if its error exceeds a twentieth of the result's standard deviation; a warning says
+    so. Generators of enhance are not run: their tests cover every type.
     """
     if backend.dtype == torch.float32 or isinstance(network, Generator):
         return backend
@@ -32,7 +32,7 @@ def usable_backend(network: nn.Module, backend: Backend, name: str) -> Backend:
     expected = _try(network, exact)
     try:
         found = _try(network, backend)
-    except (RuntimeError, TypeError, ValueError) as error:  # types that do not fit together
+    except (RuntimeError, TypeError, ValueError) as error:  # it mixes types that do not fit
         if is_out_of_memory(error):
             raise
         why = "does not compute"
