@@ -1,4 +1,4 @@
-"""What happens where memory does not suffice: one line, or smaller tiles."""
+"""Errors of memory as one line, and how much freed memory the process keeps."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def memory_for(what: str, cause: Cause | None = None) -> Iterator[None]:
 
 
 def check_memory(needed: int, what: str) -> None:
-    """Raise EnhanceError for bytes that this process may not hold: the system kills who tries."""
+    """Raise EnhanceError if this process may not hold so many bytes; the system would kill it."""
     there = allowed_memory()
     if there is not None and needed > there:
         raise EnhanceError(
@@ -50,24 +50,24 @@ def check_memory(needed: int, what: str) -> None:
 def keep_freed_memory(kept: int = _KEEP) -> None:
     """Tell glibc to keep so many freed bytes for the next layer, not to return them to the kernel.
 
-    Large activations are otherwise mapped and page-faulted anew in every layer, which is half of
-    the time of a bf16 network. Holds for the whole process. Does nothing where the C library is
-    another one.
+    Otherwise large activations are mapped and page-faulted again in every layer, which takes half
+    of the time of a bf16 network. This holds for the whole process. With another C library it does
+    nothing.
     """
     if not sys.platform.startswith("linux"):
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return
-    # Up to glibc 2.34 a threshold above 32 MiB is refused: then nothing is mapped by itself.
+    # glibc up to 2.34 refuses a threshold above 32 MiB: there, no block gets a mapping of its own.
     if mallopt(_M_MMAP_THRESHOLD, kept) or mallopt(_M_MMAP_MAX, 0):
         mallopt(_M_TRIM_THRESHOLD, kept)
 
 
 def return_freed_memory() -> None:
-    """Give back to the system what glibc keeps of freed memory, once a large picture is decoded.
+    """Return the freed memory that glibc keeps to the system, after a large picture is decoded.
 
-    Pillow's copy of it had 4 bytes a pixel. Does nothing where the C library is another one.
+    Pillow's copy of the picture takes 4 bytes per pixel. With another C library it does nothing.
     """
     if sys.platform.startswith("linux"):
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

@@ -1,4 +1,4 @@
-"""The `enhance` command: one file per subcommand, imported when it is used."""
+"""The `enhance` command; each subcommand has a module, which is imported when it is used."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COMMANDS = ("upscale", "train", "evaluate", "export")
 
 
 class _Output:
-    """Standard output that fails by an EnhanceError, also where Click or Rich writes to it."""
+    """Standard output that raises EnhanceError if writing fails, also when Click or Rich writes."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -37,7 +37,7 @@ class _Output:
 
 
 def _let_write_all(stream: io.TextIOWrapper) -> None:
-    """Write also names of files that are no text, and signs that the encoding has not."""
+    """Let a stream also write file names that are no valid text, and signs it cannot encode."""
     if stream.errors in ("strict", "surrogateescape"):
         takes_all = os.name == "posix" and codecs.lookup(stream.encoding).name == "utf-8"
         stream.reconfigure(errors="surrogateescape" if takes_all else "backslashreplace")
@@ -56,7 +56,7 @@ class _Commands(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a subcommand; add to its errors what to do by its options."""
+        """Run a subcommand; add to an error which of its options help."""
         try:
             return super().invoke(ctx)
         except EnhanceError as error:

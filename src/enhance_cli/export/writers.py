@@ -1,4 +1,4 @@
-"""The formats: each is written to an open file and loaded from it again, to be proved."""
+"""Writers of each format: a file is written and loaded again, so that it can be proved right."""
 
 from __future__ import annotations
 
@@ -52,22 +52,22 @@ def onnx_bytes(generator: Generator, options: ExportOptions, metadata: dict[str,
             external_data=False,
             verbose=False,
         )
-    except torch.onnx.OnnxExporterError as error:  # its libraries do not fit together
+    except torch.onnx.OnnxExporterError as error:  # versions of its libraries do not fit
         raise EnhanceError(f"PyTorch {torch.__version__} cannot export to ONNX: {error}") from error
     assert program is not None
     for node in program.model.graph:
-        node.metadata_props.clear()  # where in PyTorch it came from
+        node.metadata_props.clear()  # where in the PyTorch module it came from
     program.model.metadata_props.clear()
     program.model.metadata_props.update(metadata)
     proto = program.model_proto
-    del proto.graph.value_info[:]  # shapes in the tracer's names of the axes
+    del proto.graph.value_info[:]  # shapes with names of axes that the tracer made up
     _name_axes(proto.graph.input[0], "batch", "height", "width")
     _name_axes(proto.graph.output[0], "batch", "enlarged_height", "enlarged_width")
     return bytes(proto.SerializeToString())
 
 
 def _name_axes(value: Any, *names: str) -> None:
-    """Name the open axes of an input or output, for whoever looks at the file."""
+    """Name the open axes of an input or output, for people who inspect the file."""
     axes = [axis for axis in value.type.tensor_type.shape.dim if axis.dim_param]
     for axis, name in zip(axes, names, strict=True):
         axis.dim_param = name
@@ -98,7 +98,7 @@ def _run_graph(graph: Graph) -> RunFile:
 def write_pt2(
     generator: Generator, options: ExportOptions, metadata: dict[str, str], file: BinaryIO
 ) -> RunFile:
-    """Write PyTorch's own graph, with the metadata in it as `enhance.json`, and load it."""
+    """Write PyTorch's own format, with the metadata inside as `enhance.json`, and load it."""
     program = trace(graph_of(generator, options), options.io)
     torch.export.save(program, file, extra_files={"enhance.json": json.dumps(metadata)})
     file.seek(0)
@@ -108,7 +108,7 @@ def write_pt2(
 def write_safetensors(
     generator: Generator, options: ExportOptions, metadata: dict[str, str], file: BinaryIO
 ) -> RunFile:
-    """Write the weights alone, as `enhance` itself reads them, and load them."""
+    """Write only the weights, as `enhance` reads them itself, and load them."""
     if options.io != "float":
         raise EnhanceError("a .safetensors file holds weights and no graph", Cause.HAS_NO_GRAPH)
     dtype = torch.float16 if options.fp16 else torch.float32
