@@ -1,4 +1,4 @@
-"""Recognition as a measure of quality: does an ImageNet classifier recognise enlarged images?
+"""Recognition as a measure of quality: whether a classifier recognises enlarged images.
 
 Source: EnhanceNet (arXiv 1612.07919), its section on object recognition.
 """
