@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from enhance_cli.config import SCALES, Dimensions
-from enhance_cli.model.generator import Generator
+from enhance_cli.model.generator import MEAN, Generator
 
 TAILS = [(tail, scale) for tail, scales in SCALES.items() for scale in scales]
 
@@ -99,3 +99,32 @@ def test_a_few_steps_lower_the_loss():
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0]
+
+
+def convolved(x, layer):
+    return F.conv2d(x, layer.weight, layer.bias, padding=1)
+
+
+def test_the_result_is_bicubic_and_the_residual_of_the_papers_layers():
+    generator, image = Generator(Dimensions(features=4, blocks=2)), torch.rand(1, 3, 6, 5)
+    with torch.no_grad():
+        for parameter in generator.parameters():
+            parameter.mul_(2).add_(0.05)
+    x = image - torch.tensor(MEAN).view(1, 3, 1, 1)
+    x = convolved(x, generator.first).relu()
+    for block in generator.body:
+        x = x + convolved(convolved(x, block.first).relu(), block.second)
+    for layer in generator.upsample:
+        x = convolved(x.repeat_interleave(2, 2).repeat_interleave(2, 3), layer).relu()
+    residual = convolved(convolved(x, generator.refine).relu(), generator.last)
+    bicubic = F.interpolate(image, scale_factor=4.0, mode="bicubic")
+    torch.testing.assert_close(generator(image), bicubic + residual)
+
+
+def test_initial_weights_are_half_of_hes_and_a_twentieth_in_the_last_layer():
+    generator = Generator()
+    for layer in (x for x in generator.modules() if isinstance(x, nn.Conv2d)):
+        part = 0.05 if layer is generator.last else 0.5
+        he = (2 / layer.weight[0].numel()) ** 0.5
+        assert layer.weight.std().item() == pytest.approx(part * he, rel=0.1)
+        assert not layer.bias.any()
