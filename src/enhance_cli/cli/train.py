@@ -1,4 +1,4 @@
-"""`enhance train`: photographs in, weights out."""
+"""`enhance train`: trains a network on photographs."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def train(
         run = Run(folder, options, backend, processes, is_resumed=checkpoint is not None)
         if checkpoint:
             run.restore(checkpoint)
-            checkpoint = None  # which would hold the file that a later one replaces
+            checkpoint = None  # closes the file, which a later checkpoint replaces
         elif processes.is_first:
             create_run(folder)
         if processes.is_first:
@@ -79,7 +79,7 @@ def train(
 
 
 def _pick_backend(device: str, precision: str) -> Backend:
-    """Pick what to train on; fp16, which "auto" takes where bf16 is missing, becomes fp32."""
+    """Pick the device and precision; fp16, which "auto" takes without bf16, becomes fp32."""
     from torch import float16, float32
 
     from enhance_cli.model.device import pick_backend
@@ -90,7 +90,7 @@ def _pick_backend(device: str, precision: str) -> Backend:
 
 
 def _record_start(run: Run, processes: Processes, config: Path | None) -> None:
-    """Write what the run is made of into its folder, and say what is worth knowing about it."""
+    """Write run.toml and the list of unreadable files, and print remarks on the run."""
     from enhance_cli.train import record
 
     folder, command = run.folder, shlex.join(sys.argv)

@@ -1,4 +1,4 @@
-"""What a training run shows while it learns, and how it is stopped."""
+"""The display of a training run, and how signals stop it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from enhance_cli.train.loop import Run
     from enhance_cli.train.processes import Processes
 
-_NAMED = 3  # unreadable files on the screen; all are in the run's folder
+_NAMED = 3  # unreadable files to print; a file in the run's folder lists all
 
 
 def show_training(run: Run, processes: Processes) -> int:
-    """Train with a live line until the end or a signal, and return the exit status.
+    """Train until the end or a signal, show progress on one line, and return the exit status.
 
-    Of several processes the first speaks.
+    Of several processes, only the first prints.
     """
     from enhance_cli.train.record import UNREADABLE_FILE
 
@@ -87,7 +87,7 @@ def show_training(run: Run, processes: Processes) -> int:
 
 @contextmanager
 def _only_errors(name: str) -> Iterator[None]:
-    """Silence the remarks on a file that would come with every crop of it."""
+    """Silence warnings about a file, which would repeat with every crop of it."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -116,12 +116,15 @@ def _line(status: Status, seen: dict[str, float]) -> str:
 
 
 def _stop_on_signals() -> list[int]:
-    """Collect SIGINT and SIGTERM, so that a step is never cut in two; alone, a second one kills."""
+    """Collect SIGINT and SIGTERM, so that a step is never cut in two.
+
+    A second signal kills a run of one process.
+    """
     received: list[int] = []
 
     def on_signal(number: int, _: Any) -> None:
         received.append(number)
-        if "LOCAL_RANK" not in os.environ:  # torchrun repeats what its job was sent
+        if "LOCAL_RANK" not in os.environ:  # torchrun sends each process the signal again
             signal.signal(number, signal.SIG_DFL)
 
     signal.signal(signal.SIGINT, on_signal)

@@ -1,7 +1,8 @@
-"""Training crops: crop i of batch k is a pure function of (seed, k, i): a run can be continued.
+"""Random crops of training photographs.
 
-In NumPy and Pillow: where threads call PyTorch's parallel operators, they get into the network's
-way. Only `prepare_as_paper` does, once for each photograph that the cache holds.
+Crop i of batch k is a pure function of (seed, k, i), so that a run can be resumed. NumPy and Pillow
+make them: threads that call PyTorch's parallel operators would slow the network down. Only
+`prepare_as_paper` uses PyTorch, once for each photograph in the cache.
 """
 
 from __future__ import annotations
@@ -26,24 +27,28 @@ from enhance_cli.images.resize import resize
 from enhance_cli.model.levels import DEEP, Levels
 from enhance_cli.train.source import Entry, read_entry
 
-_PREPARED_SIDE = 256  # pixels, of the paper
-_SMALLEST_PREPARED = 384  # pixels of the shorter side of what it was made from
+_PREPARED_SIDE = 256  # pixels, as in the paper
+_SMALLEST_PREPARED = 384  # pixels of the shorter side of a photograph to prepare
 _log = logging.getLogger(__name__)
 _TRIES = 1000  # unreadable files in a row after which the data counts as empty
 
 
 class CropBatch(NamedTuple):
-    """What a step learns, (N, 3, H, W) uint8, and from what, where that is not made in the step."""
+    """The originals of a step, levels (N, 3, H, W), and the low-resolution images if they exist.
+
+    Without them, the step itself reduces the originals.
+    """
 
     original: Tensor
     low_res: Tensor | None = None
 
 
 class Crops:
-    """Draws batches of random crops; keeps decoded photographs up to `cache` bytes.
+    """Draws batches of random crops, and caches up to `options.cache` bytes of photographs.
 
-    `share` is which crops of each batch are drawn: all, or those of one of several processes.
-    `unreadable` says by name why a file is not used; it is not tried again.
+    `share` says which crops of each batch to draw: all, or those of one of several processes.
+    `unreadable` maps the name of each file that could not be read to the reason; such a file is
+    not tried again.
     """
 
     def __init__(self, files: list[Entry], share: range, options: TrainOptions) -> None:
@@ -57,10 +62,10 @@ class Crops:
         self._lock = Lock()
 
     def batch(self, index: int) -> Levels:
-        """Return this process's share of batch `index`, (N, 3, crop, crop), uint8.
+        """Return this process's share of batch `index`, (N, 3, crop, crop) levels.
 
-        Or uint16, where any of its photographs has 16 bits a channel.
-        Raises EnhanceError if no file can be decoded any more.
+        They are uint16 if any of its photographs has 16 bits per channel, otherwise uint8. Raises
+        EnhanceError if no file can be decoded any more.
         """
         names = [f"{self.seed}/{index}/{crop}" for crop in self.share]
         crops = [self._draw_crop(random.Random(name)) for name in names]  # noqa: S311  not for secrets
@@ -69,13 +74,13 @@ class Crops:
         return np.stack(crops)
 
     def draw(self, index: int) -> CropBatch:
-        """Return this process's share of batch `index` as tensors. Raises EnhanceError."""
+        """Return this process's share of batch `index` as tensors. Raises as `batch` does."""
         return CropBatch(torch.from_numpy(self.batch(index)))
 
     def _draw_crop(self, draw: random.Random) -> Levels:
-        """Return one flipped and rotated crop: of several candidates the most detailed.
+        """Return one crop, flipped and rotated at random: the most detailed of several candidates.
 
-        Sky and blur are most of a photograph, and teach nothing.
+        Most of a photograph is sky and blur, from which a network learns nothing.
         """
         image = self._draw_image(draw)
         side = self._draw_side(draw, min(image.shape[1:]))
@@ -92,7 +97,7 @@ class Crops:
         return np.rot90(chosen, draw.randrange(4), (1, 2))
 
     def _draw_side(self, draw: random.Random, largest: int) -> int:
-        """Return from how many pixels a crop is made: more, where photographs are reduced."""
+        """Return the side of the area that a crop is made from: larger if it is then reduced."""
         if self.shrink == 1:
             return self.crop
         return min(largest, round(self.crop / draw.uniform(self.shrink, 1)))
@@ -133,7 +138,10 @@ class Crops:
 
 
 def smallest_side(options: TrainOptions) -> int:
-    """Return how many pixels a side of a training image must have. Raises EnhanceError."""
+    """Return how many pixels the sides of a training image must have at least.
+
+    Raises EnhanceError if the options of the crop do not fit together.
+    """
     if options.crop % options.scale:
         raise EnhanceError(f"a crop of {options.crop} is no multiple of the scale {options.scale}")
     if options.prepare is None:
@@ -158,7 +166,7 @@ def prepare_as_paper(image: Levels) -> Levels:
 
 
 def detail(crop: Levels) -> float:
-    """Return the mean difference between near pixels of (3, H, W) uint8, in levels."""
+    """Return how detailed a crop (3, H, W) is: the mean difference of near pixels, in levels."""
     green = crop[1, ::2, ::2].astype(np.float32)
     return float(sum(np.abs(np.diff(green, axis=axis)).mean() for axis in (0, 1)))
 
@@ -166,7 +174,7 @@ def detail(crop: Levels) -> float:
 def batches(
     draw: Callable[[int], CropBatch], start: int, workers: int
 ) -> Generator[CropBatch, None, None]:
-    """Yield what `draw` gives from `start` on, in order, ahead by so many threads."""
+    """Yield the batches from `start` on, in order, while threads draw the next ones."""
     if workers == 0:
         while True:
             yield draw(start)

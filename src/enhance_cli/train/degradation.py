@@ -18,23 +18,23 @@ from enhance_cli.train.compression import compress
 _BLUR = 0.5, (0.2, 1.5)  # probability; σ in pixels of the original, drawn for either axis
 _RESIZE = 0.3, (0.7, 1.2)  # probability; factor
 _NOISE = 0.4, (0.5, 6.0)  # probability; σ in levels, before the reduction and after it
-_GREY_NOISE = 0.4  # share of noise that is the same in all channels
+_GREY_NOISE = 0.4  # probability that noise is the same in all channels
 _FIRST_JPEG = 0.3, (75, 95)  # probability; quality, before the reduction
 _LAST_JPEG = 0.8, (30, 95)  # probability; quality, after it
-_CLEAN = 0.2  # share that is only reduced, so that clean files stay what they are
+_CLEAN = 0.2  # share of images that are only reduced, so that clean files stay clean
 
-# The ranges of "camera", wider, in the order of its steps: docs/decisions/0050.
+# The ranges of "camera", which are wider, in the order of its steps: docs/decisions/0050.
 _CAMERA_BLUR = 0.5, (0.2, 2.0)  # probability; σ in pixels of the original, drawn for either axis
-_TAKEN_AT = 0.6, (1.0, 3.0)  # probability; size of the first file, as a multiple of the last one's
+_TAKEN_AT = 0.6, (1.0, 3.0)  # probability; size of the first file, as a multiple of the last file
 _CAMERA_NOISE = 0.4, (0.5, 8.0)  # probability; σ in levels, before the first JPEG and after it
 _SHARPENING = 0.3, (0.2, 1.2)  # probability; share of the detail that is added, before each JPEG
-_SHARPENED_FROM = 0.5, 1.2  # σ in pixels of the blur that detail is what it takes away
+_SHARPENED_FROM = 0.5, 1.2  # σ in pixels of the blur whose difference from the image is the detail
 _CAMERA_FIRST_JPEG = 0.5, (60, 95)  # probability; quality
 _CAMERA_LAST_JPEG = 0.85, (35, 95)  # probability; quality
 _HALVED_CHROMA = 0.75  # share of JPEGs that are 4:2:0, the rest 4:4:4
-_CAMERA_CLEAN = 0.1  # share that is only reduced
+_CAMERA_CLEAN = 0.1  # share of images that are only reduced
 
-_KERNELS = "bicubic", "lanczos", "bilinear", "box"  # their order decides what a seed draws
+_KERNELS = "bicubic", "lanczos", "bilinear", "box"  # another order would change every run
 
 Range = tuple[float, tuple[float, float]]
 
@@ -42,11 +42,14 @@ Range = tuple[float, tuple[float, float]]
 def degrade(levels: Tensor, scale: int, kind: str, seeds: Sequence[str], steps: int = 1) -> Tensor:
     """Return low-resolution levels (N, 3, H/scale, W/scale) of original levels (N, 3, H, W).
 
-    Levels are whole, 0 to 255. "bicubic" is MATLAB's reduction, "lanczos" Pillow's kernel, as
-    the authors of EnhanceNet used; "photo" is a random chain of blur, resampling, sensor noise
-    and JPEG before and after the reduction; "camera" is a wider one, with sharpening, of a file
-    that is saved once or twice, which have 8 bits. What happens to image i depends on seeds[i]
-    alone. With 16 bits a level has 257 `steps`, which the first two round to.
+    Levels are 0 to 255. "bicubic" is MATLAB's reduction. "lanczos" is that of Pillow, as the
+    authors of EnhanceNet used it. "photo" is a random chain of blur, resampling, sensor noise and
+    JPEG before and after the reduction. "camera" is a chain with wider ranges and sharpening, of a
+    file that is saved once or twice. The result of both chains has 8 bits. What happens to image i
+    depends on seeds[i] alone.
+
+    `steps` is how many values a level has, 257 for images of 16 bits: "bicubic" and "lanczos" round
+    to these.
     """
     if kind not in _CHAINS:
         return reduce_levels(levels * steps, scale, kind, 255 * steps).div_(steps)
@@ -57,7 +60,7 @@ def degrade(levels: Tensor, scale: int, kind: str, seeds: Sequence[str], steps: 
 
 
 def _photograph(image: Tensor, scale: int, draw: random.Random) -> Tensor:
-    """Degrade one image, (1, 3, H, W) levels."""
+    """Degrade one image, (1, 3, H, W) levels, by the chain "photo"."""
     if draw.random() < _CLEAN:
         return reduce_levels(image, scale)
     height, width = (side // scale for side in image.shape[2:])
@@ -77,10 +80,10 @@ def _photograph(image: Tensor, scale: int, draw: random.Random) -> Tensor:
 
 
 def _send(image: Tensor, scale: int, draw: random.Random) -> Tensor:
-    """Degrade one image, (1, 3, H, W) levels, as a phone, then a chat or a web site does.
+    """Degrade one image, (1, 3, H, W) levels, as a phone and then a chat or web site do.
 
-    The phone takes it with blur and noise at a size of its own, sharpens it and saves a JPEG. What
-    it is sent through reduces that, perhaps sharpens it, and saves it again.
+    The phone takes it at its own size with blur and noise, sharpens it and saves a JPEG. The chat
+    or web site reduces that, perhaps sharpens it, and saves it again.
     """
     if draw.random() < _CAMERA_CLEAN:
         return reduce_levels(image, scale)
@@ -97,7 +100,7 @@ def _send(image: Tensor, scale: int, draw: random.Random) -> Tensor:
 
 
 def _save(image: Tensor, qualities: Range, draw: random.Random) -> Tensor:
-    """Add noise, sharpen and compress (1, 3, H, W), each perhaps; return whole levels."""
+    """Add noise to (1, 3, H, W), sharpen and compress it, each at random; return whole levels."""
     image = _add_noise(image, _CAMERA_NOISE, draw)
     if (share := _drawn(_SHARPENING, draw)) is not None:
         image = _sharpen(image, share, draw.uniform(*_SHARPENED_FROM))
@@ -108,19 +111,19 @@ def _save(image: Tensor, qualities: Range, draw: random.Random) -> Tensor:
 
 
 def _sharpen(image: Tensor, share: float, deviation: float) -> Tensor:
-    """Add a share of what a Gaussian blur of `deviation` pixels takes away."""
+    """Add a share of the detail that a Gaussian blur of `deviation` pixels would remove."""
     return image + share * (image - _blur(image, deviation, deviation, 0.0))
 
 
 def _drawn(setting: Range, draw: random.Random) -> float | None:
-    """Draw a value of a range, or None where the step is left out."""
+    """Draw a value from a range, or return None if the step is left out."""
     probability, (low, high) = setting
     is_taken, value = draw.random() < probability, draw.uniform(low, high)
     return value if is_taken else None
 
 
 def _blur(image: Tensor, first: float, second: float, angle: float) -> Tensor:
-    """Blur with a Gaussian of two deviations in pixels, turned by an angle in radians."""
+    """Blur with a Gaussian of two standard deviations in pixels, turned by an angle in radians."""
     reach = math.ceil(3 * max(first, second))
     axis = torch.arange(-reach, reach + 1, dtype=image.dtype, device=image.device)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
@@ -133,7 +136,7 @@ def _blur(image: Tensor, first: float, second: float, angle: float) -> Tensor:
 
 
 def _add_noise(image: Tensor, setting: Range, draw: random.Random) -> Tensor:
-    """Add the noise of a sensor: half of its power constant, half growing with the light."""
+    """Add the noise of a sensor: half of its power is constant, half grows with the light."""
     deviation, is_grey, seed = (
         _drawn(setting, draw),
         draw.random() < _GREY_NOISE,

@@ -1,4 +1,4 @@
-"""What learns in a run, and the step in which it does."""
+"""The networks, losses and optimizers of a run, and a step of training."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from enhance_cli.train.processes import Processes
 
 
 class Learner:
-    """The generator and its running average, the loss, the adversary if the loss has one.
+    """The generator and its running average, the loss, and the adversary if the loss has one.
 
-    `modules`, `optimizers` and `updates`, the steps in which the generator learned, are what a
-    checkpoint holds of them. Nothing in a step draws on a global random state. Raises EnhanceError
-    where the weights to start from do not fit.
+    A checkpoint holds `modules`, `optimizers` and `updates`, the number of steps in which the
+    generator learned. No step uses a global random state. Raises EnhanceError if the weights to
+    start from do not fit.
     """
 
     def __init__(self, options: TrainOptions, backend: Backend, processes: Processes) -> None:
@@ -74,12 +74,12 @@ class Learner:
     def step(
         self, batch: CropBatch, index: int, rate: float, *, measure: bool = False
     ) -> dict[str, float]:
-        """Learn from crops in step `index`; return what is worth knowing.
+        """Learn from the crops of step `index`; return the values to log.
 
-        `batch` is this process's share. `rate` is Adam's after decay; a warm-up is applied here.
-        With `measure`, each term's share of the gradient at the estimate is among the values,
-        which costs another pass.
-        Raises NotFiniteError, with the generator as it was, for a loss that is not finite.
+        `batch` is this process's share. `rate` is Adam's learning rate after decay; the warm-up is
+        applied here. With `measure`, the values include each term's share of the gradient at the
+        estimate, which costs another pass. Raises NotFiniteError if the loss is not finite; the
+        generator is unchanged then.
         """
         low_res, original = self._prepare(batch, index)
         values: dict[str, float] = {}
@@ -105,7 +105,7 @@ class Learner:
         return values | {"loss": loss, "gradient_norm": norm}
 
     def calibrate(self, batches: Iterable[Tensor]) -> None:
-        """Bring VGG-19's features to a mean of one, measured on levels (N, 3, crop, crop)."""
+        """Scale the features of the losses to a mean of one, on levels (N, 3, crop, crop)."""
         if self.features is None:
             return
         with self._autocast():
@@ -114,7 +114,7 @@ class Learner:
         self.features.restore_means(dict(zip(self.features.means, means, strict=True)))
 
     def distances(self) -> dict[str, Metric]:
-        """Return what P and T are about as metrics, without their weights, by layer."""
+        """Return the distances that P and T minimise as metrics, without weights, by layer."""
         weights = self.options.loss_weights
         if self.features is None:
             return {}
@@ -137,11 +137,11 @@ class Learner:
         return self._run.keep("low_res", low_res), self._run.keep("original", levels.div(255))
 
     def _on_device(self, levels: Tensor) -> tuple[Tensor, int]:
-        """Return levels of 0 to 255 as floats on the device, and how many steps one has."""
+        """Return levels as floats of 0 to 255 on the device, and how many values a level has."""
         is_cuda = self.device.type == "cuda"
         steps = torch.iinfo(levels.dtype).max // 255  # 257 with 16 bits
         if is_cuda:
-            levels = levels.pin_memory()  # from where a copy keeps nobody waiting
+            levels = levels.pin_memory()  # so that the copy does not block
         return levels.to(self.device, non_blocking=is_cuda).float().div_(steps), steps
 
     def _autocast(self) -> torch.autocast:
@@ -152,7 +152,7 @@ class Learner:
             return self._learning(low_res)
 
     def _learn(self, estimate: Tensor, original: Tensor) -> Tensor:
-        """Leave the gradient at the weights; return the terms, their sum, and its norm."""
+        """Compute the weights' gradient; return the terms, their sum, and the gradient's norm."""
         with self._autocast():
             terms = torch.stack(list(self.loss(estimate, original).values()))
         loss = terms.sum()
@@ -164,7 +164,7 @@ class Learner:
     def _examine(
         self, low_res: Tensor, original: Tensor
     ) -> tuple[dict[str, Tensor], dict[str, float]]:
-        """Return the terms, and the norm of each one's gradient at the estimate."""
+        """Return the terms, and the norm of each term's gradient at the estimate."""
         with self._autocast():
             estimate = self.generator(low_res)
             terms = self.loss(estimate, original)
@@ -176,7 +176,7 @@ class Learner:
         return bad[0] if bad else "+".join(terms)
 
     def _descend(self, rate: float) -> None:
-        """Take the step and move the average: linear warm-up once the generator learns."""
+        """Update the weights and their average; the rate warms up linearly over the updates."""
         self.updates += 1
         rate *= min(1.0, self.updates / max(1, self.options.warmup))
         for group in self._adam.param_groups:
@@ -190,11 +190,11 @@ class Learner:
 
 
 def _initial_generator(options: TrainOptions) -> Generator:
-    """Return a new generator, or the one to start from.
+    """Return a new generator, or the one that `options.start` names.
 
-    Where that has fewer blocks, another scale or another tail, a new one gets what both have before
-    the enlargement; blocks that it has not change nothing at first. Raises EnhanceError where it is
-    wider or deeper.
+    If that one has fewer blocks, another scale or another tail, a new generator takes its layers
+    before the enlargement; further blocks change nothing at first. Raises EnhanceError if it has
+    another width or more blocks.
     """
     dimensions = Dimensions(
         features=options.features, blocks=options.blocks, scale=options.scale, tail=options.tail

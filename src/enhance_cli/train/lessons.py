@@ -1,4 +1,4 @@
-"""What a teacher makes of training crops, made once and kept in files."""
+"""The targets that a teacher makes of training crops, made once and kept in files."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from enhance_cli.train.scan import Scan
 CHUNK = 16  # crops in a file
 _RECIPE = "manifest.json"
 _DECIDING = ("degradation", "seed", "crop", "candidates", "shrink", "prepare", "scale")
-_TOLD = ("teacher", "images")  # for people: hashes decide
+_TOLD = ("teacher", "images")  # for people to read; the hashes decide
 
 Recipe = dict[str, Any]
 
 
 def describe_recipe(options: TrainOptions, found: Scan, teacher: Path) -> Recipe:
-    """Return whatever decides what the targets of a run are. Raises EnhanceError."""
+    """Return everything that decides the targets of a run. Raises EnhanceError."""
     try:
         digest = hashlib.sha256(teacher.read_bytes()).hexdigest()
     except OSError as error:
@@ -49,11 +49,11 @@ def describe_recipe(options: TrainOptions, found: Scan, teacher: Path) -> Recipe
 
 
 class Lessons:
-    """Low-resolution crops with what a teacher makes of them, in a folder for each recipe.
+    """Low-resolution crops and a teacher's enlargements of them, in a folder for each recipe.
 
-    The folder lies in `cache` and is named by a hash of the recipe, so that targets made by another
-    teacher, of other photographs or of another degradation are never mistaken for these. Crop i is
-    a pure function of the recipe and i. What was made stays if the making is interrupted.
+    The folder lies in `cache` and is named by a hash of the recipe, so that targets of another
+    teacher, other photographs or another degradation are never mistaken for these. Crop i is a
+    pure function of the recipe and i. If making them is interrupted, finished files stay.
     """
 
     def __init__(self, cache: Path, recipe: Recipe, count: int) -> None:
@@ -63,7 +63,7 @@ class Lessons:
         self.recipe, self.count = recipe, count
 
     def describe_others(self) -> str | None:
-        """Say how the targets beside these differ, where there are none of this recipe yet."""
+        """Say how other targets in the cache differ, if there are none of this recipe yet."""
         if self.folder.exists():
             return None
         for path in sorted(self.folder.parent.glob(f"*/{_RECIPE}")):
@@ -72,7 +72,7 @@ class Lessons:
                 names = [
                     n for n, value in self.recipe.items() if other[n] != value and n not in _TOLD
                 ]
-            except (OSError, ValueError, LookupError, TypeError):  # damaged, or not ours
+            except (OSError, ValueError, LookupError, TypeError):  # damaged, or another file
                 continue
             return (
                 f"the targets in {path.parent} differ in {', '.join(names)}: they stay, and others "
@@ -83,10 +83,10 @@ class Lessons:
     def make(
         self, crops: Crops, teach: Callable[[Levels], Levels], rank: int = 0, processes: int = 1
     ) -> Iterator[int]:
-        """Make those that are missing; yield how many there are, after each file of `CHUNK`.
+        """Make the missing targets; yield how many exist, after each file of `CHUNK`.
 
-        `crops` draws the originals, `CHUNK` in a batch; `teach` enlarges (3, h, w) uint8. Of many
-        processes, each makes its share. Raises EnhanceError where the disk is full; whole files
+        `crops` draws the originals, `CHUNK` in a batch; `teach` enlarges (3, h, w) uint8. Each of
+        several processes makes its share. Raises EnhanceError if the disk is full; finished files
         stay.
         """
         try:
@@ -118,7 +118,7 @@ class Lessons:
         return self.folder / f"targets-{chunk:06d}.safetensors"
 
     def draw_batch(self, seed: int, share: range, index: int) -> CropBatch:
-        """Return a process's share of batch `index`, a pure function of these."""
+        """Return a process's share of batch `index`, a pure function of the arguments."""
         pairs = [self.draw(f"{seed}/{index}/{crop}") for crop in share]
         low_res, target = (
             torch.from_numpy(np.stack(images)) for images in zip(*pairs, strict=True)
@@ -128,7 +128,7 @@ class Lessons:
     def draw(self, name: str) -> tuple[Levels, Levels]:
         """Return one low-resolution crop, (3, h, w) uint8, and its target, (3, H, W).
 
-        Both are flipped and rotated alike. Which and how is a function of `name` alone.
+        Both are flipped and rotated alike. `name` alone decides which crop it is, and how.
         """
         chance = random.Random(name)  # noqa: S311  not for secrets
         chunk, row = divmod(chance.randrange(self.count), CHUNK)

@@ -30,17 +30,18 @@ from enhance_cli.train.teacher import Teacher
 from enhance_cli.train.validation import Validation
 
 _LOG_EVERY = 50  # steps
-_CALIBRATED_ON = 64  # crops, for the mean activation of VGG-19's layers
+_CALIBRATED_ON = 64  # crops that measure the mean activation of VGG-19's layers
 _FIXED = ("features", "blocks", "scale", "tail", "losses", "crop")
-"""Options that decide what a checkpoint holds, and what it means."""
+"""Options that decide what a checkpoint holds: a resumed run cannot change them."""
 
 
 class Run:
-    """A training run in a folder: what learns, from what, and how far it has come.
+    """A training run in a folder: the learner, its data, and how far it has come.
 
     Resumed equals uninterrupted: with the number of steps given, a run that is stopped at any
-    step and resumed ends with the same weights, bit for bit in one process on a CPU. (Several sum
-    gradients in another order at first; with `time`, the learning rate follows the clock.)
+    step and resumed ends with the same weights, bit for bit in one process on a CPU. (Several
+    processes sum gradients in another order at first; with `time`, the learning rate follows the
+    clock.)
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Run:
         *,
         is_resumed: bool = False,
     ) -> None:
-        """Prepare a run: one that `is_resumed` has its weights from `restore` alone."""
+        """Prepare a run; one that `is_resumed` gets its weights later, from `restore`."""
         self.folder, self.options, self.backend = folder, options, backend
         self.processes = processes or Processes(device=backend.device)
         self._share = self.processes.share(options.batch)
@@ -75,7 +76,7 @@ class Run:
         self._log: Log | None = None
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Continue where a checkpoint stands. Raises EnhanceError if the networks differ."""
+        """Continue from a checkpoint. Raises EnhanceError if the networks differ."""
         for name in _FIXED:
             if getattr(self.options, name) != getattr(checkpoint.options, name):
                 raise EnhanceError(
@@ -88,7 +89,7 @@ class Run:
         before, counters = checkpoint.options, checkpoint.counters
         self.step, self.elapsed = int(counters["step"]), float(counters["elapsed"])
         alone = before.d_warmup if self.learner.adversary else 0
-        counted = max(0, self.step - alone)  # where an older checkpoint does not say
+        counted = max(0, self.step - alone)  # for older checkpoints, which do not store it
         self.learner.updates = counters.get("updates", counted)
         self.best.recall(self.folder, counters, before)
         features, means = self.learner.features, counters.get("feature_means", {})
@@ -100,7 +101,7 @@ class Run:
             self.learner.adversary.performance = counters["performance"]
 
     def save(self) -> None:
-        """Write, in the first process, the checkpoint and the averaged weights, each atomically."""
+        """Write the checkpoint and the averaged weights, each atomically, in the first process."""
         if not self.processes.is_first:
             return
         learner = self.learner
@@ -122,7 +123,7 @@ class Run:
         save_generator(self.learner.average, self.folder / name, self.provenance())
 
     def provenance(self) -> dict[str, Any]:
-        """Return what the weights were made from."""
+        """Return how the weights were made, for their file."""
         made = describe_options(self.options, self.scan, self.step, self.elapsed) | {
             "commit": self._commit
         }
@@ -138,8 +139,8 @@ class Run:
     def train(self, on_status: Callable[[Status], None], should_stop: Callable[[], bool]) -> None:
         """Train until the schedule ends or `should_stop` says so, then save.
 
-        Of several processes, the first validates, writes and reports. Raises EnhanceError for a
-        loss that is not finite or memory that does not suffice; the last checkpoint stays as it is.
+        Of several processes, the first validates, writes and reports. Raises EnhanceError if a loss
+        is not finite or memory does not suffice; the last checkpoint stays as it is.
         """
         options = self.options
         crops = Crops(self.scan.files, self._share, options)
@@ -150,7 +151,7 @@ class Run:
                 self.learner.calibrate(torch.from_numpy(crops.batch(k)) for k in range(count))
             draw = crops.draw
             if self.teacher:
-                self.save()  # to be resumed where the disk is full before all targets are made
+                self.save()  # so that it can be resumed if the disk fills up with targets
                 if not self.teacher.make_targets(
                     lambda made, left: on_status(
                         Status(self.step, self.progress, left, {"targets": made})
@@ -200,7 +201,7 @@ class Run:
                 saved = time.perf_counter()
 
     def _agree(self, is_stopped: bool) -> bool:
-        """Take the time by the first process's clock, and stop if any process was told to."""
+        """Take the time from the first process's clock; return whether any process must stop."""
         now = time.perf_counter()
         self.elapsed, self._clock = self.elapsed + now - self._clock, now
         own = self.elapsed if self.processes.is_first else 0.0
@@ -211,7 +212,7 @@ class Run:
         return dict(zip(values, self.processes.mean(list(values.values())), strict=True))
 
     def _tell(self, values: dict[str, float], on_status: Callable[[Status], None]) -> None:
-        """Record and report, in the first process."""
+        """Write values to the log and report them, in the first process."""
         if self._log:
             self._log.write(self.step, values)
             left = self.elapsed * (1 - self.progress) / self.progress if self.progress else math.inf
@@ -230,11 +231,11 @@ class Run:
             ) from error
 
     def _rate(self) -> float:
-        """Return Adam's learning rate now, before any warm-up: cosine decay to zero."""
+        """Return Adam's learning rate now, with cosine decay to zero, before any warm-up."""
         return self.options.peak_rate * 0.5 * (1 + math.cos(math.pi * self.progress))
 
     def _validate(self, validation: Validation, on_status: Callable[[Status], None]) -> None:
-        """Measure the averaged weights, keep the best, and record values and pictures."""
+        """Measure the averaged weights, keep the best, and log values and pictures."""
         if not self._log:
             return
         with memory_for(f"the validation on {self.options.val}"):

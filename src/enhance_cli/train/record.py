@@ -1,4 +1,4 @@
-"""What a run is made of, in its folder's run.toml: every option, the data, and each start."""
+"""The run.toml in a run's folder: every option, a hash of the data, and each start of the run."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def write_record(
     backend: Backend,
     processes: int,
 ) -> None:
-    """Write the options of a run, and add this start, with what it changed, to those before.
+    """Write the options of a run, and add this start with the options that it changed.
 
-    `enhance train --config run.toml` replays it. In names that are no text, what is none becomes
-    a question mark. Raises EnhanceError where it cannot be written.
+    `enhance train --config run.toml` replays it. In a file name that is not valid Unicode, each
+    invalid byte becomes a question mark. Raises EnhanceError if it cannot be written.
     """
     path = run / RECORD_FILE
     before, text = options, ""
@@ -99,7 +99,7 @@ def write_record(
 def describe_options(
     options: TrainOptions, found: Scan, step: int, seconds: float
 ) -> dict[str, Any]:
-    """Return what weights are made from, as far as the options say it."""
+    """Return how weights are made, as far as the options say."""
     return {
         "losses": options.losses,
         "weights": vars(options.loss_weights),
@@ -124,7 +124,7 @@ def write_unreadable(run: Path, found: Scan) -> None:
 
 
 def _hashes(options: TrainOptions, step: int) -> dict[str, str]:
-    """Return hashes of the weights that a run reads; of those it began from at its beginning."""
+    """Return hashes of the weights that a run reads; those it starts from only at step 0."""
     files = {}
     if step == 0 and options.start != "scratch":
         files["init_sha256"] = find_weights(options.start)
@@ -138,10 +138,10 @@ def _hashes(options: TrainOptions, step: int) -> dict[str, str]:
 
 
 def _name_of(device: torch.device) -> str:
-    """Return the model of a GPU, else that of the processor, as far as the system tells it."""
+    """Return the model of the GPU, or of the processor if the system says it."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    with suppress(OSError):  # Linux's, where Python's own answer is empty
+    with suppress(OSError):  # on Linux, where platform.processor() is empty
         found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
         if found:
             return found[1]
@@ -149,9 +149,9 @@ def _name_of(device: torch.device) -> str:
 
 
 def set_aside_damaged(run: Path) -> str | None:
-    """Rename a run.toml that cannot be read, and return why it cannot, or None for a whole one.
+    """Rename a run.toml that cannot be read and return the reason; return None if it can be read.
 
-    The checkpoint of a run holds its options as well, so that the run can go on.
+    The checkpoint of a run holds its options as well, so the run can go on.
     """
     path = run / RECORD_FILE
     if not path.exists():
@@ -166,14 +166,14 @@ def set_aside_damaged(run: Path) -> str | None:
 
 @dataclass(frozen=True)
 class Record:
-    """What a run.toml holds: the last options, by their names in TrainOptions, and each start."""
+    """The content of a run.toml: the last options, named as in TrainOptions, and each start."""
 
     options: dict[str, Any]
     starts: list[dict[str, Any]]
 
 
 def read_record(path: Path) -> Record:
-    """Return what a run.toml holds. Raises EnhanceError."""
+    """Return the content of a run.toml. Raises EnhanceError if it is missing or damaged."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         found = table.get("start", [])
@@ -188,9 +188,9 @@ def read_record(path: Path) -> Record:
 
 
 def remarks(path: Path, found: Scan, *, is_replay: bool) -> list[str]:
-    """Say where a run that goes on or `is_replay` is not what its run.toml records.
+    """Return remarks on how a run differs from its run.toml when it is resumed or replayed.
 
-    Raises EnhanceError.
+    Raises EnhanceError if the run.toml cannot be read.
     """
     starts = read_record(path).starts if path.exists() else []
     said = []
@@ -210,7 +210,7 @@ def remarks(path: Path, found: Scan, *, is_replay: bool) -> list[str]:
 
 
 def hash_files(found: Scan) -> str:
-    """Return a hash of the names and sizes of the files: it tells whether data changed."""
+    """Return a hash of the names and sizes of the files, which shows whether the data changed."""
     digest = hashlib.sha256()
     for entry in found.files:
         digest.update(f"{entry.name}\0{entry.bytes}\n".encode(errors="surrogateescape"))
@@ -218,7 +218,7 @@ def hash_files(found: Scan) -> str:
 
 
 def commit_of_source() -> str | None:
-    """Return the commit of this package's source, if it lies in its own checkout."""
+    """Return the commit of this package's source if it runs from a git checkout, else None."""
     root = Path(__file__).parents[3]
     if not (root / ".git").exists():
         return None
@@ -235,7 +235,7 @@ def _lines(values: dict[str, Any]) -> str:
 
 
 def _toml(value: Any) -> str:
-    """Write a value: TOML's scalars are JSON's, its tables are not."""
+    """Return a value as TOML: scalars are written as in JSON, tables are not."""
     if isinstance(value, dict):
         items = (f"{json.dumps(name)} = {_toml(item)}" for name, item in value.items())
         return "{ " + ", ".join(items) + " }"

@@ -1,4 +1,4 @@
-"""Which images can be trained on; the answer is remembered between runs."""
+"""Finding the images that can be trained on; their sizes are cached between runs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from enhance_cli.images.files import read_size
 from enhance_cli.train.source import Entry, find_entries
 
 _READERS = 8  # threads: reading headers waits for the disk
-Known = dict[str, list[int]]  # by name: bytes, time of change in ns, shorter side; 0 is unreadable
+Known = dict[str, list[int]]  # by name: bytes, time of change in ns, shorter side (0: unreadable)
 
 
 @dataclass(frozen=True)
 class Scan:
-    """The usable images of a folder or an archive, and what was left out."""
+    """The usable images of a folder or an archive, and those that were left out."""
 
     files: list[Entry]
     unreadable: dict[str, str]  # by name: the reason
@@ -31,8 +31,8 @@ class Scan:
 def scan(data: Path, smallest: int) -> Scan:
     """Find the images whose sides have at least `smallest` pixels, by their headers.
 
-    Headers are read once: sizes are kept in the user's cache folder until a file changes, and what
-    cannot be read is tried again. Raises EnhanceError if no image is usable.
+    Headers are read once: sizes are kept in the user's cache folder until a file changes. A file
+    that cannot be read is tried again in the next run. Raises EnhanceError if no image is usable.
     """
     found = find_entries(data)
     sides, unreadable = _shorter_sides(data, found)
@@ -48,14 +48,14 @@ def scan(data: Path, smallest: int) -> Scan:
 
 
 def _shorter_sides(data: Path, entries: list[Entry]) -> tuple[list[int], dict[str, str]]:
-    """Return the shorter side of each image in pixels, 0 where it cannot be read, and why."""
+    """Return the shorter side of each image in pixels, 0 if unreadable, and the reasons by name."""
     cache = _cache_of(data)
     known = _load(cache)
     unreadable: dict[str, str] = {}
 
     def look(entry: Entry) -> tuple[str, list[int]]:
         before, state = known.get(entry.name, []), [entry.bytes, entry.time]
-        is_known = before[:2] == state and before[2]  # what could not be read is tried again
+        is_known = before[:2] == state and before[2]  # an unreadable file is tried again
         if is_known:
             return entry.name, before
         try:
@@ -68,7 +68,7 @@ def _shorter_sides(data: Path, entries: list[Entry]) -> tuple[list[int], dict[st
     with ThreadPoolExecutor(_READERS) as pool:
         now = dict(pool.map(look, entries))
     if now != known:
-        with suppress(EnhanceError, OSError):  # a cache that cannot be written is none
+        with suppress(EnhanceError, OSError):  # without a cache, headers are read again next time
             cache.parent.mkdir(parents=True, exist_ok=True)
             with replacing(cache) as file:
                 file.write(json.dumps(now).encode())
@@ -85,5 +85,5 @@ def _load(cache: Path) -> Known:
     try:
         known = json.loads(cache.read_text())
         return {str(name): [*map(int, state)] for name, state in known.items() if len(state) == 3}
-    except (OSError, ValueError, TypeError, AttributeError):  # none yet, or not ours
+    except (OSError, ValueError, TypeError, AttributeError):  # missing, or not valid
         return {}

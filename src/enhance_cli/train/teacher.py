@@ -1,4 +1,4 @@
-"""A network that another one learns from, and what it makes of the crops."""
+"""A teacher: a network that makes the targets from which another one learns."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _log = logging.getLogger(__name__)
 
 
 class Teacher:
-    """Any network that enlarges as often as the run learns to; its results are kept in files.
+    """Any network with the scale of the run; its results are kept in files.
 
-    Raises EnhanceError where it cannot be loaded or enlarges otherwise.
+    Raises EnhanceError if it cannot be loaded or has another scale.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Teacher:
         self.lessons = Lessons(Path(options.teacher_cache), self.recipe, options.teacher_crops)
 
     def describe(self) -> dict[str, Any]:
-        """Return its name, hash, licence and how much it taught, for the weights' provenance."""
+        """Return the teacher's name, hash and licence and the number of crops, for provenance."""
         return {
             "name": self.recipe["teacher"],
             "sha256": self.recipe["teacher_sha256"],
@@ -57,10 +57,10 @@ class Teacher:
     def make_targets(
         self, on_made: Callable[[int, float], None], should_stop: Callable[[], bool]
     ) -> bool:
-        """Make the targets that are missing; return False if that was stopped.
+        """Make the missing targets; return False if `should_stop` ended it before the last.
 
-        `on_made` is told how many there are and how many seconds it will take. Afterwards the
-        network is given up, for training needs its memory. Raises EnhanceError.
+        Calls `on_made(targets done, seconds left)`. Afterwards the network is released, since
+        training needs its memory. Raises EnhanceError if memory or the disk does not suffice.
         """
         network, self._network = self._network, None
         assert network
@@ -78,14 +78,14 @@ class Teacher:
             )
             for count in made:
                 first, spent = first or count, time.perf_counter() - started
-                pace = (count - first) / spent  # those that were there took no time
+                pace = (count - first) / spent  # targets that already existed took no time
                 on_made(count, (self.lessons.count - count) / pace if pace else math.inf)
                 if is_stopped := should_stop():
                     break
         return not any(self._processes.maximum([float(is_stopped)]))
 
     def draw(self, index: int) -> CropBatch:
-        """Return this process's share of batch `index`, a pure function of it and the options."""
+        """Return this process's share of batch `index`, a pure function of index and options."""
         return self.lessons.draw_batch(self._options.seed, self._share, index)
 
 
@@ -100,6 +100,6 @@ def _open(path: Path, scale: int, backend: Backend) -> Network:
 
 
 def _enlarge(network: Network, levels: Levels) -> Levels:
-    """Return what a network makes of (3, h, w) uint8 as a whole."""
+    """Enlarge (3, h, w) uint8 to (3, scale*h, scale*w) as a whole, without tiles."""
     row, column = (Span(0, side, 0, 0) for side in levels.shape[1:])
     return network.round(network.estimate(levels, row, column), np.dtype(np.uint8))()

@@ -1,4 +1,4 @@
-"""How a network does on photographs it does not learn from, while it learns."""
+"""Measuring a network during training, on photographs that it does not learn from."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from enhance_cli.model.pytorch import TorchNetwork
 from enhance_cli.train.scan import Scan
 from enhance_cli.upscale.tiler import Tiler
 
-_SHOWN = 4  # photographs of which a crop is shown
+_SHOWN = 4  # photographs that TensorBoard shows a crop of
 _CROP = 128  # pixels on a side
 
 
 class Validation:
     """A folder of photographs, enlarged and measured by the code of `enhance evaluate`.
 
-    What `more_metrics` returns is measured besides psnr_y. Raises EnhanceError if the folder
-    holds no photograph.
+    It measures psnr_y and the metrics that `more_metrics` returns. Raises EnhanceError if the
+    folder holds no photograph.
     """
 
     def __init__(
@@ -39,12 +39,12 @@ class Validation:
         self._more_metrics = more_metrics
 
     def check(self, scale: int) -> None:
-        """Raise EnhanceError for one that cannot be measured: not after hours of training."""
+        """Raise EnhanceError for a photograph that cannot be measured, before training begins."""
         for _ in protocol.enlarge_each(self.pairs, {}, protocol.STANDARD, scale):
-            pass  # each is decoded and reduced
+            pass  # decodes and reduces each
 
     def overlap(self, data: Path, found: Scan) -> str | None:
-        """Say how many of the photographs are also trained on, or None if none is."""
+        """Return a remark if some of the photographs are also trained on, else None."""
         trained_on = {entry.name for entry in found.files}
         folder = Path(os.path.realpath(data))
         files = [Path(os.path.realpath(pair.high_res)) for pair in self.pairs]
@@ -58,11 +58,11 @@ class Validation:
         )
 
     def measure(self, generator: Generator) -> dict[str, float]:
-        """Return the mean of each metric, by the standard protocol."""
+        """Return the mean of each metric over the photographs, by the standard protocol."""
         engine = Tiler(TorchNetwork(generator, self.backend))
         border = protocol.STANDARD.border(engine.scale)
         methods = {"model": from_engine(engine)}
-        # Made anew each time: distances remember features, whose memory training needs.
+        # Made anew each time: they cache features, and training needs that memory.
         metrics = {"psnr_y": load_metric("psnr_y", self.device, {})} | self._more_metrics()
         each = protocol.enlarge_each(self.pairs, methods, protocol.STANDARD, engine.scale)
         scores = [protocol.measure(*one, metrics, border, self.device) for one in each]
@@ -72,7 +72,7 @@ class Validation:
         }
 
     def show(self, generator: Generator) -> Tensor:
-        """Return fixed crops, (3, rows * h, 3w) in [0, 1]: bicubic, estimate, original beside."""
+        """Return crops as one image, (3, rows * h, 3w) in [0, 1]: bicubic, estimate, original."""
         engine = Tiler(TorchNetwork(generator, self.backend))
         methods = {"bicubic": from_interpolation("bicubic"), "model": from_engine(engine)}
         shown = self.pairs[:_SHOWN]
@@ -86,12 +86,12 @@ class Validation:
 
 
 def _mean(values: Iterable[float]) -> float:
-    """Return the mean of those that could be measured."""
+    """Return the mean of the values that are not nan."""
     return torch.tensor([*values], dtype=torch.float64).nanmean().item()
 
 
 def _centre(image: Tensor) -> Tensor:
-    """Return the middle of (3, H, W), padded to the size of a crop with black."""
+    """Return the middle of (3, H, W), with black where it is smaller than a crop."""
     _, height, width = image.shape
     top, left = max(0, (height - _CROP) // 2), max(0, (width - _CROP) // 2)
     crop = image[:, top : top + _CROP, left : left + _CROP]
