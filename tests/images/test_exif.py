@@ -228,7 +228,7 @@ def test_damaged_exif_is_left_out_with_a_warning(
         _mend_checksum(path)
     with Image.open(enlarge(path, suffix)) as image:
         assert image.size == (256, 192)
-    assert "the EXIF is damaged: left out" in caplog.text
+    assert "its EXIF, which is damaged: left out" in caplog.text
 
 
 def _mend_checksum(path):
@@ -271,3 +271,11 @@ def test_as_exiftool_reads_it(tmp_path, picture, enlarge, exiftool, set_tags):
         )
         assert found["IFD0:Artist"] == "Ünï"
         assert found["GPS:GPSLatitude"] == 48.5
+
+
+def test_values_that_lie_upon_the_header_do_not_destroy_it():
+    exif = bytearray(block("<", [], [(0x9214, SHORT, [10, 20, 6, 8])]))
+    line = exif.index(struct.pack("<HHL", 0x9214, SHORT, 4))
+    struct.pack_into("<L", exif, line + 8, 0)
+    fitted, _ = fit_exif(bytes(exif), UPRIGHT)
+    assert fitted[:8] == exif[:8]

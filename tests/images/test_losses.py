@@ -25,9 +25,10 @@ def count_pictures(data):
 
 
 @pytest.mark.parametrize(("behind", "what"), [
-    (CLIP, "its clip (motion photo)"),
-    (b"\0" * 9 + CLIP, "its clip (motion photo)"),
-    (b"Image_UTC_Data1660000000000MotionPhoto_Data" + CLIP + b"SEFT", "its clip (motion photo)"),
+    (CLIP, "its video clip (motion photo)"),
+    (b"\0" * 9 + CLIP, "its video clip (motion photo)"),
+    (b"Image_UTC_Data1660000000000MotionPhoto_Data" + CLIP + b"SEFT",
+     "its video clip (motion photo)"),
     (b"some other data", "15 bytes of other data behind it"),
 ])  # fmt: skip
 def test_what_lies_behind_a_jpeg_is_named(tmp_path, picture, enlarge, caplog, behind, what):
@@ -208,6 +209,7 @@ def test_chunks_that_are_kept(tmp_path, picture, enlarge, add_chunks, caplog, ch
 @pytest.mark.parametrize(("chunk", "what"), [
     ((b"caBX", b"c2pa"), "its content credentials (C2PA)"),
     ((b"anCX", b"do not copy me"), "a chunk anCX"),
+    ((b"an\rf", b"damaged"), "a chunk without a name"),
     ((b"npTc", bytes(9)), "its stretching (nine-patch)"),
     ((b"sBIT", b"\5\6\5"), None),
 ])  # fmt: skip
@@ -308,13 +310,14 @@ def test_tags_of_the_old_encoding_go(tmp_path, picture, enlarge, caplog, suffix)
 @pytest.mark.parametrize("text", [
     '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">',
     '<?xml version="1.0" encoding="UTF-8"?><!-- Warning: --><OME xmlns="x"></OME>',
-    "ImageJ=1.53t\nimages=3\nslices=3\n", '{"shape": [48, 64, 3]}',
+    "ImageJ=1.53t\nimages=3\nslices=3\n", "Aperio Image Library v1\n64x48 MPP = 0.499",
+    '{"shape": [48, 64, 3]}',
 ])  # fmt: skip
 def test_descriptions_of_pages_go_with_a_word(tmp_path, picture, enlarge, caplog, text):
     write_tiff(tmp_path / "in.tif", picture, {270: (2, text)})
     data = enlarge(tmp_path / "in.tif", "tif").read_bytes()
     assert text[:20].encode() not in data
-    assert caplog.messages == ["a description of pages (OME, ImageJ or tifffile): left out"]
+    assert caplog.messages == ["a description of pages (OME, ImageJ or the like): left out"]
 
 
 def test_a_description_in_words_stays(tmp_path, picture, enlarge, caplog):
@@ -353,3 +356,69 @@ def test_an_animation_is_shown_as_often(tmp_path, enlarge, plays):
     for suffix in ("png", "webp"):
         with Image.open(enlarge(tmp_path / "in.gif", suffix, every=True)) as image:
             assert image.info["loop"] == plays
+
+
+@pytest.mark.parametrize(("suffix", "told"), [
+    ("tif", ["TIFF cannot hold the times of an animation: left out",
+             "TIFF cannot hold comments: left out"]),
+    ("avif", ["AVIF cannot hold comments: left out",
+              "AVIF cannot hold the loops of an animation, how often it is shown: left out"]),
+])  # fmt: skip
+def test_what_of_an_animation_is_lost_is_told_once(tmp_path, enlarge, caplog, suffix, told):
+    frames = [Image.fromarray(np.full((8, 8, 3), level, np.uint8)) for level in (0, 90, 200)]
+    frames[0].save(
+        tmp_path / "in.gif", save_all=True, append_images=frames[1:], duration=50, loop=2,
+        comment=b"hello",
+    )  # fmt: skip
+    enlarge(tmp_path / "in.gif", suffix, every=True)
+    assert caplog.messages == told
+
+
+def test_comments_of_a_gif_stay_in_a_gif(tmp_path, enlarge, caplog):
+    Image.new("P", (8, 8)).save(tmp_path / "in.gif", comment=b"hello")
+    with Image.open(enlarge(tmp_path / "in.gif", "gif")) as image:
+        assert image.info["comment"] == b"hello"
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_a_damaged_profile_is_named(
+    tmp_path, picture, enlarge, add_segments, add_chunks, caplog, suffix
+):
+    path = tmp_path / f"in.{suffix}"
+    picture.save(path)
+    if suffix == "jpg":
+        add_segments(path, (0xE2, b"ICC_PROFILE\0\1\2" + b"the first of two"))
+    else:
+        add_chunks(path, (b"iCCP", b"name\0\0not compressed"))
+    enlarge(path, "png")
+    assert caplog.messages == ["its profile, which is damaged: left out"]
+
+
+def test_iptc_as_text_of_a_png_stays_and_reaches_a_jpeg(
+    tmp_path, picture, enlarge, add_chunks, caplog
+):
+    digits = resources((0x0404, iptc(b"The old bridge"))).hex().encode()
+    text = b"Raw profile type iptc\0\n8bim\n%8d\n%s\n" % (len(digits) // 2, digits)
+    picture.save(tmp_path / "in.png")
+    add_chunks(tmp_path / "in.png", (b"tEXt", text))
+    assert text in enlarge(tmp_path / "in.png", "png").read_bytes()
+    assert b"The old bridge" in enlarge(tmp_path / "in.png", "jpg").read_bytes()
+    assert caplog.messages == []
+
+
+def test_a_damaged_directory_of_a_tiff_is_named(tmp_path, picture, enlarge, caplog):
+    write_tiff(tmp_path / "in.tif", picture, {0x8825: (4, 99_999_999), 271: (2, "Maker")})
+    assert b"Maker" in enlarge(tmp_path / "in.tif", "jpg").read_bytes()
+    assert caplog.messages == ["a damaged part of its EXIF: left out"]
+
+
+def test_a_heic_keeps_what_it_says(tmp_path, picture, enlarge):
+    pillow_heif = pytest.importorskip("pillow_heif", reason="the extra heif is not installed")
+    exif = Image.Exif()
+    exif[271], exif[274] = "Maker", 6
+    exif.get_ifd(0x8769)[0xA002] = 64
+    pillow_heif.from_pillow(picture).save(tmp_path / "in.heic", exif=exif.tobytes(), xmp=b"<a/>")
+    found = read_photo(enlarge(tmp_path / "in.heic", "jpg")).metadata
+    assert b"Maker" in found.exif
+    assert found.xmp == b"<a/>"

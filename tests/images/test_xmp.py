@@ -396,7 +396,7 @@ def test_a_promise_of_more_xmp_that_is_not_there_goes_with_a_word(
 def test_damaged_xmp_is_left_out_with_a_warning(tmp_path, picture, enlarge, caplog):
     picture.save(tmp_path / "in.jpg", xmp=b"<x:xmpmeta><broken")
     assert b"xmpmeta" not in enlarge(tmp_path / "in.jpg", "jpg").read_bytes()
-    assert "the XMP is damaged: left out" in caplog.text
+    assert "its XMP, which is damaged: left out" in caplog.text
 
 
 def test_a_photo_turned_by_xmp_alone_is_upright(tmp_path, picture, packet):

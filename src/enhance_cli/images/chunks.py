@@ -108,6 +108,9 @@ class _Reader:
         if is_addition and not part.is_sound:
             self.lost.append(f"a damaged chunk {chunk_name(kind)} (its checksum is wrong)")
             return True
+        if not kind.isalpha() or not kind.isascii():
+            self.lost.append("a chunk without a name")
+            return True
         if kind in _NEEDED or kind in _SAID:
             self.said.setdefault(kind, data)
             return kind in _SAID
@@ -148,6 +151,9 @@ class _Reader:
             elif raw:
                 exif = exif or raw
         iptc, lost = self._iptc()
+        profile = self.said.get(b"iCCP")
+        if profile is not None and not _text_of(b"zTXt", profile):
+            lost = [*lost, "its profile, which is damaged"]
         background = self._background()
         srgb = [(b"sRGB", self.said[b"sRGB"])] if self._is_srgb else []
         exif = without_prefix(exif) if exif else None

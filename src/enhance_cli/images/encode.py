@@ -19,6 +19,7 @@ from enhance_cli.images.fitting import fit_metadata
 from enhance_cli.images.formats import Format
 from enhance_cli.images.gif import to_indexed
 from enhance_cli.images.jpeg import write_jpeg
+from enhance_cli.images.metadata import Metadata
 from enhance_cli.images.photo import Photo, to_pillow
 from enhance_cli.images.png import with_metadata, write_png
 from enhance_cli.images.tiff import write_tiff
@@ -64,7 +65,16 @@ def encode_bands(file: BinaryIO, pages: Sequence[Page], kind: Format, encoding: 
     size, bands = pages[0]
 
     if kind == formats.TIFF:
-        write_tiff(file, pages, lambda first, its_size: _for_writing(first, kind, its_size))
+        told: list[Metadata] = []  # of the frames of an animation all is the same
+
+        def prepare(first: Photo, its_size: tuple[int, int]) -> Photo:
+            if not told and len(pages) > 1 and first.duration:
+                _log.warning("TIFF cannot hold the times of an animation: left out")
+            is_told = first.metadata in told
+            told.append(first.metadata)
+            return _for_writing(first, kind, its_size, is_told=is_told)
+
+        write_tiff(file, pages, prepare)
         return
     assert len(pages) == 1
     if kind == formats.PNG:
@@ -80,9 +90,11 @@ def encode_bands(file: BinaryIO, pages: Sequence[Page], kind: Format, encoding: 
     write_jpeg(file, (size, bands), encode_part, described)
 
 
-def _for_writing(photo: Photo, kind: Format, size: tuple[int, int]) -> Photo:
+def _for_writing(
+    photo: Photo, kind: Format, size: tuple[int, int], *, is_told: bool = False
+) -> Photo:
     """Return the photograph with metadata that fit its new size and the format, or a warning."""
-    metadata = fit_metadata(photo, kind, size)
+    metadata = fit_metadata(photo, kind, size, is_told=is_told)
     return replace(photo, metadata=metadata, icc_profile=_fitting_profile(photo, kind))
 
 
@@ -143,13 +155,21 @@ def _encode(frames: Sequence[Photo], kind: Format, encoding: Encoding, **metadat
             mode = "RGBA" if any(frame.alpha is not None for frame in frames) else "RGB"
             first, *rest = (image.convert(mode) for image in (first, *rest))
         settings |= {"save_all": True, "append_images": rest}
-        if any(frame.duration for frame in frames):
+        if any(frame.duration for frame in frames) or frames[0].loop != 1:
             settings["duration"] = [frame.duration for frame in frames]
-            if kind != formats.GIF:
+            if kind == formats.AVIF and frames[0].loop:
+                _log.warning(
+                    "AVIF cannot hold the loops of an animation, how often it is shown: left out"
+                )
+            elif kind != formats.GIF:
                 settings["loop"] = frames[0].loop
     buffer = io.BytesIO()
     try:
         first.save(buffer, format=kind.name, **settings)
     except (ValueError, OverflowError, RuntimeError, OSError, struct.error) as error:
-        raise EnhanceError(f"cannot encode as {kind.name}: {error}") from error
+        width, height = frames[0].size
+        raise EnhanceError(
+            f"{kind.name} cannot be written at {width}×{height}: its encoder gave up; use .png or "
+            ".tiff"
+        ) from error
     return buffer.getvalue()

@@ -113,7 +113,9 @@ def fit_exif(exif: bytes, change: Change) -> tuple[bytes, bool]:
     block.inner(block.main, GPS_DIRECTORY)
     for lines in filter(None, (block.main, inner, related)):
         _fit_lines(block, lines, change)
-    return bytes(block.data), block.has_lost
+    fitted = bytes(block.data)
+    Block(fitted)  # where values lie upon directories, it may be damaged only now
+    return fitted, block.has_lost
 
 
 def _fit_lines(block: Block, lines: Lines, change: Change) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import replace
 
 from enhance_cli.images import formats
@@ -28,11 +29,17 @@ _HELD_BY = {
     "georeference": ("its georeference (GeoTIFF)", {formats.TIFF}),
 }
 """What to call a part of the metadata, and the formats that have a place for it."""
+_RAW_IPTC = re.compile(rb"(?i)raw profile type (iptc|8bim)\0")  # which a PNG has as a text
 _EVERYWHERE = {b"sRGB", b"tIME", b"bKGD"}  # chunks that nobody misses outside PNG
 
 
-def fit_metadata(photo: Photo, kind: Format, size: tuple[int, int]) -> Metadata:
-    """Return the metadata of a result of a size; a warning names what is left out."""
+def fit_metadata(
+    photo: Photo, kind: Format, size: tuple[int, int], *, is_told: bool = False
+) -> Metadata:
+    """Return the metadata of a result of a size; a warning names what is left out.
+
+    None where that `is_told` already.
+    """
     found = photo.metadata
     change = Change(found.orientation, found.stored or photo.size, size)
     lost = list(found.lost)
@@ -51,9 +58,12 @@ def fit_metadata(photo: Photo, kind: Format, size: tuple[int, int]) -> Metadata:
         lost=(),
     )
     lost += lost_chunks + lost_tags
-    if lost:
+    held, missing = _held(fitted, photo, kind)
+    if lost and not is_told:
         _log.warning("%s: left out", ", ".join(dict.fromkeys(lost)))
-    return _held(fitted, photo, kind)
+    if missing and not is_told:
+        _log.warning("%s cannot hold %s: left out", kind.name, ", ".join(dict.fromkeys(missing)))
+    return held
 
 
 def _fit_exif(exif: bytes | None, change: Change, lost: list[str]) -> bytes | None:
@@ -62,7 +72,7 @@ def _fit_exif(exif: bytes | None, change: Change, lost: list[str]) -> bytes | No
     try:
         fitted, has_lost = fit_exif(exif, change)
     except DamagedError:
-        _log.warning("the EXIF is damaged: left out")
+        lost.append("its EXIF, which is damaged")
         return None
     lost += ["a damaged part of its EXIF"] if has_lost else []
     return fitted
@@ -74,7 +84,7 @@ def _fit_xmp(xmp: bytes | None, change: Change, lost: list[str]) -> bytes | None
     try:
         fitted, gone = fit_xmp(xmp, change)
     except MarkupError:
-        _log.warning("the XMP is damaged: left out")
+        lost.append("its XMP, which is damaged")
         return None
     lost += gone
     return fitted
@@ -84,9 +94,10 @@ def _fit_shape(shape: tuple[int, int] | None, change: Change) -> tuple[int, int]
     return (shape[1], shape[0]) if shape and change.swaps_sides else shape
 
 
-def _held(metadata: Metadata, photo: Photo, kind: Format) -> Metadata:
-    """Return what a format has a place for."""
-    lost = [what for what, data in (("IPTC", metadata.iptc),) if data and not kind.has_iptc]
+def _held(metadata: Metadata, photo: Photo, kind: Format) -> tuple[Metadata, list[str]]:
+    """Return what a format has a place for, and what it has none for."""
+    is_written = kind == formats.PNG and any(_RAW_IPTC.match(data) for _, data in metadata.chunks)
+    lost = ["IPTC"] if metadata.iptc and not kind.has_iptc and not is_written else []
     if not kind.has_metadata:
         found = {"EXIF": metadata.exif, "XMP": metadata.xmp}
         lost += [name for name, data in found.items() if data]
@@ -98,10 +109,12 @@ def _held(metadata: Metadata, photo: Photo, kind: Format) -> Metadata:
             lost += [] if is_told else [name]
             metadata = replace(metadata, **{part: getattr(NOTHING_SAID, part)})
     if kind != formats.PNG:
-        missed = [chunk for chunk in metadata.chunks if chunk[0] not in _EVERYWHERE]
+        missed = [
+            chunk
+            for chunk in metadata.chunks
+            if chunk[0] not in _EVERYWHERE and not (kind.has_iptc and _RAW_IPTC.match(chunk[1]))
+        ]
         lost += [
             "texts" if is_text(one) else f"a chunk {one[0].decode('latin-1')}" for one in missed
         ]
-    if lost:
-        _log.warning("%s cannot hold %s: left out", kind.name, ", ".join(dict.fromkeys(lost)))
-    return metadata if kind.has_iptc else replace(metadata, iptc=None)
+    return metadata if kind.has_iptc else replace(metadata, iptc=None), lost

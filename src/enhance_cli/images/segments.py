@@ -105,6 +105,8 @@ class _Reader:
         self.xmp: list[bytes] = []
         self.long_xmp: dict[bytes, dict[int, bytes]] = {}
         self.photoshop = b""
+        self.profile_parts: dict[int, int] = {}  # the number of each, and of how many
+        self.has_index = False  # of several pictures, MPF
         self.comments: list[bytes] = []
         self.lost: list[str | None] = []
 
@@ -119,6 +121,8 @@ class _Reader:
         if any(marker == needed and data.startswith(head) for needed, head in _NEEDED):
             if marker == APP0:
                 self._read_jfif(data)
+            if marker == APP2 and len(data) > 14:
+                self.profile_parts[data[12]] = data[13]
             return False
         if marker == APP1 and data.startswith(EXIF_HEAD):
             self.exif.append(data)
@@ -130,6 +134,7 @@ class _Reader:
             head = next(head for head in PHOTOSHOP_HEADS if data.startswith(head))
             self.photoshop += data[len(head) :]
         else:
+            self.has_index |= data.startswith(b"MPF\0")
             self.lost.append(_name_of(marker, data))
         return True
 
@@ -165,17 +170,17 @@ class _Reader:
         elif _DEPTH_SIGNS.search(behind):
             self.lost.append("its depth map")
         elif pictures and GAIN_MAP not in self.lost:
-            self.lost.append(
-                f"{pictures} more pictures behind it"
-                if pictures > 1
-                else "a second picture behind it"
-            )
+            count = f"{pictures} more pictures" if pictures > 1 else "a second picture"
+            self.lost.append(f"{count} behind it" + (" (MPF)" if self.has_index else ""))
         if not has_clip and rest.strip(b"\0\xff\r\n\t \x1a"):
             self.lost.append(f"{len(rest)} bytes of other data behind it")
 
     def result(self) -> Metadata:
         exif, others = _join_exif(self.exif)
         self.lost += ["a second EXIF"] if others else []
+        count = len(self.profile_parts)
+        if self.profile_parts != dict.fromkeys(range(1, count + 1), count):
+            self.lost.append("its profile, which is damaged")
         iptc, lost = read_resources(self.photoshop)
         xmp = self._whole_xmp()
         return Metadata(

@@ -11,6 +11,7 @@ import struct
 from typing import Any
 
 from enhance_cli.images.directories import (
+    DIRECTORIES,
     EXIF_DIRECTORY,
     LONG,
     Tag,
@@ -57,7 +58,8 @@ _GONE = {
 }  # fmt: skip
 _DESCRIPTION = 270
 _OF_PAGES = re.compile(
-    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)?<OME\b|ImageJ=|SCIFIO=|\{\"shape\":|<MetaData>",
+    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)?<(?:\w+:)?OME\b"
+    rb"|ImageJ=|SCIFIO=|\{\"shape\":|shape=\(|<MetaData>|Aperio ",
     re.DOTALL,
 )
 _LARGE = {16: LONG, 17: 9, 18: LONG}  # types of a BigTIFF, and of what a plain one has
@@ -80,10 +82,12 @@ def read_tiff(tiff: Any, place: int | None = None) -> Metadata:
     except (ValueError, struct.error):
         return Metadata()
     lost = _lost_of(tags)
+    named = read_directory(tiff, order, place or first, is_big=is_big, depth=0)
+    lost += ["a damaged part of its EXIF"] if DIRECTORIES & (named.keys() - tags.keys()) else []
     iptc, names = _iptc(tags)
     description = tags.get(_DESCRIPTION)
     if description and isinstance(description.value, bytes) and _OF_PAGES.match(description.value):
-        lost.append("a description of pages (OME, ImageJ or tifffile)")
+        lost.append("a description of pages (OME, ImageJ or the like)")
         del tags[_DESCRIPTION]
     left = ENCODING | APART | GEOREFERENCE | set(_GONE) | _CAMERA_RAW
     kept = {tag: entry for tag, entry in tags.items() if tag not in left}

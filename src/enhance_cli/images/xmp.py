@@ -94,7 +94,8 @@ def _drop(found: Packet, change: Change) -> list[str]:
             gone = names.what_is_gone(*name)
             if name == (names.TERMS, "provenance") and "jumbf" in slot.text:
                 gone = names.CREDENTIALS
-            if gone or name in names.LAYOUT:
+            is_turned_away = change.is_turned and name in names.TURNED_AWAY
+            if gone or is_turned_away or name in names.LAYOUT:
                 found.remove(slot)
             lost += [gone] if gone else []
         gone = names.what_is_gone(*element.name)

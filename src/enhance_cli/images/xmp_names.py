@@ -71,9 +71,12 @@ CAMERA_RAW_PLACES = {
     )
 }  # fmt: skip
 """Corrections at places of the picture, in forms of their own: dropped where it is turned."""
-TURNED_AWAY = {(XMP, "Thumbnails"), (REGIONS, "Rotation")}
+TURNED_AWAY = {
+    (XMP, "Thumbnails"), (REGIONS, "Rotation"),
+    ("http://ns.apple.com/faceinfo/1.0", "AngleInfoRoll"),
+}  # fmt: skip
 
-GAIN_MAP, CLIP, DEPTH_MAP = "its gain map (HDR)", "its clip (motion photo)", "its depth map"
+GAIN_MAP, CLIP, DEPTH_MAP = "its gain map (HDR)", "its video clip (motion photo)", "its depth map"
 UNEDITED, CREDENTIALS = "an unedited picture inside its XMP", "its content credentials (C2PA)"
 _GONE = (
     (r"http://ns\.adobe\.com/hdr-gain-map/.*", r".*", GAIN_MAP),
