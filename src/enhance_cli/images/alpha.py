@@ -1,4 +1,4 @@
-"""Transparency: colours for what is not seen, and a colour behind what is."""
+"""Transparency: colours for invisible pixels, and a background for visible ones."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from enhance_cli.model.levels import Levels, to_levels
 
 
 def fill_unseen(photo: Photo) -> Levels:
-    """Return the pixels (3, H, W) with colours of the nearest visible parts where alpha is 0.
+    """Return the pixels (3, H, W); where alpha is 0, with colours of the nearest visible parts.
 
-    What a file holds there is arbitrary, often black: enlarged, it would bleed into the visible
+    A file's colours are arbitrary there, often black: enlarged, they would bleed into the visible
     edge as a dark fringe. Visible pixels stay as they are.
     """
     if photo.alpha is None or photo.alpha.all() or not photo.alpha.any():
         return photo.pixels
     seen = photo.alpha[0] != 0
     filled = np.empty_like(photo.pixels)
-    for channel, target in zip(photo.pixels, filled, strict=True):  # one is held as floats
+    for channel, target in zip(photo.pixels, filled, strict=True):  # only one is held as floats
         np.rint(_fill(channel, seen), out=target, casting="unsafe")
     return filled
 
 
 def _fill(colour: NDArray[Any], seen: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Give pixels that are not seen the mean of the seen ones in the smallest block with any.
+    """Give each invisible pixel the mean of the visible ones in the smallest block that has any.
 
-    Blocks double in size. Both are (H, W).
+    Blocks are squares of 2, 4, 8, ... pixels. Both arrays are (H, W).
     """
     if seen.all():
         return colour.astype(np.float32)
@@ -53,7 +53,7 @@ def _halve(image: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def straight(pixels: Levels, alpha: Levels) -> Levels:
-    """Divide premultiplied colours (C, H, W) by alpha (1, H, W); where that is 0 they are 0."""
+    """Divide premultiplied colours (C, H, W) by alpha (1, H, W); the result is 0 where alpha is."""
     white = np.iinfo(pixels.dtype).max
     divided = np.zeros_like(pixels)
     for rows in bands_of(pixels):
@@ -64,12 +64,12 @@ def straight(pixels: Levels, alpha: Levels) -> Levels:
 
 
 def without_opaque_alpha(photo: Photo) -> Photo:
-    """Return the photograph without an alpha that hides nothing."""
+    """Return the photograph without its alpha, if that is opaque everywhere."""
     return photo if photo.has_transparency else replace(photo, alpha=None)
 
 
 def flatten(photo: Photo, background: tuple[int, int, int]) -> Photo:
-    """Return the photograph without transparency, on a colour given as 8-bit RGB."""
+    """Return the photograph without transparency, over a background colour in 8-bit RGB."""
     if photo.alpha is None:
         return photo
     white = np.iinfo(photo.pixels.dtype).max

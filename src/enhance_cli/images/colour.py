@@ -1,4 +1,4 @@
-"""Levels as floats, and luma, as the super-resolution literature measures it."""
+"""Levels as floats, and luma as the super-resolution literature defines it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ def to_unit(levels: Tensor) -> Tensor:
 
 
 def luma_studio(image: Tensor) -> Tensor:
-    """Return the luma (N, 1, H, W) of RGB in [0, 1]: BT.601 studio range, 16 to 235, unrounded.
+    """Return the luma (N, 1, H, W) of RGB (N, 3, H, W) in [0, 1]: BT.601, 16 to 235, unrounded.
 
-    The field's standard for PSNR and SSIM of super-resolution; full-range luma gives 1.3 dB less.
+    This studio range is the standard for PSNR and SSIM in super-resolution; full-range luma gives
+    1.3 dB less.
     """
     weights = torch.tensor([_BT601_STUDIO], dtype=image.dtype, device=image.device)
     return (weights @ image.flatten(2)).view(-1, 1, *image.shape[2:]) + 16

@@ -1,4 +1,4 @@
-"""A file's bytes decoded: by its kind, by Pillow or by readers of our own."""
+"""Decoding the bytes of a file, by Pillow or by our own readers, depending on its kind."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 def decode_photos(data: bytes, name: Path | str, *, every: bool, max_pixels: int) -> list[Photo]:
-    """Return the first photograph in a file's bytes, or `every` one. Raises EnhanceError."""
+    """Return the first photograph in a file's bytes, or with `every` all. Raises EnhanceError."""
     kind = _kind_of(data[:HEAD], name)
     decode_kind = _OF_KIND.get(kind, _decode_by_pillow)
     with in_one_line(name, kind):
@@ -56,7 +56,7 @@ def _decode_tiff(data: bytes, name: Path | str, every: bool, max_pixels: int) ->
 
 def _decode_jxl(data: bytes, name: Path | str, _: bool, max_pixels: int) -> list[Photo]:
     header = jxl_header(data)
-    _check_pixels(math.prod(header.size), max_pixels, name)  # the plugin decodes when it opens
+    _check_pixels(math.prod(header.size), max_pixels, name)  # before: the plugin decodes on opening
     _refuse_animation(header, name)
     with _opened(io.BytesIO(data)) as image:
         mend_jxl(image, data)
@@ -130,7 +130,7 @@ _OF_KIND = {"TIFF": _decode_tiff, "JPEG XL": _decode_jxl}
 
 
 def contents_of_file(file: BinaryIO, name: Path | str) -> Contents:
-    """Return what an opened file holds, by its header, upright. Raises EnhanceError."""
+    """Return what the header of an opened file says of its picture. Raises EnhanceError."""
     kind = _kind_of(file.read(HEAD), name)
     file.seek(0)
     with in_one_line(name, kind):
@@ -152,7 +152,7 @@ def contents_of_file(file: BinaryIO, name: Path | str) -> Contents:
 
 
 def _kind_of(head: bytes, name: Path | str) -> str:
-    """Return the kind of a file, for which Pillow is ready then. Raises EnhanceError."""
+    """Return the kind of a file, and load Pillow's plugin for it. Raises EnhanceError."""
     kind = check_kind(head, name)
     load_plugin(FORMAT_OF_KIND.get(kind, kind), name)
     return kind
@@ -160,7 +160,7 @@ def _kind_of(head: bytes, name: Path | str) -> str:
 
 @contextmanager
 def _opened(file: BinaryIO) -> Iterator[Image.Image]:
-    """Open a file's header by Pillow, which raises what it raises."""
+    """Open a file's header with Pillow; Pillow's errors pass through."""
     try:
         image = Image.open(file, formats=_DECODERS)
     except UnidentifiedImageError as error:

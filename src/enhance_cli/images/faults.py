@@ -1,4 +1,4 @@
-"""What decoders raise, as one line that says what was found."""
+"""Turning the errors of image decoders into one line that says what was found."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DECODER_ERRORS = (
     struct.error,
     zlib.error,
 )
-"""What Pillow's decoders and plugins raise on files that are not what they claim to be."""
+"""Errors that Pillow's decoders and plugins raise for files that are damaged or mislabelled."""
 
 _ENDS_EARLY = ("truncated", "end of file", "unexpected end", "incomplete", "not enough")
 _CHECKSUM = ("checksum", "crc", "incorrect data check")
@@ -36,10 +36,10 @@ _CHECKSUM = ("checksum", "crc", "incorrect data check")
 
 @contextmanager
 def in_one_line(name: Path | str, kind: str) -> Iterator[None]:
-    """Raise EnhanceError for whatever a decoder raises, in our words: its own help nobody."""
+    """Raise EnhanceError, in words that a user understands, for any error of a decoder."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
+            warnings.simplefilter("ignore")  # Pillow warns of unusual metadata
             yield
     except Image.DecompressionBombError as error:
         raise EnhanceError(f"{name} has too many pixels", Cause.TOO_MANY_PIXELS) from error
@@ -59,10 +59,10 @@ def _what(error: Exception) -> str:
 
 
 def silence_libtiff() -> None:
-    """Keep Pillow's libtiff from writing lines of its own to standard error.
+    """Keep Pillow's libtiff from writing its own lines to standard error.
 
-    Pillow turns its warnings off, and has no way to turn its errors off. Where its library cannot
-    be reached from here, as in a static build, the lines stay.
+    Pillow turns off libtiff's warnings, but not its errors. If the library cannot be reached from
+    here, as in a static build, the lines still appear.
     """
     with suppress(AttributeError, OSError):
         ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)

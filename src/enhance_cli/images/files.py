@@ -1,4 +1,4 @@
-"""Photographs as files: decoded with what an array cannot hold."""
+"""Reading photographs from files, with their metadata."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from enhance_cli.images.formats import Contents
 from enhance_cli.images.photo import Photo, from_pillow, to_pillow
 from enhance_cli.model.levels import Levels
 
-__all__ = ["Photo", "from_pillow", "to_pillow"]  # what other rooms take from here as well
+__all__ = ["Photo", "from_pillow", "to_pillow"]  # other folders import these from here
 
 STANDARD_STREAM = Path("-")
 """Stands for standard input or output."""
@@ -29,29 +29,31 @@ _log = logging.getLogger(__name__)
 
 
 def read_photo(path: Path) -> Photo:
-    """Decode a photograph, of a file with several frames the first. Raises as `read_frames`."""
+    """Decode a photograph, or the first frame of a file with several. Raises as `read_frames`."""
     return read_frames(path)[0]
 
 
 def read_frames(path: Path, *, every: bool = False, max_pixels: int = MAX_PIXELS) -> list[Photo]:
-    """Decode a photograph upright, with its alpha, profile, EXIF, XMP and resolution.
+    """Decode a photograph and turn it upright, with its alpha, profile, EXIF, XMP and resolution.
 
-    Or `every` frame of an animation or of a TIFF; otherwise the first, with a warning. 16 bits a
-    channel stay. Raises EnhanceError for a file that is missing, empty, truncated, not an image,
-    changed while it is read, or has more than `max_pixels` in all that is decoded.
+    With `every`, all frames of an animation or TIFF are decoded, otherwise the first, with a
+    warning. 16 bits per channel are kept. Raises EnhanceError for a file that is missing, empty,
+    truncated, not an image or changed while it is read, or if the decoded frames have more than
+    `max_pixels` in total.
     """
     return decode_photos(_read(path), path, every=every, max_pixels=max_pixels)
 
 
 def read_opaque(path: Path) -> Levels:
-    """Return the upright RGB pixels of a file, as `decode_opaque` does those in its bytes."""
+    """Return the upright RGB pixels of a file, (3, H, W). Raises as `decode_opaque`."""
     return decode_opaque(_read(path), path)
 
 
 def decode_opaque(data: bytes, name: Path | str) -> Levels:
     """Return the upright RGB pixels in a file's bytes, (3, H, W), uint8 or uint16.
 
-    Raises EnhanceError as `read_photo`, and for transparency: the colours below it are arbitrary.
+    Raises EnhanceError as `read_photo` does, and for a file with transparency, because the colours
+    of its clear pixels are arbitrary.
     """
     photo = decode_photos(data, name, every=False, max_pixels=MAX_PIXELS)[0]
     if photo.has_transparency:
@@ -65,13 +67,13 @@ def read_size(file: BinaryIO, name: str) -> tuple[int, int]:
 
 
 def read_contents(path: Path) -> Contents:
-    """Return what a file holds, by its header, upright. Raises EnhanceError if it has none."""
+    """Return what the header says of a file's picture. Raises EnhanceError if it has none."""
     with _reading(path) as file:
         return contents_of_file(file, path)
 
 
 def _read(path: Path) -> bytes:
-    """Return the bytes of a file that stays the same meanwhile, or of standard input."""
+    """Return the bytes of a file or of standard input; refuse a file that changes meanwhile."""
     if path == STANDARD_STREAM:
         return sys.stdin.buffer.read()
     with _reading(path) as file:

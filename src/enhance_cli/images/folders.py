@@ -1,4 +1,4 @@
-"""Photographs in folders: found in an order that is always the same."""
+"""Finding photographs in folders, always in the same order."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from enhance_cli.config import IMAGE_SUFFIXES
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.kinds import is_image_name
 
-_AT_ONCE = 1 << 16  # entries of a folder that are held in memory
+_AT_ONCE = 1 << 16  # entries of a folder that are held in memory at once
 
-_Entry = tuple[bool, str, str]  # whether it is a folder, its stem and its suffix
+_Entry = tuple[bool, str, str]  # whether it is a folder, its stem, its suffix
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -28,7 +28,7 @@ def find_images(folder: Path) -> list[Path]:
 
 
 def no_images(folder: Path) -> EnhanceError:
-    """Return what is to be said of a folder without images."""
+    """Return the error for a folder without images."""
     return EnhanceError(f"no images in {folder}: looked for {', '.join(IMAGE_SUFFIXES)}")
 
 
@@ -39,13 +39,12 @@ def _refuse_folder(error: OSError) -> None:
 def walk_files(
     folder: Path, on_error: Callable[[OSError], None], without: Path | None = None
 ) -> Iterator[Path]:
-    """Yield what is below a folder and is no folder: by stem, then by suffix, then its folders.
+    """Yield all files below a folder: those of a folder by stem, then by suffix, then its folders.
 
-    Links to folders are followed, to each folder once: they may lead in a circle. Hidden files
-    and folders are passed over (thumbnails, checkpoints of notebooks, what was thrown away), and
-    the folder whose real path is `without`. Of each folder, no more names are held than 65,536:
-    larger ones are listed again for the next of them. A folder that cannot be read is given to
-    `on_error`.
+    Links to folders are followed, but each folder is read only once, since links may form a circle.
+    Left out are hidden files and folders (thumbnails, notebook checkpoints, trash) and the folder
+    whose real path is `without`. Memory holds at most 65,536 names of a folder; a larger folder is
+    listed again for the next names. `on_error` is called for a folder that cannot be read.
     """
     seen = {os.path.realpath(folder)} | ({str(without)} if without else set())
     waiting = [_list(folder, on_error)]
@@ -61,7 +60,7 @@ def walk_files(
 
 
 def _list(folder: Path, on_error: Callable[[OSError], None]) -> Iterator[tuple[bool, Path]]:
-    """Yield the entries of a folder, sorted, and whether they are folders."""
+    """Yield the entries of a folder in order, each with whether it is a folder."""
     last: _Entry = (False, "", "")
     while True:
         try:

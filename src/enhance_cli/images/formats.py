@@ -1,4 +1,4 @@
-"""What each file format can hold, so that nothing is lost without a word."""
+"""What each file format can hold, so that nothing is lost silently."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from enhance_cli.images.plugins import load_plugin
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """A format that results are written in, and its limits."""
+    """A format of results, and its limits."""
 
-    name: str  # as Pillow and `--format` call it
-    suffixes: tuple[str, ...]  # the first is what results get
+    name: str  # for Pillow and `--format`
+    suffixes: tuple[str, ...]  # results get the first
     has_alpha: bool = True
     has_grey: bool = True
-    has_grey_alpha: bool = True  # grey stays grey beside alpha
+    has_grey_alpha: bool = True  # grey stays grey if there is alpha
     has_16_bits: bool = False
     has_frames: bool = True
-    has_lossless: bool = True  # can be asked for it, or knows nothing else
+    has_lossless: bool = True  # on request or always
     has_metadata: bool = True
     has_profile: bool = True
-    has_dpi: bool = True  # a place for it beside EXIF
+    has_dpi: bool = True  # a place for the resolution besides EXIF
     has_iptc: bool = False
-    is_written_in_bands: bool = False  # while what follows is being computed
-    has_pages: bool = False  # its frames are pages, each written as one picture is
+    is_written_in_bands: bool = False  # each while the next is being computed
+    has_pages: bool = False  # its frames are pages, each written like a single picture
     longest: int | None = None  # pixels on a side
     metadata_limit: int | None = None  # bytes of EXIF
 
     def writes_in_bands(self, frames: int) -> bool:
-        """Whether so many frames are written while what follows is being computed."""
+        """Whether so many frames are written in bands, each while the next is being computed."""
         return self.is_written_in_bands and (frames == 1 or self.has_pages)
 
 
@@ -107,7 +107,7 @@ FORMATS = (PNG, JPEG, WEBP, TIFF, AVIF, GIF, HEIF, JXL, BMP)
 
 @dataclass(frozen=True)
 class Contents:
-    """What a picture asks of a format: its size as (width, height), and what it has."""
+    """What a format must hold for a picture: its size as (width, height), and other properties."""
 
     size: tuple[int, int]
     has_alpha: bool = False
@@ -117,7 +117,7 @@ class Contents:
 
 
 def contents_of(frames: Sequence[Photo]) -> Contents:
-    """Return what decoded frames ask of a format."""
+    """Return what a format must hold for these decoded frames."""
     first = frames[0]
     return Contents(
         first.size,
@@ -129,7 +129,7 @@ def contents_of(frames: Sequence[Photo]) -> Contents:
 
 
 def format_named(name: str) -> Format:
-    """Return the format that `--format` means. Raises EnhanceError where Pillow lacks it."""
+    """Return the format of that name, as in `--format`. Raises EnhanceError if Pillow lacks it."""
     found = next(kind for kind in FORMATS if kind.name == name.upper())
     load_plugin(found.name, "the result")
     if found == AVIF and not features.check("avif"):
@@ -138,7 +138,7 @@ def format_named(name: str) -> Format:
 
 
 def format_of(path: Path) -> Format:
-    """Return the format that a file name asks for. Raises EnhanceError for unknown ones."""
+    """Return the format for a file's extension. Raises EnhanceError if the extension is unknown."""
     for kind in FORMATS:
         if path.suffix.lower() in kind.suffixes:
             return format_named(kind.name)

@@ -1,4 +1,4 @@
-"""JPEG files, written from the top down while the rest of the picture is still being computed."""
+"""Writing JPEG files band by band, while the rest of the picture is still being computed."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from enhance_cli.images.segments import (
 
 _log = logging.getLogger(__name__)
 
-_JFIF_END, _UNIT = 20, 13  # of a header: where its first segment ends, and says a unit
+_JFIF_END, _UNIT = 20, 13  # offsets in a header: end of its first segment, unit of resolution
 _MOST = 65_533  # bytes in a segment
 _LONG_XMP_PART = 65_400
-_ROWS = 8 * 8  # pixels: eight rows of blocks, after which restart markers are counted anew
+_ROWS = 8 * 8  # pixels: eight rows of blocks, after which restart markers count from 0 again
 _FRAME, _SCAN, _EIGHTH_RESTART, _END = b"\xff\xc0", b"\xff\xda", b"\xff\xd7", b"\xff\xd9"
 
 
 def write_jpeg(
     file: BinaryIO, page: Page, encode: Callable[[Photo], bytes], described: Photo
 ) -> None:
-    """Write a picture in parts, of each of which `encode` makes a JPEG without metadata.
+    """Write a picture from parts; `encode` makes of each part a JPEG without metadata.
 
-    What `described` says and its profile become segments of the file.
+    The metadata and profile of `described` become segments of the file.
 
-    Those are baseline, of the same tables, without subsampling, and have a restart marker between
-    rows of blocks. There an encoder begins anew, so their scans one after the other are that of the
-    whole. The header is the first one's.
+    Each part must be a baseline JPEG with the same tables, without subsampling, and with a restart
+    marker between rows of blocks. An encoder begins anew at such a marker, so the scans of the
+    parts, one after the other, are the scan of the whole. The header is that of the first part.
 
     Source: ITU-T T.81 (1992), B.2 and F.1.1.5.
     """
@@ -50,7 +50,7 @@ def write_jpeg(
 
 
 class _Writer:
-    """One file, to which the bands of its picture are added in their order."""
+    """One file, to which the bands of its picture are added in order."""
 
     def __init__(
         self, file: BinaryIO, height: int, encode: Callable[[Photo], bytes], described: Photo
@@ -79,9 +79,9 @@ class _Writer:
 
 
 def _split(jpeg: bytes, height: int) -> tuple[bytes, bytes]:
-    """Return the header of a JPEG, made to say another height, and its scan."""
+    """Return the header of a JPEG, with another height, and its scan."""
     header = bytearray(jpeg)
-    place = 2  # after the marker of the start
+    place = 2  # after the start marker
     while True:
         marker, length = jpeg[place : place + 2], struct.unpack_from(">H", jpeg, place + 2)[0]
         if marker == _FRAME:
@@ -111,7 +111,7 @@ def _segment(marker: int, data: bytes) -> bytes:
 
 
 def _xmp_segments(xmp: bytes) -> list[bytes]:
-    """Return XMP in a segment, and what does not fit it in more of another kind."""
+    """Return XMP as a segment; what does not fit goes into further segments (extended XMP)."""
     parted = split_xmp(xmp)
     if parted is None:
         _log.warning("JPEG cannot hold %d bytes of XMP: left out", len(xmp))

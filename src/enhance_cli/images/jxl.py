@@ -1,4 +1,4 @@
-"""JPEG XL files: their header, and what the plugin for Pillow does not tell of them.
+"""Reading what Pillow's plugin does not tell of JPEG XL files: the header, XMP, 16-bit grey.
 
 Source: ISO/IEC 18181-1 (2024), D.3 and D.4 of headers; ISO/IEC 18181-2 of boxes.
 """
@@ -20,7 +20,7 @@ from enhance_cli.model.levels import DEEP, Levels, to_levels
 
 _CODESTREAM = b"\xff\x0a"
 _RATIOS = (None, (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
-_SIDE = ((1, 9), (1, 13), (1, 18), (1, 30))  # least value and bits of each way to write a side
+_SIDE = ((1, 9), (1, 13), (1, 18), (1, 30))  # smallest value and bits of each coding of a side
 _PREVIEW_EIGHTHS = ((16, 0), (32, 0), (1, 5), (33, 9))
 _PREVIEW_SIDE = ((1, 6), (65, 8), (321, 10), (1345, 12))
 _WHOLE_BITS = ((8, 0), (10, 0), (12, 0), (1, 6))
@@ -30,7 +30,7 @@ _START = 64  # bytes that hold the header
 
 @dataclass(frozen=True)
 class JxlHeader:
-    """Size as (width, height), bits a channel, and whether it is animated."""
+    """Size as (width, height), bits per channel, and whether it is animated."""
 
     size: tuple[int, int]
     bits: int
@@ -41,7 +41,7 @@ def jxl_header(data: bytes) -> JxlHeader:
     """Return what a file's header says. Raises ValueError or struct.error if it is damaged."""
     bits = _Bits(_codestream(data)[len(_CODESTREAM) :])
     size, depth, is_animated = _size(bits), 8, False
-    if not bits.take(1):  # all as usual
+    if not bits.take(1):  # 1 means that all other fields have their defaults
         if bits.take(1):
             bits.take(3)  # orientation, which the decoder applies
             if bits.take(1):
@@ -55,9 +55,9 @@ def jxl_header(data: bytes) -> JxlHeader:
 
 
 def mend_jxl(image: Image.Image, data: bytes) -> None:
-    """Give an opened image the XMP of its file; and an EXIF that does not turn it once more.
+    """Give an opened image the XMP of its file, and reset the orientation in its EXIF.
 
-    The decoder has turned it already, unless the file is a JPEG in another form.
+    The decoder has already turned the picture, unless the file is a recompressed JPEG.
     """
     for kind, box in _boxes(data):
         if kind == b"xml ":
@@ -68,7 +68,7 @@ def mend_jxl(image: Image.Image, data: bytes) -> None:
 
 
 def decode_deep_jxl(image: Image.Image, data: bytes) -> Photo | None:
-    """Return a grey picture of more than 8 bits; None for colours, of which the plugin makes 8."""
+    """Return a grey picture of more than 8 bits; None for colours, which the plugin cuts to 8."""
     width, height = image.size
     if image.mode in ("RGB", "RGBA"):
         return None
@@ -87,7 +87,7 @@ def decode_deep_jxl(image: Image.Image, data: bytes) -> Photo | None:
 
 
 def _codestream(data: bytes) -> bytes:
-    """Return the beginning of what is not metadata."""
+    """Return the beginning of the codestream, which holds the picture."""
     if data.startswith(_CODESTREAM):
         return data[:_START]
     for kind, box in _boxes(data):
@@ -113,7 +113,7 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 class _Bits:
-    """Numbers of some bits each, the lowest bit of each byte first."""
+    """Reads numbers of any bits from bytes, the lowest bit of each byte first."""
 
     def __init__(self, data: bytes) -> None:
         self._value, self._left = int.from_bytes(data, "little"), 8 * len(data)
@@ -127,7 +127,7 @@ class _Bits:
         return found
 
     def choose(self, ways: tuple[tuple[int, int], ...]) -> int:
-        """Return a number that two bits tell how to read: its least value, and its bits."""
+        """Read a number in one of four codings, (smallest value, bits); two bits say which."""
         least, bits = ways[self.take(2)]
         return least + self.take(bits)
 
@@ -137,7 +137,7 @@ def _size(
     eighths: tuple[tuple[int, int], ...] = (),
     whole: tuple[tuple[int, int], ...] = _SIDE,
 ) -> tuple[int, int]:
-    """Read a width and a height; small ones may be counted in eights."""
+    """Read a width and a height; small ones may be stored as multiples of 8."""
     is_eighths = bits.take(1)
 
     def side() -> int:

@@ -1,4 +1,4 @@
-"""A photograph in memory: what a file holds, as arrays and metadata."""
+"""A photograph in memory: its pixels as arrays, and its metadata."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _METHODS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What makes a picture upright, by its orientation."""
+"""How to turn a picture upright, by its orientation."""
 _log = logging.getLogger(__name__)
 
 
@@ -40,16 +40,16 @@ _log = logging.getLogger(__name__)
 class Photo:
     """A decoded picture, upright.
 
-    `pixels` is (3, H, W) RGB levels in uint8, or in uint16 for files with 16 bits a channel;
-    `alpha` (1, H, W) in the same type, or None. The rest is what the file said about itself.
+    `pixels` is (3, H, W) RGB levels, uint8 or, for files with 16 bits per channel, uint16. `alpha`
+    is (1, H, W) in the same type, or None. The rest is what the file says about the picture.
     """
 
     pixels: Levels
     alpha: Levels | None = None
     is_grey: bool = False
     icc_profile: bytes | None = None
-    metadata: Metadata = NOTHING_SAID  # of the file, until a result is written
-    duration: int = 0  # milliseconds that an animation shows it
+    metadata: Metadata = NOTHING_SAID  # of the file; adapted when a result is written
+    duration: int = 0  # milliseconds that an animation shows this frame
     loop: int = 1  # times that the animation is shown, 0 for ever
 
     @property
@@ -59,31 +59,31 @@ class Photo:
 
     @property
     def channels(self) -> int:
-        """How many a file of it has: grey or RGB, and alpha."""
+        """Number of channels in a file of it: grey or RGB, and alpha."""
         return (1 if self.is_grey else 3) + (self.alpha is not None)
 
     @property
     def is_deep(self) -> bool:
-        """Whether it has 16 bits a channel."""
+        """Whether it has 16 bits per channel."""
         return self.pixels.dtype == DEEP
 
     @property
     def has_transparency(self) -> bool:
-        """Whether anything shows through; an alpha that is opaque everywhere hides nothing."""
+        """Whether any pixel is not fully opaque."""
         return self.alpha is not None and int(self.alpha.min()) < np.iinfo(self.alpha.dtype).max
 
     def rows(self, which: slice) -> Photo:
-        """Return some rows of the picture, with all else that it has."""
+        """Return some rows of the picture, with everything else unchanged."""
         alpha = None if self.alpha is None else self.alpha[:, which]
         return replace(self, pixels=self.pixels[:, which], alpha=alpha)
 
 
 def empty_levels(shape: tuple[int, ...], levels: np.dtype[Any]) -> Levels:
-    """Return an array for a picture or a band of one, zero at first, in memory of its own.
+    """Return an array of zeros for a picture or a band, in a memory mapping of its own.
 
-    It goes back to the system as soon as nobody holds it. In the heap its place would be taken by
-    something smaller, and the next band would need another (docs/decisions/0040). Raises
-    MemoryError.
+    The system gets this memory back as soon as the array is released. In the heap, something
+    smaller would take its place, and the next band would need a new one (docs/decisions/0040).
+    Raises MemoryError.
     """
     try:
         memory = _map_memory(math.prod(shape) * levels.itemsize)
@@ -97,14 +97,14 @@ def _map_memory(size: int) -> mmap.mmap:
         return mmap.mmap(-1, size)
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     with suppress(OSError):  # where the kernel has no large pages
-        memory.madvise(mmap.MADV_HUGEPAGE)  # small ones are mapped more slowly than a GPU computes
+        memory.madvise(mmap.MADV_HUGEPAGE)  # mapping small pages takes longer than a GPU computes
     return memory
 
 
 def join_bands(
     bands: Iterable[Levels], shape: tuple[int, int, int], levels: np.dtype[Any]
 ) -> Levels:
-    """Return the picture (C, H, W) whose bands of rows come from top to bottom."""
+    """Return the picture (C, H, W) that consists of these bands of rows, from top to bottom."""
     bands = iter(bands)
     first = next(bands)
     if first.shape == shape:
@@ -118,17 +118,17 @@ def join_bands(
 
 
 def from_pillow(image: Image.Image, metadata: Metadata | None = None) -> Photo:
-    """Take over a Pillow image of up to 8 bits a channel, upright, with all it has.
+    """Convert a Pillow image of up to 8 bits per channel to an upright photograph.
 
-    `metadata` are what its file says, by default what Pillow knows of it. CMYK and Lab become
-    sRGB, CMYK through its own profile.
+    `metadata` is what its file says, by default what Pillow knows of it. CMYK and Lab become sRGB,
+    CMYK by its own profile.
     """
     icc_profile = profile_of(image)
     metadata = complete(metadata, image)
     image.load()
     method = None if image.format == "TIFF" else _METHODS.get(metadata.orientation)
     upright = image if method is None else image.transpose(method)
-    if upright.mode == "La":  # Pillow converts premultiplied grey to nothing else
+    if upright.mode == "La":  # Pillow converts premultiplied grey only to LA
         upright = upright.convert("LA")
     is_grey = upright.mode in ("1", "L", "LA")
     alpha = None
@@ -150,20 +150,20 @@ def from_pillow(image: Image.Image, metadata: Metadata | None = None) -> Photo:
 
 
 def with_words(photo: Photo, metadata: Metadata) -> Photo:
-    """Return an upright picture with what its file says of it, the size in the file included."""
+    """Return an upright picture with the metadata of its file, including the size stored there."""
     width, height = photo.size
     stored = (height, width) if metadata.orientation > 4 else (width, height)
     return replace(photo, metadata=replace(metadata, stored=stored))
 
 
 def _loop_of(image: Image.Image) -> int:
-    """Return how often an animation is shown; a GIF counts how often it is repeated."""
+    """Return how often an animation is shown; a GIF stores how often it is repeated."""
     found = int(image.info.get("loop", 1))
     return found + 1 if image.format == "GIF" and "loop" in image.info and found else found
 
 
 def cmyk_to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return an image of 8-bit inks as sRGB, through their profile, or as plain filters."""
+    """Convert an 8-bit CMYK image to sRGB by its profile or, without one, by Pillow's formula."""
     if profile is None:
         return image.convert("RGB")
     try:
@@ -179,9 +179,10 @@ def cmyk_to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def to_array(image: Image.Image) -> Levels:
-    """Return an 8-bit image as an array (C, H, W) that cannot be written to.
+    """Return an 8-bit image as a read-only array (C, H, W).
 
-    In bands: NumPy by itself would hold the picture twice, beside Pillow's four bytes a pixel.
+    It is copied in bands: NumPy would otherwise hold the picture twice, beside Pillow's four bytes
+    per pixel.
     """
     width, height = image.size
     levels = empty_levels((height, width, len(image.getbands())), np.dtype(np.uint8))
@@ -194,7 +195,7 @@ def to_array(image: Image.Image) -> Levels:
 
 
 def upright(plane: Levels, orientation: int) -> Levels:
-    """Return a plane (H, W) turned as an orientation of 1 to 8 says; any other means upright."""
+    """Return a plane (H, W) turned upright by an orientation of 1 to 8; others change nothing."""
     turned = plane.T if 5 <= orientation <= 8 else plane
     if orientation in (3, 4, 7, 8):
         turned = turned[::-1]
@@ -204,7 +205,7 @@ def upright(plane: Levels, orientation: int) -> Levels:
 
 
 def bands_of(levels: Levels) -> list[slice]:
-    """Return slices of the rows of (C, H, W) that are not too many to be floats at once."""
+    """Return slices of the rows of (C, H, W), each small enough to be converted to floats."""
     _, height, width = levels.shape
     step = max(1, _FLOATS // max(1, width))
     return [slice(top, top + step) for top in range(0, height, step)]
@@ -220,7 +221,7 @@ def to_pillow(photo: Photo) -> Image.Image:
 
 
 def stack_channels(photo: Photo) -> Levels:
-    """Return what a file holds, (H, W, C): grey or RGB, then alpha where there is one."""
+    """Return the channels as a file stores them, (H, W, C): grey or RGB, then alpha if any."""
     channels = [_grey(photo.pixels) if photo.is_grey else photo.pixels]
     if photo.alpha is not None:
         channels.append(photo.alpha)
@@ -229,7 +230,7 @@ def stack_channels(photo: Photo) -> Levels:
 
 
 def _grey(pixels: Levels) -> Levels:
-    """Average RGB that is nearly grey into one channel, (1, H, W)."""
+    """Average nearly grey RGB (3, H, W) into one channel, (1, H, W)."""
     mean = pixels.mean(axis=0, keepdims=True, dtype=np.float32)
     grey: Levels = np.rint(mean).astype(pixels.dtype)
     return grey

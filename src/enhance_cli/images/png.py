@@ -1,4 +1,4 @@
-"""PNG files, written from the top down while the rest of the picture is still being computed."""
+"""Writing PNG files band by band, while the rest of the picture is still being computed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from enhance_cli.images.metadata import Chunk, Metadata
 from enhance_cli.images.photo import Photo, stack_channels
 
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by channels: grey, grey and alpha, RGB, RGBA
-_AVERAGE = 3  # the filter: what a byte is more than the mean of those to its left and above
+_AVERAGE = 3  # a filter: each byte less the mean of the bytes to its left and above
 _PIECE = 1 << 18  # bytes filtered and compressed at once
 
 
@@ -25,10 +25,10 @@ def write_png(
     page: Page,
     prepare: Callable[[Photo], Photo] = lambda first: first,
 ) -> None:
-    """Write a picture, with the metadata of its first band as `prepare` returns it.
+    """Write a picture, with the metadata of its first band as `prepare` adapts it.
 
-    The one filter and the search for runs alone make files 3 % larger than Pillow's, on
-    photographs, in less than half its time (docs/decisions/0040); and a band is compressed in a
+    It uses a single filter and searches only for runs. On photographs, files are 3 % larger than
+    Pillow's and take less than half its time (docs/decisions/0040). A band is compressed in a
     thread while the next one is computed.
     """
     size, bands = page
@@ -39,7 +39,7 @@ def write_png(
 
 
 def metadata_chunks(photo: Photo) -> bytes:
-    """Return profile, colours, resolution, EXIF, XMP and other chunks, to follow IHDR."""
+    """Return the chunks that follow IHDR: profile, colours, resolution, EXIF, XMP and others."""
     chunks = [*_colours(photo), *_resolution(photo.metadata)]
     if photo.metadata.exif:
         chunks.append((b"eXIf", photo.metadata.exif))
@@ -74,7 +74,7 @@ def _resolution(found: Metadata) -> list[Chunk]:
 
 
 def _background(data: bytes, photo: Photo) -> bytes:
-    """Return a colour as a file of grey or RGB has it; none where grey cannot say it."""
+    """Return a background colour for a grey or RGB file; nothing if grey cannot express it."""
     levels = [data[start : start + 2] for start in range(0, len(data), 2)]
     if photo.is_grey:
         return levels[0] if len(set(levels)) == 1 else b""
@@ -82,13 +82,13 @@ def _background(data: bytes, photo: Photo) -> bytes:
 
 
 def with_metadata(png: bytes, photo: Photo) -> bytes:
-    """Put the metadata of a photograph into a PNG file without any."""
+    """Return a PNG file with the metadata of a photograph added; it must have none before."""
     end = len(SIGNATURE) + 25  # of IHDR
     return png[:end] + metadata_chunks(photo) + png[end:]
 
 
 class _Writer:
-    """One file, to which the bands of its picture are added in their order."""
+    """One file, to which the bands of its picture are added in order."""
 
     def __init__(
         self, file: BinaryIO, size: tuple[int, int], first: Photo, metadata: bytes

@@ -1,7 +1,7 @@
-"""What Pillow does not get right in PNG files: 16 bits, transparent greys, a still picture beside.
+"""Reading what Pillow gets wrong in PNG files: 16 bits, transparent grey, a separate still picture.
 
-The filters of PNG treat each byte of a pixel apart from the others: of 16 bits the high bytes of
-all channels are the rows of a PNG of 8 bits, and the low bytes are those of another one.
+The filters of PNG treat each byte of a pixel separately. So the high bytes of 16-bit channels are
+the rows of one 8-bit PNG, and the low bytes are those of another. Pillow decodes both.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ _PASSES = (
     (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
     (0, 1, 1, 2),
 )  # fmt: skip
-"""Of an interlaced file: the first pixel (x, y) of each, and the steps to the next ones."""
+"""Passes of an interlaced file: the first pixel (x, y) of each, and the steps between pixels."""
 _OPAQUE = 65_535
 
 
 def frames_of(image: Image.Image) -> range:
-    """Return which of Pillow's frames are the pictures of an opened file.
+    """Return the indices of Pillow's frames that belong to an opened file's animation.
 
-    The first is none of an animation where a PNG has it for programs that do not animate.
+    A PNG may begin with a still picture that only programs without animation show: it is left out.
     """
     count = getattr(image, "n_frames", 1)
     return range(1 if image.info.get("default_image") else 0, count)
 
 
 def mend_transparency(image: Image.Image) -> None:
-    """Make the grey that is transparent in a PNG of 2 or 4 bits the level that Pillow makes of it.
+    """Correct which grey is transparent in a PNG of 2 or 4 bits: Pillow decodes it to 8 bits.
 
-    To be called before the pixels are read. Of a number the lowest bits count alone.
+    Call this before the pixels are read. Only the lowest bits of the stored number count.
     """
     level = image.info.get("transparency")
     raw_modes = [str(tile.args) for tile in getattr(image, "tile", [])]
@@ -52,7 +52,7 @@ def mend_transparency(image: Image.Image) -> None:
 
 
 def decode_png16(png: bytes) -> tuple[Levels, Levels | None]:
-    """Return the colours (1 or 3, H, W) and the alpha (1, H, W) or None, uint16.
+    """Decode a 16-bit PNG to colours (1 or 3, H, W) and alpha (1, H, W) or None, uint16.
 
     Raises ValueError or zlib.error for a file that is damaged or ends too early.
 
@@ -87,7 +87,7 @@ def decode_png16(png: bytes) -> tuple[Levels, Levels | None]:
 
 
 def _read_chunks(png: bytes) -> tuple[tuple[int, ...], bytes, list[bytes]]:
-    """Return the header, the colour that is transparent, and the compressed rows."""
+    """Return the header, the transparent colour, and the compressed rows."""
     header, key, rows = b"", b"", []
     for kind, data in _chunks(png):
         if kind == b"IHDR":
@@ -100,7 +100,7 @@ def _read_chunks(png: bytes) -> tuple[tuple[int, ...], bytes, list[bytes]]:
 
 
 def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the kind and the data of each chunk that decides the pixels."""
+    """Yield the kind and the data of each chunk that the pixels depend on."""
     place = len(SIGNATURE)
     while place + 12 <= len(png):
         length, kind = struct.unpack_from(">L4s", png, place)
@@ -126,7 +126,7 @@ def _inflate(rows: list[bytes], length: int) -> bytes:
 
 
 def _unfilter(lines: NDArray[np.uint8], half: int, width: int, colour_type: int) -> Levels:
-    """Return the high (0) or low (1) bytes of filtered lines, (H, W) or (H, W, C), by Pillow."""
+    """Let Pillow unfilter the high (0) or low (1) bytes of lines: (H, W) or (H, W, C)."""
     filtered = np.concatenate([lines[:, :1], lines[:, 1 + half :: 2]], axis=1)
     header = struct.pack(">LLBBBBB", width, len(lines), 8, colour_type, 0, 0, 0)
     stored = zlib.compress(filtered.data, 0)

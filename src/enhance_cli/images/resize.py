@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_BAND = 32  # rows of the result that are computed at once: more multiply more zeros
+_BAND = 32  # rows of the result to compute at once: with more, more factors are zero
 
 
 def resize(image: Tensor, height: int, width: int, kernel: str = "bicubic") -> Tensor:
@@ -45,9 +45,10 @@ def resize_levels(
 ) -> Tensor:
     """Resample whole levels of 0 to `white`, (N, C, H, W) floats, to (N, C, height, width).
 
-    MATLAB rounds an 8-bit image after its rows and again after its columns, halves upwards. So
-    does this. Levels instead of [0, 1] because there the sums are exact, and halves occur often;
-    between sizes of 1/4 to 8 times, powers of two, they are so in float32 as well.
+    As MATLAB does with an 8-bit image, values are rounded after the rows and again after the
+    columns, halves upwards. Halves occur often, so sums must be exact: they are with levels, and
+    are not with [0, 1]. If the size changes by a power of two from 1/4 to 8, they are exact in
+    float32 as well.
     """
     rows = resize(levels, height, levels.shape[3], kernel).add_(0.5).floor_().clamp_(0, white)
     return resize(rows, height, width, kernel).add_(0.5).floor_().clamp_(0, white)
@@ -56,11 +57,11 @@ def resize_levels(
 def to_size(image: Tensor, height: int, width: int) -> Tensor:
     """Resample floats (N, C, H, W) to (N, C, height, width) as Pillow: antialiased bicubic.
 
-    The same kernel as `resize`, in a fraction of its memory for large images.
+    It is the kernel of `resize`, with a fraction of the memory for large images.
     """
     if image.shape[2:] == (height, width):
         return image
-    if width == 1 < height:  # PyTorch 2.11 to 2.15 computes a single column wrongly, a row well
+    if width == 1 < height:  # PyTorch 2.11 to 2.15 is wrong for a single column, right for a row
         return to_size(image.mT.contiguous(), width, height).mT
     return F.interpolate(image, (height, width), mode="bicubic", antialias=True)
 
@@ -70,9 +71,9 @@ def to_size(image: Tensor, height: int, width: int) -> Tensor:
 def _parts(
     size: int, target: int, kernel: str, device: torch.device, dtype: torch.dtype
 ) -> list[tuple[slice, Tensor]]:
-    """Cut the matrix of `_weights`, a narrow diagonal, into bands of rows.
+    """Cut the matrix of `_weights`, which is zero except near its diagonal, into bands of rows.
 
-    Returns each with the columns in which it is not 0: no more of an image is multiplied.
+    Returns each band with its columns that are not 0, so that only these are multiplied.
     """
     parts = []
     for band in torch.split(_weights(size, target, kernel), _BAND):
@@ -124,4 +125,4 @@ KERNELS: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
     "bilinear": (_triangle, 1),
     "box": (_box, 0.5),
 }
-"""Kernels by name: the function, and how many pixels it reaches to either side."""
+"""Kernels by name: the function, and its radius in pixels."""

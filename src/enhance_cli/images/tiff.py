@@ -1,4 +1,4 @@
-"""TIFF files, written from the top down while the rest of the picture is still being computed.
+"""Writing TIFF files band by band, while the rest of the picture is still being computed.
 
 Source: TIFF 6.0 (Adobe, 1992), its supplement on deflate (2002), and libtiff's BigTIFF.
 """
@@ -44,7 +44,7 @@ _DEFLATE, _GREY, _RGB, _DIFFERENCES, _STRAIGHT_ALPHA = 8, 1, 2, 2, 2  # values o
 _UNDEFINED = 7  # a type of values
 _STRIP = 1 << 18  # bytes
 _TILE = 256  # pixels, each way
-_LARGEST = 2**32 - 2**26  # bytes of pixels in a plain TIFF: deflate may add a little, and metadata
+_LARGEST = 2**32 - 2**26  # bytes of pixels in a plain TIFF, with room for metadata and deflate
 
 
 def write_tiff(
@@ -52,11 +52,11 @@ def write_tiff(
     pages: Sequence[Page],
     prepare: Callable[[Photo, tuple[int, int]], Photo] = lambda first, _: first,
 ) -> None:
-    """Write pictures into a file that can be sought in, compressed without loss.
+    """Write pictures into a seekable file, compressed without loss.
 
-    Each has the metadata of its first band as `prepare` returns them for its size. Where the 4 GiB
-    of a plain TIFF might not suffice it becomes a BigTIFF, whose pixels lie in tiles. A plain one
-    begins with the EXIF, byte for byte: a maker's note goes on to find what it points at.
+    Each has the metadata of its first band, which `prepare` adapts to its size. If the 4 GiB of a
+    plain TIFF might not suffice, the file is a BigTIFF, with pixels in tiles. A plain TIFF begins
+    with the EXIF, byte for byte, so that the absolute offsets in a maker's note stay right.
     """
     writer = None
     for index, (size, bands) in enumerate(pages):
@@ -64,7 +64,7 @@ def write_tiff(
         described = prepare(first, size)
         exif = described.metadata.exif
         if writer is None:
-            # Later pages are not made yet: they may have alpha.
+            # Later pages do not exist yet and may have alpha.
             bytes_a_pixel = _bytes_a_pixel(first) if len(pages) == 1 else 4 * first.pixels.itemsize
             pixels = sum(width * height for (width, height), _ in pages)
             is_big = pixels * bytes_a_pixel > _LARGEST
@@ -76,22 +76,22 @@ def write_tiff(
 
 
 class _Writer:
-    """One file: what it holds is appended, and found through directories."""
+    """One file: data are appended, and directories point to them."""
 
     def __init__(self, file: BinaryIO, exif: bytes, *, is_big: bool) -> None:
         self._file, self.is_big = file, is_big
-        self.order = "<" if is_big else order_of(exif)  # Pillow reads no BigTIFF of the other
-        self._letter = "Q" if is_big else "L"  # of counts and offsets, in struct's language
+        self.order = "<" if is_big else order_of(exif)  # Pillow reads no big-endian BigTIFF
+        self._letter = "Q" if is_big else "L"  # struct's code for counts and offsets
         if is_big:
             header, exif = struct.pack("<2sHHH", b"II", 43, 8, 0), b""
         else:
             header = struct.pack(self.order + "2sH", b"II" if self.order == "<" else b"MM", 42)
         file.write(header)
-        self._link = file.tell()  # where it says where the next page's directory lies
+        self._link = file.tell()  # place of the offset of the next page's directory
         file.write(self._pack(0) + exif[8:] + bytes(len(exif) % 2))
 
     def append(self, data: bytes) -> int:
-        """Return the even place where the data are now."""
+        """Append data at an even place, and return that place."""
         place = self._file.seek(0, io.SEEK_END)
         self._file.write(data + b"\0" * (len(data) % 2))
         return place
@@ -111,7 +111,7 @@ class _Writer:
         return struct.pack(f"{self.order}{len(values)}{self._letter}", *values)
 
     def _write_directory(self, entries: Tags) -> tuple[int, int]:
-        """Append a directory after its values: return where it lies, and where its link is."""
+        """Append a directory after its values; return its place, and that of its link."""
         room = len(self._pack(0))  # for a value; longer ones lie elsewhere
         lines = []
         for tag, entry in sorted(entries.items()):
@@ -165,7 +165,7 @@ class _Picture:
             self._lengths.append(len(data))
 
     def _structure(self) -> Tags:
-        """Return the entries that tell what the pixels are."""
+        """Return the entries that describe the pixels."""
         channels, bits = self._first.channels, 8 * self._first.pixels.itemsize
         numbers = {
             _WIDTH: (LONG, [self._size[0]]),
@@ -181,7 +181,7 @@ class _Picture:
         return {tag: entry_of(*one, self._writer.order) for tag, one in numbers.items()}
 
     def _layout(self) -> Tags:
-        """Return the entries that tell where the pixels lie."""
+        """Return the entries that say where the pixels lie in the file."""
         places, lengths = self._writer.words(self._places), self._writer.words(self._lengths)
         if self._writer.is_big:
             side = entry_of(LONG, [_TILE], self._writer.order)

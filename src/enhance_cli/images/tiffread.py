@@ -1,4 +1,4 @@
-"""Photographs in TIFF files, of all layouts, at 8 and 16 bits alike."""
+"""Reading photographs from TIFF files of all layouts, with 8 or 16 bits."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _MASK, _INKS = 0, 1, 2, 3, 4, 5
 _LAB, _ICC_LAB = 8, 9
 _COLOURS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _MASK: 1, _INKS: 4,
             _LAB: 3, _ICC_LAB: 3}  # fmt: skip
-"""Channels of a pixel, without what the tag of extra ones counts."""
-_PREMULTIPLIED, _STRAIGHT, _COREL_DRAW = 1, 2, 999  # what an extra channel is
+"""Colour channels of a pixel, by PhotometricInterpretation."""
+_PREMULTIPLIED, _STRAIGHT, _COREL_DRAW = 1, 2, 999  # values of ExtraSamples that mean alpha
 _UNSIGNED = {1, 4}  # formats of samples; 4 is undefined
 _KINDS = {2: "signed ", 3: "floating-point ", 5: "complex ", 6: "complex "}
 _CMYK = 1  # of InkSet
@@ -59,7 +59,7 @@ def open_tiff(data: bytes, name: Path | str) -> list[Directory]:
 
 
 def contents_of_tiff(tiff: Tiff, name: Path | str) -> Contents:
-    """Return what a TIFF holds, by its directories. Raises EnhanceError for what is not read."""
+    """Return what a TIFF's directories say of its picture. Raises EnhanceError."""
     refuse_raw(tiff, name)
     pages = photographs(tiff)
     page = the_photograph(pages)
@@ -75,7 +75,7 @@ def contents_of_tiff(tiff: Tiff, name: Path | str) -> Contents:
 def check_numbers(page: Directory, name: Path | str) -> None:
     """Raise EnhanceError if a page holds numbers that are not levels of up to 16 bits."""
     bits, kind = bits_of(page), page.value(SAMPLE_FORMAT, 1)
-    is_lab = page.value(PHOTOMETRIC, 0) == _LAB  # whose colours are signed by themselves
+    is_lab = page.value(PHOTOMETRIC, 0) == _LAB  # its colours are always signed
     if bits > 16 or (kind not in _UNSIGNED and not is_lab):
         raise EnhanceError(
             f"{name} holds {_KINDS.get(kind, '')}numbers of {bits} bits: expected unsigned ones of "
@@ -86,10 +86,10 @@ def check_numbers(page: Directory, name: Path | str) -> None:
 
 
 def decode_page(data: bytes, page: Directory, name: Path | str) -> Photo:
-    """Decode a page upright, with its metadata.
+    """Decode a page and turn it upright, with its metadata.
 
-    Colours become RGB, straight where alpha was multiplied into them. Raises EnhanceError, and
-    what Pillow raises for damaged files.
+    Colours become RGB; premultiplied colours are divided by alpha. Raises EnhanceError, and
+    Pillow's errors for damaged files.
     """
     check_numbers(page, name)
     if not is_bytewise(page) or page.value(PHOTOMETRIC, _BLACK_IS_ZERO) not in _COLOURS:
@@ -122,7 +122,7 @@ def decode_page(data: bytes, page: Directory, name: Path | str) -> Photo:
 
 
 def _decode_by_pillow(data: bytes, page: Directory, name: Path | str) -> Photo:
-    """Decode what is compressed as a picture: JPEG, fax, JPEG 2000."""
+    """Decode a page whose compression works on pixels: JPEG, fax, JPEG 2000."""
     if bits_of(page) > 8:
         raise EnhanceError(
             f"{name} has {bits_of(page)} bits a channel in a compression for 8: save it with LZW, "
@@ -133,7 +133,7 @@ def _decode_by_pillow(data: bytes, page: Directory, name: Path | str) -> Photo:
 
 
 def _alpha_of(page: Directory) -> int | None:
-    """Return which channel is alpha, if one is: where no tag tells, the one behind the colours."""
+    """Return which channel is alpha, or None; without a tag, the one after the colours is."""
     colours = _COLOURS.get(page.value(PHOTOMETRIC, _BLACK_IS_ZERO), 3)
     extras = page.values(EXTRA_SAMPLES)
     if not extras:
@@ -145,7 +145,7 @@ def _alpha_of(page: Directory) -> int | None:
 
 
 def _full_range(plane: Levels, bits: int) -> Levels:
-    """Stretch numbers of some bits to all 8 or 16 of their type."""
+    """Stretch samples of so many bits to the full range of 8 or 16 bits."""
     if bits in (8, 16):
         return plane
     white = np.iinfo(plane.dtype).max
@@ -157,7 +157,7 @@ def _full_range(plane: Levels, bits: int) -> Levels:
 def _to_rgb(
     planes: list[Levels], page: Directory, profile: bytes | None, name: Path | str
 ) -> Levels:
-    """Return the colours of planes (H, W) each as RGB or grey levels, (3, H, W) or (1, H, W)."""
+    """Convert planes, (H, W) each, to RGB or grey levels, (3, H, W) or (1, H, W)."""
     kind, bits = page.value(PHOTOMETRIC, _BLACK_IS_ZERO), bits_of(page)
     if kind == _PALETTE:
         return _look_up(planes[0], page.values(COLOUR_MAP), bits)
@@ -172,7 +172,7 @@ def _to_rgb(
 
 
 def _look_up(plane: Levels, table: tuple[int, ...], bits: int) -> Levels:
-    """Return the colours (3, H, W) of a palette's numbers, 8 bits for up to 256 of them."""
+    """Return the palette's colours (3, H, W): 8 bits for up to 256 colours, otherwise 16."""
     if len(table) < 3 << bits:
         raise ValueError("a palette that is truncated")
     colours = np.array(table, DEEP).reshape(3, -1)
