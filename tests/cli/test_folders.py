@@ -369,6 +369,7 @@ def test_json_has_a_line_a_file(upscale, folders):
         "input_size": [20, 12],
         "output_size": [80, 48],
         "skipped": False,
+        "unread": None,
         "error": None,
     }
     assert bad["error"] == f"{source / 'bad.png'} is not an image: no known format"
@@ -645,3 +646,24 @@ def test_standard_streams_have_no_time_to_preserve(upscale, arguments):
     result = upscale(*arguments, "--preserve-time", "--format", "png")
     assert result.exit_code == 2
     assert "--preserve-time is for files: standard streams have no time." in result.stderr
+
+
+def test_images_of_other_kinds_are_named_and_counted(upscale, folders):
+    source, output = folders
+    (source / "sub" / "raw.NEF").touch()
+    (source / "notes.txt").touch()
+    shutil.copy(source / "a.png", source / "bare")
+    result = upscale(source, "-o", output, "--json")
+    assert result.exit_code == 0
+    told = [
+        (source / "bare", "PNG, whose name does not say so"),
+        (source / "sub" / "raw.NEF", "a camera's raw (NEF)"),
+    ]
+    for path, kind in told:
+        assert f"enhance: {path} is {kind}, which is not read: left out\n" in result.stderr
+    assert "3 enlarged, 2 left out as not read, 0 failed" in result.stderr
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    unread = {line["input"]: line["unread"] for line in lines if line["unread"]}
+    assert unread == {str(path): kind for path, kind in told}
+    assert len(lines) == 5
+    assert {line["output"] for line in lines if line["unread"]} == {None}

@@ -73,8 +73,8 @@ def test_every_compression_gives_the_levels_that_were_written(tmp_path, dtype, c
     settings |= {"byteorder": big, "description": "described", "resolution": (300, 300)}
     photo = read_photo(write(tmp_path / "in.tif", pixels, RGB, **settings))
     assert np.array_equal(shape_of(photo), pixels)
-    assert photo.dpi == (300, 300)
-    assert b"described" in photo.exif
+    assert photo.metadata.dpi == (300, 300)
+    assert b"described" in photo.metadata.exif
 
 
 @pytest.mark.parametrize("compression", ["tiff_lzw", "packbits", "zstd", "lzma"])

@@ -9,7 +9,7 @@ from enhance_cli.config import UpscaleOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.upscale import batch
 from enhance_cli.upscale.batch import Batch
-from enhance_cli.upscale.plan import Job, Plan, Refusal
+from enhance_cli.upscale.plan import Job, Plan, Refusal, Unread
 from enhance_cli.upscale.work import Outcome
 
 
@@ -91,12 +91,15 @@ def test_the_network_is_opened_for_the_first_that_needs_it(source, tmp_path, run
     assert begun == []
 
 
-def test_what_a_folder_holds_beside_images_is_counted(source, tmp_path):
-    for name in ("a.txt", "one/b.TXT", "two/c.psd"):
+def test_images_that_are_not_read_are_told_and_other_files_are_not(source, tmp_path):
+    for name in ("a.txt", "one/b.TXT", "two/c.psd", "two/d.NEF"):
         (source / name).touch()
-    plan = plan_of(source, tmp_path / "out")
-    assert len(list(plan)) == 30
-    assert plan.passed_over == {".txt": 2, ".psd": 1}
+    planned = list(plan_of(source, tmp_path / "out"))
+    assert [each for each in planned if not isinstance(each, Job)] == [
+        Unread(source / "two/c.psd", "Photoshop (PSD)"),
+        Unread(source / "two/d.NEF", "a camera's raw (NEF)"),
+    ]
+    assert len(planned) == 32
 
 
 def test_a_file_that_goes_while_a_folder_is_read_is_refused_alone(source, tmp_path):

@@ -43,7 +43,7 @@ class UpscaleDisplay(logging.Handler):
         self.pixels = self.progress.add_task("", total=None)
         self.pillow = logging.NullHandler()
         self.source: Path | None = None
-        self.done, self.skipped, self.failed = 0, 0, 0
+        self.done, self.skipped, self.unread, self.failed = 0, 0, 0, 0
         self.is_cut = False  # standard output has taken no more
 
     def __enter__(self) -> UpscaleDisplay:
@@ -84,6 +84,10 @@ class UpscaleDisplay(logging.Handler):
             self._complain(_line_of(outcome.error, outcome.cause))
         elif outcome.is_skipped:
             self.skipped += 1
+        elif outcome.unread:
+            self.unread += 1
+            line = f"enhance: {outcome.source} is {outcome.unread}, which is not read: left out"
+            self.remark(line, style="yellow")
         else:
             self.done += 1
         if self.names:
@@ -100,7 +104,7 @@ class UpscaleDisplay(logging.Handler):
     def _tell(self, outcome: Outcome) -> None:
         if self.as_json:
             click.echo(json.dumps(_as_json(outcome)))
-        elif not (outcome.error or outcome.is_skipped or self.quiet):
+        elif outcome.target and not (outcome.error or outcome.is_skipped or self.quiet):
             click.echo(outcome.target)
 
     def summarise(self) -> None:
@@ -108,7 +112,8 @@ class UpscaleDisplay(logging.Handler):
         if self.total == 1 and not self.skipped:
             return
         skipped = f"{self.skipped} skipped as finished, " if self.skipped else ""
-        self.remark(f"{self.done} enlarged, {skipped}{self.failed} failed")
+        unread = f"{self.unread} left out as not read, " if self.unread else ""
+        self.remark(f"{self.done} enlarged, {skipped}{unread}{self.failed} failed")
 
 
 def _line_of(error: str, cause: Cause | None) -> str:
@@ -119,10 +124,11 @@ def _as_json(outcome: Outcome) -> dict[str, object]:
     error = _line_of(outcome.error, outcome.cause) if outcome.error else None
     return {
         "input": str(outcome.source),
-        "output": None if outcome.error else str(outcome.target),
+        "output": None if outcome.error or outcome.unread else str(outcome.target),
         "input_size": outcome.source_size,
         "output_size": outcome.target_size,
         "seconds": round(outcome.seconds, 3),
         "skipped": outcome.is_skipped,
+        "unread": outcome.unread,
         "error": error,
     }

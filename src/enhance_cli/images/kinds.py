@@ -78,6 +78,8 @@ def kind_left_out(path: Path) -> str | None:
         return f"a camera's raw ({suffix[1:].upper()})"
     if suffix in _SUFFIXES:
         return _SUFFIXES[suffix]
+    if not path.is_file():  # what is a pipe would wait
+        return None
     try:
         with path.open("rb") as file:
             kind = kind_of(file.read(HEAD))

@@ -15,7 +15,7 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.images.files import STANDARD_STREAM
 from enhance_cli.upscale.index import Hashes
 from enhance_cli.upscale.ledger import Noted, append_entry, fingerprint
-from enhance_cli.upscale.plan import Job, Plan, Refusal
+from enhance_cli.upscale.plan import Job, Plan, Planned, Refusal, Unread
 from enhance_cli.upscale.tiler import Tiler
 from enhance_cli.upscale.work import OnJobProgress, Outcome, enlarge_file
 
@@ -60,10 +60,12 @@ class Batch:
             engine = engine or open_engine()
             yield self._note(enlarge_file(job, engine, self.options, self.on_progress))
 
-    def _decide(self, planned: Job | Refusal) -> Job | Outcome:
+    def _decide(self, planned: Planned) -> Job | Outcome:
         """Return a job that is to be done, or what becomes of one without work."""
         if isinstance(planned, Refusal):
             return Outcome(planned.source, error=planned.reason, cause=planned.cause)
+        if isinstance(planned, Unread):
+            return Outcome(planned.source, unread=planned.kind)
         job = planned
         try:
             if job.target == STANDARD_STREAM:

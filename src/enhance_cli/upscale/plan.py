@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -17,7 +16,7 @@ from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.images.files import STANDARD_STREAM
 from enhance_cli.images.folders import no_images, walk_files
 from enhance_cli.images.formats import Format, format_named, format_of
-from enhance_cli.images.kinds import is_image_name
+from enhance_cli.images.kinds import is_image_name, kind_left_out
 from enhance_cli.upscale.ledger import Ledger, Noted, ledger_of
 from enhance_cli.upscale.targets import Targets, both_in_and_out, real_path
 
@@ -56,6 +55,17 @@ class Refusal:
     cause: Cause | None = None
 
 
+@dataclass(frozen=True)
+class Unread:
+    """An image in a folder of a kind that is not read: it is named, and no failure."""
+
+    source: Path
+    kind: str
+
+
+Planned = Job | Refusal | Unread
+
+
 class Plan:
     """The jobs of a run, in the order of the inputs, and among them what is refused alone.
 
@@ -78,8 +88,6 @@ class Plan:
         is_folder: bool = False,
     ) -> None:
         self.inputs, self.output, self.options = inputs, output, options
-        self.passed_over: Counter[str] = Counter()
-        """Files in folders that are not taken for images, by extension."""
         self._single: Job | None = None
         self.ledger: Ledger | None = None
         self._targets: Targets | None = None
@@ -94,14 +102,14 @@ class Plan:
         else:
             self._single = _single_job(inputs[0], output, options)
 
-    def __iter__(self) -> Iterator[Job | Refusal]:
+    def __iter__(self) -> Iterator[Planned]:
         """Yield what the shard is to do or to tell."""
         part, parts = self.options.shard
         for index, planned in enumerate(self._plan()):
             if index % parts == part - 1:
                 yield planned
 
-    def _plan(self) -> Iterator[Job | Refusal]:
+    def _plan(self) -> Iterator[Planned]:
         if self._single:
             yield self._single
             return
@@ -111,7 +119,7 @@ class Plan:
             else:
                 yield self._job_or_refusal(source, Path(source.name), [])
 
-    def _plan_folder(self, folder: Path) -> Iterator[Job | Refusal]:
+    def _plan_folder(self, folder: Path) -> Iterator[Planned]:
         refused: list[Refusal] = []
 
         def refuse(error: OSError) -> None:
@@ -119,26 +127,28 @@ class Plan:
             refused.append(Refusal(Path(error.filename), reason))
 
         is_empty = True
-        images = self._images(folder, refuse)
-        for _, alike in groupby(images, key=lambda path: (path.parent, path.stem)):
-            files = sorted(alike, key=self._changes_extension)
-            for file in files:
+        for _, alike in groupby(self._images(folder, refuse), key=_without_extension):
+            found = list(alike)
+            yield from (each for each in found if isinstance(each, Unread))
+            files = [each for each in found if isinstance(each, Path)]
+            for file in sorted(files, key=self._changes_extension):
                 others = [other for other in files if other != file]
                 yield self._job_or_refusal(file, file.relative_to(folder), others)
-            is_empty = False
+                is_empty = False
             yield from refused
             refused.clear()
         if is_empty and not refused:
             refused.append(Refusal(folder, str(no_images(folder))))
         yield from refused
 
-    def _images(self, folder: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
+    def _images(self, folder: Path, on_error: Callable[[OSError], None]) -> Iterator[Path | Unread]:
         """Yield the image files below a folder, but for results."""
         assert self._targets
         real = real_path(folder)
         for file in walk_files(folder, on_error, without=self._targets.folder_apart_from(real)):
             if not is_image_name(file):
-                self.passed_over[file.suffix.lower()] += 1
+                if kind := kind_left_out(file):
+                    yield Unread(file, kind)
             elif not self._targets.is_result(file, folder, real):
                 yield file
 
@@ -160,6 +170,11 @@ class Plan:
         except EnhanceError as error:
             return Refusal(source, str(error), error.cause)
         return Job(source, target, kind, self.output, name.as_posix(), self._file, known)
+
+
+def _without_extension(found: Path | Unread) -> Path:
+    path = found.source if isinstance(found, Unread) else found
+    return path.with_suffix("")
 
 
 def _single_job(source: Path, output: Path, options: UpscaleOptions) -> Job:

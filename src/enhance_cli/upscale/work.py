@@ -39,7 +39,7 @@ OnJobProgress = Callable[[Job, int, int], None]
 class Outcome:
     """What became of a photograph: sizes as (width, height), or the error that ended it.
 
-    Skipped is what an earlier run has finished.
+    Skipped is what an earlier run has finished; `unread` the kind of an image that is not read.
     """
 
     source: Path
@@ -48,6 +48,7 @@ class Outcome:
     target_size: tuple[int, int] | None = None
     seconds: float = 0.0
     is_skipped: bool = False
+    unread: str | None = None
     error: str | None = None
     cause: Cause | None = None  # of the error
 
