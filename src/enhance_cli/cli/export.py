@@ -13,7 +13,7 @@ from enhance_cli.config import EXPORT_IO, ExportOptions
 from enhance_cli.errors import EnhanceError
 
 if TYPE_CHECKING:
-    from enhance_cli.model.generator import Generator
+    from torch import nn
 
 _DEFAULTS = ExportOptions()
 
@@ -23,7 +23,7 @@ _DEFAULTS = ExportOptions()
     "--model",
     default=_DEFAULTS.model,
     show_default=True,
-    help="A shipped network, a .safetensors file, or the folder of a run.",
+    help="A shipped network, a .safetensors or .pth file, or the folder of a run.",
 )
 @click.option(
     "-o",
@@ -61,17 +61,19 @@ def export(output: Path, **values: Any) -> None:
     click.echo(proof, err=True)
 
 
-def _load(options: ExportOptions, output: Path) -> tuple[Generator, dict[str, Any]]:
+def _load(options: ExportOptions, output: Path) -> tuple[nn.Module, dict[str, Any]]:
+    from enhance_cli.model.load import load_exportable
     from enhance_cli.model.shipped import find_weights
-    from enhance_cli.model.weights import load_generator
     from enhance_cli.train.checkpoint import Checkpoint
 
     path = find_weights(options.model)
-    if path.suffix.lower() != ".safetensors":
-        raise EnhanceError(f"cannot export {path}: expected .safetensors or the folder of a run")
+    if path.suffix.lower() in (".onnx", ".xml"):
+        raise EnhanceError(
+            f"cannot export {path}: expected .safetensors, .pth or the folder of a run"
+        )
     if os.path.exists(output) and os.path.samefile(output, path):
         raise EnhanceError(f"{output} is both input and output; choose another output")
-    generator, provenance = load_generator(path)
+    generator, provenance = load_exportable(path)
     if not options.ema:
         if path.parent != Path(options.model):
             raise EnhanceError(f"--no-ema needs the folder of a run, found {options.model}")

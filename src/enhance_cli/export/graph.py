@@ -21,7 +21,7 @@ TRACED = (2, 24, 40)  # images, rows and columns of the example; the graph does 
 class PixelGraph(nn.Module):
     """A generator that takes and returns 8-bit pixels, with all conversions in the graph."""
 
-    def __init__(self, generator: Generator) -> None:
+    def __init__(self, generator: nn.Module) -> None:
         super().__init__()
         self.generator = generator
 
@@ -30,14 +30,14 @@ class PixelGraph(nn.Module):
         return enlarge_to_levels(self.generator, image).round().to(torch.uint8)
 
 
-def enlarge_to_levels(generator: Generator, image: Tensor) -> Tensor:
+def enlarge_to_levels(generator: nn.Module, image: Tensor) -> Tensor:
     """Enlarge (N, H, W, 3) uint8 RGB to (N, scale*H, scale*W, 3) in 0 to 255, unrounded."""
     x = image.permute(0, 3, 1, 2).float().div(255)
     levels: Tensor = generator(x).mul(255).clamp(0, 255)
     return levels.permute(0, 2, 3, 1)
 
 
-def graph_of(generator: Generator, options: ExportOptions) -> nn.Module:
+def graph_of(generator: nn.Module, options: ExportOptions) -> nn.Module:
     """Return the module to export: the generator with the input, output and type of `options`."""
     chosen = copy.deepcopy(generator).half() if options.fp16 else generator
     return PixelGraph(chosen) if options.io == "uint8" else chosen
@@ -68,21 +68,24 @@ def trace(graph: nn.Module, io: str) -> ExportedProgram:
 
 
 def describe(
-    generator: Generator, options: ExportOptions, provenance: dict[str, Any]
+    network: nn.Module, options: ExportOptions, provenance: dict[str, Any]
 ) -> dict[str, str]:
     """Return the metadata of an exported file.
 
     `scale` and `halo` are all that a program needs for tiling. The graph itself subtracts `mean`.
     """
-    return {
+    stated: Any = network
+    metadata = {
         "made_by": f"enhance {enhance_cli.__version__}",
         "io": options.io,
         "layout": "NHWC" if options.io == "uint8" else "NCHW",
         "precision": "fp16" if options.fp16 else "fp32",
-        "scale": str(generator.scale),
-        "halo": str(generator.halo),
-        "mean": json.dumps(MEAN),
+        "scale": str(stated.scale),
+        "halo": str(stated.halo),
         "licence": str(provenance.get("licence", "not stated")),
-        "dimensions": json.dumps(asdict(generator.dimensions)),
         "provenance": json.dumps(provenance, sort_keys=True),
     }
+    if isinstance(network, Generator):
+        metadata["mean"] = json.dumps(MEAN)
+        metadata["dimensions"] = json.dumps(asdict(network.dimensions))
+    return metadata

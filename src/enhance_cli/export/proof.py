@@ -7,12 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from enhance_cli.config import ExportOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.export.graph import enlarge_to_levels, random_image
-from enhance_cli.model.generator import Generator
 
 PROVED = ((1, 1, 1), (1, 37, 53), (3, 5, 18))  # images, rows, columns: none is the traced size
 FP32_TOLERANCE = 0.025  # 8-bit levels: 1e-4 of values in [0, 1]
@@ -37,7 +36,7 @@ class Proof:
         )
 
 
-def prove(generator: Generator, options: ExportOptions, run: RunFile) -> Proof:
+def prove(generator: nn.Module, options: ExportOptions, run: RunFile) -> Proof:
     """Compare a loaded file with the generator in fp32, at sizes other than the traced one.
 
     8-bit output is compared with the generator's unrounded output. Raises EnhanceError if the
@@ -55,7 +54,7 @@ def prove(generator: Generator, options: ExportOptions, run: RunFile) -> Proof:
 
 
 def _difference(
-    generator: Generator, io: str, run: RunFile, images: int, height: int, width: int
+    generator: nn.Module, io: str, run: RunFile, images: int, height: int, width: int
 ) -> float:
     image = random_image(io, images, height, width)
     expected = (

@@ -7,13 +7,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from enhance_cli.atomic import check_folder, check_new, check_replaceable, replacing
 from enhance_cli.config import ExportOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.export import writers
 from enhance_cli.export.graph import describe
 from enhance_cli.export.proof import Proof, RunFile, prove
-from enhance_cli.model.generator import Generator
 
 _FORMATS: dict[str, Callable[..., RunFile]] = {
     ".onnx": writers.write_onnx,
@@ -24,7 +25,7 @@ _FORMATS: dict[str, Callable[..., RunFile]] = {
 
 
 def export(
-    generator: Generator, provenance: dict[str, Any], path: Path, options: ExportOptions
+    generator: nn.Module, provenance: dict[str, Any], path: Path, options: ExportOptions
 ) -> Proof:
     """Write the generator in the format that the extension of `path` names.
 

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 import torch
 from safetensors.torch import save
+from torch import nn
 
 from enhance_cli.config import ExportOptions
 from enhance_cli.errors import Cause, EnhanceError
@@ -27,7 +28,7 @@ from enhance_cli.model.weights import load_generator
 
 
 def write_onnx(
-    generator: Generator, options: ExportOptions, metadata: dict[str, str], file: BinaryIO
+    generator: nn.Module, options: ExportOptions, metadata: dict[str, str], file: BinaryIO
 ) -> RunFile:
     """Write ONNX with its weights inside, and load it into onnxruntime."""
     import_extra("onnxruntime")
@@ -36,7 +37,7 @@ def write_onnx(
     return _run_graph(open_onnx(Path(file.name)))
 
 
-def onnx_bytes(generator: Generator, options: ExportOptions, metadata: dict[str, str]) -> bytes:
+def onnx_bytes(generator: nn.Module, options: ExportOptions, metadata: dict[str, str]) -> bytes:
     """Return the network as ONNX, by PyTorch's exporter for `torch.export` graphs.
 
     Raises EnhanceError if a library is missing or the exporter fails.
@@ -74,7 +75,7 @@ def _name_axes(value: Any, *names: str) -> None:
 
 
 def write_openvino(
-    generator: Generator,
+    generator: nn.Module,
     options: ExportOptions,
     metadata: dict[str, str],
     file: BinaryIO,
@@ -96,7 +97,7 @@ def _run_graph(graph: Graph) -> RunFile:
 
 
 def write_pt2(
-    generator: Generator, options: ExportOptions, metadata: dict[str, str], file: BinaryIO
+    generator: nn.Module, options: ExportOptions, metadata: dict[str, str], file: BinaryIO
 ) -> RunFile:
     """Write PyTorch's own format, with the metadata inside as `enhance.json`, and load it."""
     program = trace(graph_of(generator, options), options.io)
@@ -106,9 +107,11 @@ def write_pt2(
 
 
 def write_safetensors(
-    generator: Generator, options: ExportOptions, metadata: dict[str, str], file: BinaryIO
+    generator: nn.Module, options: ExportOptions, metadata: dict[str, str], file: BinaryIO
 ) -> RunFile:
     """Write only the weights, as `enhance` reads them itself, and load them."""
+    if not isinstance(generator, Generator):
+        raise EnhanceError("cannot write .safetensors of a network of others: its own file is one")
     if options.io != "float":
         raise EnhanceError("a .safetensors file holds weights and no graph", Cause.HAS_NO_GRAPH)
     dtype = torch.float16 if options.fp16 else torch.float32

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from enhance_cli.model.device import constant
+
 _MEAN = (0.4488, 0.4371, 0.4040)  # RGB, of DIV2K
 _RANGE = 255.0
 _BLOCKS = 6
@@ -69,7 +71,7 @@ class SPAN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the estimate, (N, C, scale*H, scale*W)."""
-        seen = (x - x.new_tensor(_MEAN).view(1, 3, 1, 1)) * _RANGE if self.is_centred else x
+        seen = (x - constant(_MEAN, x).view(1, 3, 1, 1)) * _RANGE if self.is_centred else x
         shallow = self.first(seen.to(self.last.weight.dtype))
         results, deep, inner = [], shallow, shallow
         for block in self.body:

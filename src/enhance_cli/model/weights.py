@@ -68,6 +68,15 @@ def is_generator(path: Path) -> bool:
         return False
 
 
+def is_of_others(path: Path) -> bool:
+    """Whether a file holds weights that enhance did not write; damaged ones are not told apart."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return "dimensions" not in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return path.suffix.lower() != ".safetensors"
+
+
 def load_generator(path: Path) -> tuple[Generator, dict[str, Any]]:
     """Return the generator in a file, in eval mode, and its provenance. Nothing is unpickled.
 

@@ -21,7 +21,7 @@ from enhance_cli.model.features import load_features
 from enhance_cli.model.generator import Generator, ResidualBlock
 from enhance_cli.model.losses import CombinedLoss, gradient_norms, pixel_loss
 from enhance_cli.model.shipped import find_weights
-from enhance_cli.model.weights import load_generator
+from enhance_cli.model.weights import is_of_others, load_generator
 from enhance_cli.train.adversary import Adversary, NotFiniteError
 from enhance_cli.train.data import CropBatch
 from enhance_cli.train.degradation import degrade
@@ -202,6 +202,11 @@ def _initial_generator(options: TrainOptions) -> Generator:
     if options.start == "scratch":
         return Generator(dimensions)
     path = find_weights(options.start)
+    if is_of_others(path):
+        raise EnhanceError(
+            f"{path} is a network of others; training starts from one of enhance",
+            Cause.OTHER_NETWORK,
+        )
     start, _ = load_generator(path)
     if start.dimensions == dimensions:
         return start
