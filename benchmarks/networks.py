@@ -35,17 +35,17 @@ NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "SPAN ×4": ("SPAN", "SPAN", {"num_in_ch": 3, "num_out_ch": 3}),
     "SAFMN ×4": ("SAFMN", "SAFMN", {"dim": 36}),
     "SwinIR-S ×4": ("SwinIR", "SwinIR", {
-        "embed_dim": 60, "depths": [6] * 4, "num_heads": [6] * 4, "window_size": 8, "upscale": 4,
+        "embed_dim": 24, "depths": [6] * 4, "num_heads": [2] * 4, "window_size": 8, "upscale": 4,
         "upsampler": "pixelshuffledirect"}),
     "SwinIR-M ×4": ("SwinIR", "SwinIR", {
         "embed_dim": 180, "depths": [6] * 6, "num_heads": [6] * 6, "window_size": 8, "upscale": 4,
         "mlp_ratio": 2.0, "upsampler": "pixelshuffle"}),
-    "RCAN ×4": ("RCAN", "RCAN", {"scale": 4, "n_resgroups": 2, "n_resblocks": 4}),
+    "RCAN ×4": ("RCAN", "RCAN", {"scale": 4, "n_resgroups": 2, "n_resblocks": 4, "n_feats": 24}),
     "HAT ×4": ("HAT", "HAT", {
-        "embed_dim": 48, "depths": (2, 2), "num_heads": (2, 2), "window_size": 16, "upscale": 4,
+        "embed_dim": 24, "depths": (2, 2), "num_heads": (2, 2), "window_size": 16, "upscale": 4,
         "upsampler": "pixelshuffle"}),
     "DAT ×4": ("DAT", "DAT", {
-        "embed_dim": 48, "depth": [2, 2], "num_heads": [2, 2], "split_size": [8, 16],
+        "embed_dim": 24, "depth": [2, 2], "num_heads": [2, 2], "split_size": [8, 16],
         "upscale": 4}),
     "OmniSR ×4": ("OmniSR", "OmniSR", {"res_num": 2}),
     "PLKSR ×4": ("PLKSR", "PLKSR", {"n_blocks": 8}),
@@ -53,13 +53,13 @@ NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "MoSR ×4": ("MoSR", "MoSR", {"n_block": 8}),
     "DITN ×4": ("DITN", "DITN_Real", {}),
     "Swin2SR ×4": ("Swin2SR", "Swin2SR", {
-        "embed_dim": 48, "depths": [2, 2], "num_heads": [2, 2], "window_size": 8, "upscale": 4,
+        "embed_dim": 24, "depths": [2, 2], "num_heads": [2, 2], "window_size": 8, "upscale": 4,
         "upsampler": "pixelshuffledirect"}),
     "RealCUGAN ×2": ("RealCUGAN", "UpCunet2x", {}),
     "SeemoRe ×4": ("SeemoRe", "SeemoRe", {"scale": 4}),
     "CRAFT ×4": ("CRAFT", "CRAFT", {"upscale": 4}),
     "ATD ×4": ("ATD", "ATD", {
-        "embed_dim": 48, "depths": (2, 2), "num_heads": (2, 2), "window_size": 16, "upscale": 4,
+        "embed_dim": 24, "depths": (2, 2), "num_heads": (2, 2), "window_size": 16, "upscale": 4,
         "upsampler": "pixelshuffledirect"}),
     "DCTLSA ×4": ("DCTLSA", "DCTLSA", {"upscale": 4}),
     "SCUNet ×1": ("SCUNet", "SCUNet", {}),

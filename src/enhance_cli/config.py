@@ -95,7 +95,10 @@ class Dimensions:
 class UpscaleOptions:
     """How `enhance upscale` runs a network over photographs."""
 
-    model: str = DEFAULT_MODEL  # a shipped name or a path
+    model: str = DEFAULT_MODEL  # a shipped or kept name, or a path
+    then: tuple[str, ...] = ()  # models that go on with what it gives, in order
+    blend: str | None = None  # a model that is mixed in
+    strength: float | None = None  # the part of the other model, or of texture, 0 to 1
     device: str = "auto"
     precision: str = "auto"
     runtime: str = "auto"

@@ -25,6 +25,7 @@ class Cause(Enum):
     LOSS_NOT_FINITE = auto()
     NETWORK_MISSING = auto()  # a network of torchvision that a metric looks through
     NO_EXTENSION = auto()  # that names a format
+    NOT_DOWNLOADED = auto()  # a network that is known by name
     NO_SUCH_PRECISION = auto()  # of the runtime, for this network
     OTHER_NETWORK = auto()  # a run cannot go on, or start, with these weights
     PROCESS_LOST = auto()

@@ -1,9 +1,13 @@
+import hashlib
+
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
 
 from enhance_cli.cli.main import main
+from enhance_cli.model import library
 
 
 @pytest.fixture
@@ -52,3 +56,116 @@ def test_it_is_evaluated_beside_ours(compact_file, tmp_path):
     done = run("evaluate", originals, "--model", compact_file, "--json")
     assert done.exit_code == 0, done.stderr
     assert str(compact_file) in done.stdout
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    return tmp_path / "enhance" / "models"
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "photo.png"
+    Image.effect_noise((20, 12), 40).convert("RGB").save(path)
+    return path
+
+
+def size_of(path):
+    with Image.open(path) as image:
+        return image.size
+
+
+def test_several_models_are_computed_one_after_another(compact_file, photo, tmp_path):
+    target = tmp_path / "out.png"
+    models = ("--model", compact_file, "--model", "e")
+    done = run("upscale", photo, "-o", target, *models, "--device", "cpu")
+    assert done.exit_code == 0, done.stderr
+    assert size_of(target) == (8 * 20, 8 * 12)
+    assert f"{compact_file}, then e on cpu" in done.stderr
+
+
+def test_a_kept_network_is_listed_and_found_by_its_name(compact_file, photo, tmp_path, folder):
+    folder.mkdir(parents=True)
+    compact_file.rename(folder / "2x-mine.pth")
+    (folder / "broken.pth").write_bytes(b"")
+    listed = run("upscale", "--list-models").stdout
+    assert "2x-mine" in listed
+    assert "Compact" in listed
+    assert "broken" in listed
+    assert "realesr-animevideov3" in listed
+    target = tmp_path / "out.png"
+    done = run("upscale", photo, "-o", target, "--model", "2x-mine", "--device", "cpu")
+    assert done.exit_code == 0, done.stderr
+    assert "2x-mine (Compact ×2, SHA-256 " in done.stderr
+    assert size_of(target) == (40, 24)
+
+
+def test_a_known_network_is_brought_only_by_download(
+    compact_file, photo, tmp_path, monkeypatch, folder
+):
+    content = compact_file.read_bytes()
+    known = library.KnownNetwork(
+        "mine-x2",
+        compact_file.as_uri(),
+        len(content),
+        hashlib.sha256(content).hexdigest(),
+    )
+    monkeypatch.setitem(library.KNOWN, "mine-x2", known)
+    target = tmp_path / "out.png"
+    command = ("upscale", photo, "-o", target, "--model", "mine-x2", "--device", "cpu")
+    done = run(*command)
+    assert done.exit_code == 1
+    assert done.stderr == (
+        f"enhance: mine-x2 is not on this machine: 0 MB, BSD-3-Clause, from {known.url}; it "
+        f"belongs in {folder}; add --download to bring it\n"
+    )
+    done = run(*command, "--download")
+    assert done.exit_code == 0, done.stderr
+    assert f"downloading {known.url} (BSD-3-Clause) to {folder / '2x-mine.pth'}" in done.stderr
+    assert "BSD-3-Clause) on cpu" in done.stderr
+    assert size_of(target) == (40, 24)
+
+
+def test_strength_chooses_how_much_texture_there_is(photo, tmp_path):
+    results = []
+    for strength in ("0", "0.5", "1"):
+        target = tmp_path / f"{strength}.png"
+        done = run("upscale", photo, "-o", target, "--model", "pat", "--strength", strength)
+        assert done.exit_code == 0, done.stderr
+        assert f"pat at strength {strength} on" in done.stderr
+        with Image.open(target) as image:
+            results.append(image.tobytes())
+    assert len(set(results)) == 3
+
+
+def test_strength_takes_one_model(photo, tmp_path):
+    target = tmp_path / "out.png"
+    models = ("--model", "e", "--model", "pat")
+    done = run("upscale", photo, "-o", target, *models, "--strength", "0.5")
+    assert done.exit_code == 2
+    assert "--strength and --blend take one --model." in done.stderr
+
+
+def test_training_does_not_start_from_a_network_of_others(compact_file, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    Image.effect_noise((160, 160), 40).convert("RGB").save(data / "a.png")
+    done = run("train", data, "-o", tmp_path / "run", "--init", compact_file)
+    assert done.exit_code == 1
+    assert done.stderr.count("\n") == 1
+    assert f"{compact_file} is a network of others" in done.stderr
+
+
+def test_it_is_exported_and_computes_the_same(compact_file, photo, tmp_path):
+    pytest.importorskip("onnxruntime")
+    exported, made = tmp_path / "x.onnx", []
+    done = run("export", "--model", compact_file, "-o", exported)
+    assert done.exit_code == 0, done.stderr
+    for model in (compact_file, exported):
+        target = tmp_path / f"{model.suffix[1:]}.png"
+        done = run("upscale", photo, "-o", target, "--model", model, "--precision", "fp32")
+        assert done.exit_code == 0, done.stderr
+        with Image.open(target) as image:
+            made.append(np.asarray(image).astype(int))
+    assert abs(made[0] - made[1]).max() <= 1

@@ -24,6 +24,7 @@ ADVICE: dict[Cause, tuple[tuple[str, str], ...]] = {
     ),
     Cause.NETWORK_MISSING: (("--network", "give a file of it by --network NAME=FILE"),),
     Cause.NO_EXTENSION: (("--format", "choose a --format"),),
+    Cause.NOT_DOWNLOADED: (("--download", "add --download to bring it"),),
     Cause.NO_SUCH_PRECISION: (("--precision", "leave --precision out"),),
     Cause.OTHER_NETWORK: (("--init", "start a new run by --init, from weights or from scratch"),),
     Cause.PROCESS_LOST: (("--resume", "go on with --resume, on any number of processes"),),

@@ -12,6 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from enhance_cli.cli.networks import kept_table
 from enhance_cli.config import DEFAULT_MODEL, DEVICES, PRECISIONS, PURPOSES, UpscaleOptions
 
 _DEFAULTS = UpscaleOptions()
@@ -71,5 +72,7 @@ def list_models(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
             "\n".join(f"{means['ssim_y']:.4f}" for _, means in scores),
             provenance["licence"],
         )
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    console.print(kept_table())
     ctx.exit()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from enhance_cli.cli.networks import bring_known, name_of
 from enhance_cli.cli.options import backend_options, list_models
 from enhance_cli.cli.sections import SectionedCommand, section
 from enhance_cli.cli.types import (
@@ -130,9 +131,28 @@ _folder_options = section(
     ),
     click.option(
         "--model",
-        default=_DEFAULTS.model,
+        "models",
+        multiple=True,
+        default=(_DEFAULTS.model,),
         show_default=True,
-        help="A shipped network, the folder of a run, or a file: .safetensors, .onnx or .xml.",
+        help="A shipped network, the folder of a run, a file (.safetensors, .pth, .onnx, .xml), or "
+        "the name of one that is kept. Several are computed one after another.",
+    ),
+    click.option(
+        "--download",
+        "may_download",
+        is_flag=True,
+        help="Bring a known network that is not here yet, from its authors' release.",
+    ),
+    click.option(
+        "--strength",
+        type=FiniteRange(0, 1),
+        help="How much of a texture network's invention to take: 0 is network e, 1 the --model.",
+    ),
+    click.option(
+        "--blend",
+        metavar="MODEL",
+        help="Go from --model to this one by --strength, or one half.",
     ),
     click.option(
         "--list-models",
@@ -169,7 +189,13 @@ _folder_options = section(
     click.option("--exact", is_flag=True, help="Refuse tiles that are not exact."),
 )
 def upscale(
-    inputs: tuple[Path, ...], output: Output, as_json: bool, quiet: bool, **values: Any
+    inputs: tuple[Path, ...],
+    output: Output,
+    models: tuple[str, ...],
+    may_download: bool,
+    as_json: bool,
+    quiet: bool,
+    **values: Any,
 ) -> None:
     """Enlarge photographs.
 
@@ -179,14 +205,13 @@ def upscale(
     results of other settings are replaced; files that enhance did not make, or that were changed
     since, stay.
     """
-    options = UpscaleOptions(**values)
+    options = UpscaleOptions(model=models[0], then=models[1:], **values)
     names = str(output.path) != "-"
     _check(options, as_json=as_json, names=names, is_dated="-" not in map(str, inputs) and names)
     from PIL import Image
 
     from enhance_cli.cli.upscale_display import UpscaleDisplay
     from enhance_cli.model.open import pick_runtime
-    from enhance_cli.model.shipped import find_weights
     from enhance_cli.upscale.batch import Batch
     from enhance_cli.upscale.ledger import settings_of
     from enhance_cli.upscale.plan import Plan
@@ -194,17 +219,19 @@ def upscale(
 
     # Pillow's own limit must not come before --max-pixels.
     Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, options.max_pixels)
-    settings = settings_of(options, find_weights(options.model))
+    used = (*models, *([options.blend] if options.blend else []))
+    bring_known(used, may_download=may_download)
+    settings = settings_of(options)
     plan = Plan(list(inputs), output.path, options, settings, is_folder=output.is_folder)
     with UpscaleDisplay(as_json=as_json, quiet=quiet, names=names) as display:
 
         def open_engine() -> Tiler:
-            if pick_runtime(options.model, options.runtime) == "torch":
+            if "torch" in {pick_runtime(model, options.runtime) for model in used}:
                 from enhance_cli.model.process import prepare_process
 
                 prepare_process(options.device, options.precision)
             engine = open_tiler(options)
-            display.remark(f"{options.model} on {engine}")
+            display.remark(f"{name_of(options, engine.network)} on {engine}")
             return engine
 
         batch = Batch(
@@ -222,5 +249,7 @@ def _check(options: UpscaleOptions, *, as_json: bool, names: bool, is_dated: boo
         raise click.UsageError("--preserve-time is for files: standard streams have no time.")
     if options.scale and (options.width or options.height):
         raise click.UsageError("--scale and --width or --height contradict each other.")
+    if (options.blend or options.strength is not None) and options.then:
+        raise click.UsageError("--strength and --blend take one --model.")
     if as_json and not names:
         raise click.UsageError("--json and -o - both write to standard output.")

@@ -59,7 +59,8 @@ class UpscaleDisplay(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show a warning of the library, with the photograph that it is about."""
-        self.remark(f"enhance: {self.source}: {record.getMessage()}", style="yellow")
+        place = f"{self.source}: " if self.source else ""  # none while the network is opened
+        self.remark(f"enhance: {place}{record.getMessage()}", style="yellow")
 
     def remark(self, text: str, style: str = "dim") -> None:
         """Show a line on stderr, unless quiet."""

@@ -2,32 +2,78 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import reduce
 from importlib.util import find_spec
 from pathlib import Path
 
 from enhance_cli.config import PRECISIONS, RUNTIMES
 from enhance_cli.errors import EnhanceError
+from enhance_cli.model.chain import ChainNetwork
 from enhance_cli.model.exported import open_exported
 from enhance_cli.model.network import Network
-from enhance_cli.model.shipped import find_weights
+from enhance_cli.model.shipped import find_weights, pair_of
 
 _RUNTIMES_OF = {".onnx": ("openvino", "onnxruntime"), ".xml": ("openvino",)}  # the preferred first
 
 
 def open_network(
-    model: str, device: str = "auto", precision: str = "auto", runtime: str = "auto"
+    model: str | Sequence[str],
+    device: str = "auto",
+    precision: str = "auto",
+    runtime: str = "auto",
+    *,
+    blend: str | None = None,
+    strength: float | None = None,
 ) -> Network:
     """Load a network and make it ready to compute.
 
-    `model` is a shipped name, a file, or the folder of a run. Runtime "auto" goes by the file's
-    extension; PyTorch is imported only if it is to compute. Nothing of the process is changed
-    beside that. Raises EnhanceError for a model that is not there or is not a network, and for a
-    device, precision or runtime that cannot be had.
+    `model` is a shipped name, a file, the folder of a run, or the name of a file in the folder of
+    networks that are kept; several are computed one after another. Runtime "auto" goes by the
+    file's extension; PyTorch is imported only if it is to compute. Nothing of the process is
+    changed beside that.
+
+    With `strength`, 0 to 1, the network lies so far from ENet-E to a shipped texture network; with
+    `blend`, so far from `model` to that one.
+
+    Raises EnhanceError for a model that is not there or is not a network, and for a device,
+    precision or runtime that cannot be had.
     """
     _check_known("precision", precision, PRECISIONS)
     _check_known("runtime", runtime, RUNTIMES)
-    chosen = pick_runtime(model, runtime)
+    models = [model] if isinstance(model, str) else list(model)
+    if blend is not None or strength is not None:
+        if len(models) != 1:
+            raise EnhanceError("the strength of one network can be chosen, not of several in a row")
+        return _open_blend(
+            models[0], blend, 0.5 if strength is None else strength, device, precision
+        )
+    opened = [_open_one(each, device, precision, runtime) for each in models]
+    return reduce(ChainNetwork, opened)
+
+
+def _open_blend(
+    model: str, other: str | None, strength: float, device: str, precision: str
+) -> Network:
+    if not 0 <= strength <= 1:
+        raise EnhanceError(f"a strength of {strength} is not between 0 and 1")
+    first, second = pair_of(model) if other is None else (model, other)
+    for each in (first, second):
+        pick_runtime(str(find_weights(each)), "torch")
+    if strength in (0, 1):
+        return _open_one((first, second)[int(strength)], device, precision, "torch")
+    from enhance_cli.model.blend import blend_networks
+    from enhance_cli.model.device import pick_backend
+    from enhance_cli.model.load import load_module
+
+    modules = [load_module(find_weights(each))[0] for each in (first, second)]
+    backend = pick_backend(device, precision)
+    return blend_networks(modules[0], modules[1], strength, backend, f"{first} and {second}")
+
+
+def _open_one(model: str, device: str, precision: str, runtime: str) -> Network:
     path = find_weights(model)
+    chosen = pick_runtime(str(path), runtime)
     if chosen == "torch":
         from enhance_cli.model.device import pick_backend
         from enhance_cli.model.load import load_module

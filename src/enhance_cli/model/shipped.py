@@ -7,10 +7,11 @@ from pathlib import Path
 
 import enhance_cli
 from enhance_cli.errors import EnhanceError
+from enhance_cli.model.library import KNOWN, RUNNABLE, find_kept, models_folder
 
 _PREFIX = "enet-"
+_PIXELS = "e"  # between which and a texture network strength goes
 _OF_A_RUN = "generator.safetensors"
-_RUNNABLE = (".safetensors", ".pth", ".pt", ".ckpt", ".onnx", ".xml")
 
 
 def weights_folder() -> Path:
@@ -32,20 +33,37 @@ def list_shipped() -> str:
 
 
 def find_weights(model: str) -> Path:
-    """Return the file that `--model` means: a shipped name in any case, a file, or a run's folder.
+    """Return the file that `--model` means: a name, a file, or the folder of a run.
 
-    Raises EnhanceError, with the names there are, if it is none of them.
+    A name is a shipped one in any case, one of those that are known, or one in the folder where
+    networks of others are kept. Raises EnhanceError, with the names there are, if it is none.
     """
     shipped = shipped_models()
     name = model.lower().removeprefix(_PREFIX)
     if name in shipped:
         return shipped[name]
     path = Path(model, _OF_A_RUN) if os.path.isdir(model) else Path(model)
+    if not os.path.exists(path):
+        path = find_kept(model) or path
     if not os.path.isfile(path):
         raise EnhanceError(
-            f"no model {model!r}: neither a file, the folder of a run, nor one of those shipped "
-            f"({list_shipped()})"
+            f"no model {model!r}: neither a file, the folder of a run, one in {models_folder()}, "
+            f"nor one of those shipped ({list_shipped()}) or known ({', '.join(KNOWN)})"
         )
-    if path.suffix.lower() not in _RUNNABLE:
-        raise EnhanceError(f"{path} is none of what enhance runs: {', '.join(_RUNNABLE)}")
+    if path.suffix.lower() not in RUNNABLE:
+        raise EnhanceError(f"{path} is none of what enhance runs: {', '.join(RUNNABLE)}")
     return path
+
+
+def pair_of(model: str) -> tuple[str, str]:
+    """Return the shipped networks between which strength goes: ENet-E and this one.
+
+    Raises EnhanceError for a model that is no shipped texture network.
+    """
+    name = model.lower().removeprefix(_PREFIX)
+    if name not in shipped_models() or name == _PIXELS:
+        raise EnhanceError(
+            f"{model} is no shipped texture network, whose strength could be chosen; any two "
+            "networks can be blended"
+        )
+    return _PIXELS, name

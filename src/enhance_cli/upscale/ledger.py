@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from enhance_cli.config import UpscaleOptions
 from enhance_cli.errors import EnhanceError
+from enhance_cli.model.shipped import find_weights
 from enhance_cli.upscale.index import Places
 
 _PATTERN = ".enhance*.jsonl"
@@ -44,18 +45,30 @@ class Noted(NamedTuple):
     source: str | None
 
 
-def settings_of(options: UpscaleOptions, weights: Path) -> dict[str, Any]:
+def settings_of(options: UpscaleOptions) -> dict[str, Any]:
     """Return all that decides what a result looks like, beside the photograph.
 
-    Raises EnhanceError if the weights cannot be read.
+    Raises EnhanceError if the weights are not there or cannot be read.
     """
+    chosen = asdict(options)
+    settings: dict[str, Any] = {"weights": _hash(find_weights(options.model))}
+    settings |= {name: chosen[name] for name in _DECIDE_THE_RESULT}
+    others = (*options.then, *([options.blend] if options.blend else []))
+    if others:  # named only where there are some: results of earlier versions stay what they are
+        settings["others"] = [_hash(find_weights(model)) for model in others]
+        settings["is_blend"] = options.blend is not None
+    if options.strength is not None:
+        settings["strength"] = options.strength
+    return settings
+
+
+def _hash(weights: Path) -> str:
     files = [weights, weights.with_suffix(".bin")]  # where OpenVINO's graphs have theirs
     try:
         digest = hashlib.sha256(b"".join(file.read_bytes() for file in files if file.is_file()))
     except OSError as error:
         raise EnhanceError(f"cannot read {weights}: {error.strerror or error}") from error
-    chosen = asdict(options)
-    return {"weights": digest.hexdigest()} | {name: chosen[name] for name in _DECIDE_THE_RESULT}
+    return digest.hexdigest()
 
 
 def fingerprint(source: Path, settings: dict[str, Any]) -> str:

@@ -161,6 +161,13 @@ def open_tiler(options: UpscaleOptions) -> Tiler:
 
     Raises EnhanceError as `open_network` does.
     """
-    network = open_network(options.model, options.device, options.precision, options.runtime)
+    network = open_network(
+        (options.model, *options.then),
+        options.device,
+        options.precision,
+        options.runtime,
+        blend=options.blend,
+        strength=options.strength,
+    )
     network = ConsistentNetwork(network) if options.consistent else network
     return Tiler(network, options.tile, is_exact=options.exact)

@@ -1,0 +1,101 @@
+"""Networks of others on the command line: which there are, what one is, and how it gets here."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from enhance_cli.errors import EnhanceError
+from enhance_cli.model.library import KNOWN, KnownNetwork, download, kept_models, models_folder
+
+if TYPE_CHECKING:
+    from enhance_cli.config import UpscaleOptions
+    from enhance_cli.model.network import Network
+
+_DIGITS = 16  # hexadecimal digits of a hash that are shown
+
+
+def bring_known(models: Iterable[str], *, may_download: bool) -> None:
+    """Download the known networks among the models that are not here, if the user agrees.
+
+    He does by --download, or by a yes in a terminal. Raises EnhanceError if a download fails.
+    """
+    for model in models:
+        known = KNOWN.get(model.lower())
+        if known and not known.path.is_file() and (may_download or _agrees(known)):
+            _download(known)
+
+
+def _agrees(known: KnownNetwork) -> bool:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    question = f"Download {known.name}, {known.size / 1e6:.0f} MB, {known.licence}, {known.url}?"
+    return click.confirm(question, err=True)
+
+
+def _download(known: KnownNetwork) -> None:
+    console = Console(stderr=True)
+    click.echo(f"downloading {known.url} ({known.licence}) to {known.path}", err=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(known.name, total=known.size)
+        download(known, lambda done, _: progress.update(task, completed=done))
+
+
+def name_of(options: UpscaleOptions, network: Network) -> str:
+    """Return what is run, as the options name it; of a network of others also what it is."""
+    if options.blend or options.strength is not None:
+        strength = 0.5 if options.strength is None else options.strength
+        return f"{options.blend or options.model} at strength {strength:g}"
+    if options.then:
+        return ", then ".join((options.model, *options.then))
+    return options.model + _origin(options.model, network)
+
+
+def _origin(model: str, network: Network) -> str:
+    """Return a network's architecture, scale, hash and licence; "" for one of ours."""
+    from enhance_cli.model.shipped import find_weights
+
+    module = getattr(network, "module", None)
+    architecture = getattr(module, "architecture", None)
+    if architecture is None:
+        return ""
+    digest = hashlib.sha256(find_weights(model).read_bytes()).hexdigest()
+    known = next((known for known in KNOWN.values() if known.sha256 == digest), None)
+    licence = known.licence if known else "licence not stated"
+    return f" ({architecture} ×{network.scale}, SHA-256 {digest[:_DIGITS]}…, {licence})"
+
+
+def kept_table() -> Table:
+    """Return the networks of others in their folder, and those that could be downloaded."""
+    table = Table("model", "architecture", "scale", "file", box=SIMPLE_HEAD)
+    table.title = f"networks of others in {models_folder()}"
+    for name, path in kept_models().items():
+        table.add_row(name, *_look(path), path.name)
+    for known in KNOWN.values():
+        if not known.path.is_file():
+            size = f"{known.size / 1e6:.0f} MB, {known.licence}"
+            table.add_row(known.name, "", "", f"not here; --download brings it: {size}")
+    return table
+
+
+def _look(path: Path) -> tuple[str, str]:
+    """Return the architecture and scale of a file, or why it is none."""
+    from enhance_cli.model.load import load_module
+    from enhance_cli.model.open import pick_runtime
+
+    if pick_runtime(path.name) != "torch":
+        return "exported", ""
+    try:
+        module, provenance = load_module(path)
+    except EnhanceError as error:
+        return str(error).removeprefix(f"{path} "), ""
+    return str(provenance.get("architecture", "EnhanceNet")), f"×{module.scale}"

@@ -1,0 +1,138 @@
+"""Networks of others that are kept on this machine, and a few that are known by name. No torch."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from enhance_cli.atomic import make_folder, replacing
+from enhance_cli.errors import Cause, EnhanceError
+
+_RELEASES = "https://github.com/xinntao/Real-ESRGAN/releases/download"
+_PART = 1 << 18  # bytes that are read at once
+_WAIT = 30  # seconds for an answer
+
+RUNNABLE = (".safetensors", ".pth", ".pt", ".ckpt", ".onnx", ".xml")
+"""The extensions of what enhance runs."""
+
+
+@dataclass(frozen=True)
+class KnownNetwork:
+    """A network that its authors publish, with the size and hash that OpenModelDB lists."""
+
+    name: str
+    url: str
+    size: int  # bytes
+    sha256: str
+    licence: str = "BSD-3-Clause"
+
+    @property
+    def path(self) -> Path:
+        """Where the file is kept."""
+        return models_folder() / self.url.rpartition("/")[2]
+
+
+KNOWN = {
+    known.name: known
+    for known in (
+        KnownNetwork(
+            "realesrgan-x4plus",
+            f"{_RELEASES}/v0.1.0/RealESRGAN_x4plus.pth",
+            67040989,
+            "4fa0d38905f75ac06eb49a7951b426670021be3018265fd191d2125df9d682f1",
+        ),
+        KnownNetwork(
+            "realesrgan-x4plus-anime",
+            f"{_RELEASES}/v0.2.2.4/RealESRGAN_x4plus_anime_6B.pth",
+            17938799,
+            "f872d837d3c90ed2e05227bed711af5671a6fd1c9f7d7e91c911a61f155e99da",
+        ),
+        KnownNetwork(
+            "realesr-general-x4v3",
+            f"{_RELEASES}/v0.2.5.0/realesr-general-x4v3.pth",
+            4885111,
+            "8dc7edb9ac80ccdc30c3a5dca6616509367f05fbc184ad95b731f05bece96292",
+        ),
+        KnownNetwork(
+            "realesr-animevideov3",
+            f"{_RELEASES}/v0.2.5.0/realesr-animevideov3.pth",
+            2504012,
+            "b8a8376811077954d82ca3fcf476f1ac3da3e8a68a4f4d71363008000a18b75d",
+        ),
+    )
+}
+"""Openly licensed networks that `--model` takes by name once their files are here."""
+
+
+def models_folder() -> Path:
+    """Return the folder where networks of others are kept; it need not be there."""
+    if sys.platform == "win32":
+        root = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    else:
+        root = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(root) / "enhance" / "models"
+
+
+def kept_models() -> dict[str, Path]:
+    """Return the files in that folder by the names that `--model` takes: theirs without .pth."""
+    folder = models_folder()
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    return {file.stem: file for file in files if file.suffix.lower() in RUNNABLE}
+
+
+def find_kept(model: str) -> Path | None:
+    """Return the file of a known name or of one in the folder, or None.
+
+    Raises EnhanceError for a known network whose file is not here yet.
+    """
+    known = KNOWN.get(model.lower())
+    if known is None:
+        return kept_models().get(model)
+    if not known.path.is_file():
+        raise EnhanceError(
+            f"{known.name} is not on this machine: {known.size / 1e6:.0f} MB, {known.licence}, "
+            f"from {known.url}; it belongs in {known.path.parent}",
+            Cause.NOT_DOWNLOADED,
+        )
+    return known.path
+
+
+def download(known: KnownNetwork, on_progress: Callable[[int, int], None] | None = None) -> None:
+    """Bring a known network from its authors' release to the folder, whole or not at all.
+
+    Calls `on_progress(bytes, all bytes)`. Raises EnhanceError if the network cannot be reached, or
+    the file is not the one whose hash is known.
+    """
+    import urllib.error  # which take longer than all else that a command needs to start
+    import urllib.request
+
+    make_folder(known.path.parent)
+    digest, done = hashlib.sha256(), 0
+    request = urllib.request.Request(known.url, headers={"User-Agent": "enhance"})  # noqa: S310  a constant above
+    with replacing(known.path) as file:
+        try:
+            with urllib.request.urlopen(request, timeout=_WAIT) as answer:  # noqa: S310  as above
+                while part := answer.read(_PART):
+                    done += len(part)
+                    if done > known.size:
+                        break
+                    digest.update(part)
+                    file.write(part)
+                    if on_progress:
+                        on_progress(done, known.size)
+        except OSError as error:
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
+            raise EnhanceError(
+                f"cannot download {known.url} ({getattr(error, 'reason', error)}): bring the file "
+                f"here by other means, as {known.path}"
+            ) from error
+        if digest.hexdigest() != known.sha256:
+            raise EnhanceError(
+                f"{known.url} is not the file that is known as {known.name}: {done} bytes, "
+                f"expected {known.size} with SHA-256 {known.sha256}"
+            )

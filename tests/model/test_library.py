@@ -1,0 +1,121 @@
+import hashlib
+import http.server
+import threading
+from dataclasses import replace
+
+import pytest
+
+from enhance_cli.errors import Cause, EnhanceError
+from enhance_cli.model import library
+from enhance_cli.model.library import KNOWN, download, find_kept, kept_models
+from enhance_cli.model.shipped import find_weights
+
+CONTENT = bytes(range(256)) * 3000  # three parts
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    return tmp_path / "enhance" / "models"
+
+
+@pytest.fixture
+def server():
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200 if self.path == "/w.pth" else 404)
+            self.end_headers()
+            if self.path == "/w.pth":
+                self.wfile.write(CONTENT)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Answer) as serving:
+        threading.Thread(target=serving.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{serving.server_port}"
+        serving.shutdown()
+
+
+@pytest.fixture
+def known(server):
+    return library.KnownNetwork(
+        "mine", f"{server}/w.pth", len(CONTENT), hashlib.sha256(CONTENT).hexdigest()
+    )
+
+
+def test_a_download_is_the_whole_file_in_the_folder(known, folder):
+    steps = []
+    download(known, lambda done, size: steps.append((done, size)))
+    assert known.path == folder / "w.pth"
+    assert known.path.read_bytes() == CONTENT
+    assert steps[-1] == (len(CONTENT), len(CONTENT))
+    assert len(steps) > 1
+
+
+def test_another_file_than_the_known_one_is_not_kept(known, folder):
+    with pytest.raises(EnhanceError) as caught:
+        download(replace(known, sha256="0" * 64))
+    assert str(caught.value) == (
+        f"{known.url} is not the file that is known as mine: {len(CONTENT)} bytes, expected "
+        f"{len(CONTENT)} with SHA-256 {'0' * 64}"
+    )
+    assert not list(folder.iterdir())
+
+
+def test_a_longer_file_is_not_read_to_its_end(known, folder):
+    with pytest.raises(EnhanceError, match="is not the file that is known as mine"):
+        download(replace(known, size=1000))
+    assert not list(folder.iterdir())
+
+
+def test_without_the_network_the_line_says_where_the_file_belongs(known, folder):
+    missing = replace(known, url=known.url.replace("w.pth", "gone.pth"))
+    with pytest.raises(EnhanceError) as caught:
+        download(missing)
+    assert str(caught.value) == (
+        f"cannot download {missing.url} (Not Found): bring the file here by other means, as "
+        f"{folder / 'gone.pth'}"
+    )
+    assert not list(folder.iterdir())
+
+
+def test_a_known_network_that_is_not_here_says_so(folder):
+    with pytest.raises(EnhanceError) as caught:
+        find_weights("RealESRGAN-x4plus-anime")
+    assert caught.value.cause is Cause.NOT_DOWNLOADED
+    assert str(caught.value) == (
+        "realesrgan-x4plus-anime is not on this machine: 18 MB, BSD-3-Clause, from "
+        "https://github.com/xinntao/Real-ESRGAN/releases/download/v0.2.2.4/"
+        f"RealESRGAN_x4plus_anime_6B.pth; it belongs in {folder}"
+    )
+
+
+def test_a_known_network_is_found_by_its_name_once_it_is_here(folder):
+    folder.mkdir(parents=True)
+    path = folder / "realesr-animevideov3.pth"
+    path.write_bytes(b"")
+    assert find_weights("realesr-animevideov3") == path
+
+
+def test_kept_files_are_found_by_their_names(folder):
+    assert kept_models() == {}
+    folder.mkdir(parents=True)
+    for name in ("4x-mine.pth", "1x-clean.v2.safetensors", "notes.txt"):
+        (folder / name).write_bytes(b"")
+    assert kept_models() == {
+        "4x-mine": folder / "4x-mine.pth",
+        "1x-clean.v2": folder / "1x-clean.v2.safetensors",
+    }
+    assert find_weights("4x-mine") == folder / "4x-mine.pth"
+    assert find_kept("notes") is None
+
+
+def test_every_known_network_is_whole_and_openly_licensed():
+    assert len(KNOWN) == 4
+    for name, known in KNOWN.items():
+        assert known.name == name == name.lower()
+        assert known.url.startswith("https://github.com/xinntao/Real-ESRGAN/releases/download/v")
+        assert len(bytes.fromhex(known.sha256)) == 32
+        assert known.licence == "BSD-3-Clause"
+        assert 2e6 < known.size < 7e7
