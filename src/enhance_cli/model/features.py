@@ -1,4 +1,4 @@
-"""VGG-19's features: what images are compared by when pixels are the wrong measure."""
+"""Features of VGG-19, by which the perceptual losses and metrics compare images."""
 
 from __future__ import annotations
 
@@ -27,15 +27,16 @@ _POOLINGS: dict[str, Callable[[Tensor, int], Tensor]] = {
 
 
 class Features(nn.Module):
-    """Frozen VGG-19 of RGB in [0, 1], as deep as the layers asked for and no deeper.
+    """Frozen VGG-19 for RGB in [0, 1], computed only to the deepest layer that is asked for.
 
     A layer's features are taken after its ReLU and divided by one number, its mean activation on
-    photographs (`calibrate`), so that their mean becomes one. One number for a layer, not one for
-    an image, keeps absolute colour visible. Average pooling, Gatys' choice, keeps a fine mesh out
-    of what is trained with the features; VGG was trained with max pooling; "mixed" is their mean.
+    photographs (`calibrate`), so that their mean becomes one. One number per layer, instead of one
+    per image, keeps absolute colour visible. Average pooling, which Gatys chose, prevents a fine
+    mesh in networks that are trained with the features. VGG was trained with max pooling. "mixed"
+    is the mean of both.
 
-    `state` has torchvision's names (`features.0.weight`, ...). Raises KeyError with the name of a
-    layer that it does not hold.
+    `lite` adds the layers of EfficientNet-Lite0. `state` has torchvision's names
+    (`features.0.weight`, ...). Raises KeyError with the name of a layer that it does not hold.
 
     Source: Simonyan and Zisserman (arXiv 1409.1556); Gatys et al. (arXiv 1505.07376).
     """
@@ -65,7 +66,7 @@ class Features(nn.Module):
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """Return {layer: (N, C, H', W') in fp32} of (N, 3, H, W) RGB in [0, 1]."""
+        """Return {layer: (N, C, H', W') in fp32} for (N, 3, H, W) RGB in [0, 1]."""
         mean, std = (constant(v, image).view(1, 3, 1, 1) for v in (_IMAGENET_MEAN, _IMAGENET_STD))
         x = ((image - mean) / std).contiguous(memory_format=torch.channels_last)
         convolutions = iter(self.convolutions)
@@ -92,7 +93,7 @@ class Features(nn.Module):
         self.means = {name: sum(m[name] for m in found) / len(found) for name in self.layers}
 
     def restore_means(self, means: Mapping[str, float]) -> None:
-        """Take the means that were measured before. Raises EnhanceError if a layer has none."""
+        """Use means that were measured before. Raises EnhanceError if a layer has none."""
         missing = [name for name in self.layers if name not in means]
         if missing:
             raise EnhanceError(f"no mean activation of {', '.join(missing)} was measured")
@@ -105,11 +106,11 @@ def load_features(
     pooling: str = "average",
     lite0: Path | None = None,
 ) -> Features:
-    """Return the features, with the weights in a file, safetensors or .pth, or torchvision's.
+    """Return the features, with VGG-19's weights from a file or downloaded by torchvision.
 
-    A file may stop after the deepest layer that is asked for. Torchvision downloads on first use,
-    shows its progress and checks the hash. EfficientNet-Lite0's weights are in the file `lite0`.
-    Raises EnhanceError if neither is to be had.
+    The file is safetensors or .pth, and may end after the deepest layer that is asked for.
+    Torchvision downloads on first use, shows its progress and checks the hash. The weights of
+    EfficientNet-Lite0 are in the file `lite0`. Raises EnhanceError if weights are missing.
     """
     layers = list(layers)
     lite = _load_lite([layer for layer in layers if layer in LITE_LAYERS], lite0)
@@ -161,9 +162,9 @@ def _download() -> Mapping[str, Tensor]:
 
     weights = VGG19_Weights.IMAGENET1K_V1
     try:
-        with redirect_stdout(sys.stderr):  # where torch.hub announces what it downloads
+        with redirect_stdout(sys.stderr):  # torch.hub announces its downloads on stdout
             state: Mapping[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True)
-    except (OSError, RuntimeError) as error:  # no network or disk; a wrong hash
+    except (OSError, RuntimeError) as error:  # no connection, no space, or a wrong hash
         raise EnhanceError(
             f"cannot download VGG-19 from {weights.url} ({error}): connect this machine to the "
             "network, or get torchvision's .pth, or safetensors of the same names, elsewhere",

