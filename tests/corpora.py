@@ -28,6 +28,7 @@ from PIL import Image, ImageOps
 
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.encode import Encoding, encode
+from enhance_cli.images.faults import DECODER_ERRORS
 from enhance_cli.images.files import read_contents, read_frames, read_photo
 from enhance_cli.images.formats import format_named
 from enhance_cli.images.kinds import HEAD, kind_of
@@ -35,7 +36,7 @@ from enhance_cli.images.kinds import HEAD, kind_of
 GREY = 128
 FAR = 2  # levels of mean error, from where on a file is listed
 LARGEST = 4_000_000  # pixels of what is written again
-PILLOW_ERRORS = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError)
+PILLOW_ERRORS = (*DECODER_ERRORS, NotImplementedError, Image.DecompressionBombError)
 
 
 @dataclass

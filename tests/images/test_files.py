@@ -103,3 +103,14 @@ def test_what_is_learned_and_measured_may_be_of_a_plugins_format(tmp_path, suffi
     for levels in (read_opaque(tmp_path / f"a.{suffix}"), decode_opaque(data, "a")):
         assert levels.shape == (3, 12, 20)
         assert abs(levels.astype(int) - 90).max() <= 2
+
+
+def test_a_segment_of_a_wrong_length_refuses_no_jpeg(tmp_path):
+    path, exif = tmp_path / "in.jpg", Image.Exif()
+    exif[271] = "Maker"
+    Image.new("RGB", (20, 12), (200, 90, 40)).save(path, exif=exif)
+    data = bytearray(path.read_bytes())
+    place = data.index(b"\xff\xe1") + 3
+    data[place] -= 4
+    path.write_bytes(data)
+    assert read_photo(path).size == read_contents(path).size == (20, 12)

@@ -306,6 +306,16 @@ def test_of_several_sizes_the_largest_is_taken_with_a_warning(tmp_path, caplog):
     assert len(read_frames(tmp_path / "in.tif", every=True)) == 3
 
 
+def test_pages_of_several_sizes_that_are_other_pictures_are_pages(tmp_path, caplog):
+    with tifffile.TiffWriter(tmp_path / "in.tif") as file:
+        for step in (2, 1):
+            pixels = levels(3, np.uint8)[::step, ::step, :: 3 - 2 * step]
+            file.write(np.ascontiguousarray(pixels), photometric=RGB, metadata=None)
+    assert read_photo(tmp_path / "in.tif").size == (20, 12)
+    assert read_contents(tmp_path / "in.tif").size == (20, 12)
+    assert "holds 2 frames: only the first is enlarged" in caplog.text
+
+
 def test_a_thumbnail_alone_is_a_picture(tmp_path):
     pixels = levels(3, np.uint8)
     path = write(tmp_path / "in.tif", pixels, RGB, subfiletype=1)

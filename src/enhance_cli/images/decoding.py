@@ -24,25 +24,27 @@ from enhance_cli.images.metadata import Metadata
 from enhance_cli.images.photo import Photo, from_pillow, upright, with_words
 from enhance_cli.images.plugins import FORMAT_OF_KIND, load_plugin
 from enhance_cli.images.pngread import decode_png16, frames_of, mend_transparency
-from enhance_cli.images.tiffpages import Tiff, the_photograph
-from enhance_cli.images.tiffread import contents_of_tiff, decode_page, open_tiff
+from enhance_cli.images.tiffpages import Tiff
+from enhance_cli.images.tiffread import contents_of_tiff, decode_page, open_tiff, the_photograph
 
-_DECODERS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "WEBP", "HEIF", "JXL")
 _log = logging.getLogger(__name__)
 
 
 def decode_photos(data: bytes, name: Path | str, *, every: bool, max_pixels: int) -> list[Photo]:
     """Return the first photograph in a file's bytes, or with `every` all. Raises EnhanceError."""
     kind = _kind_of(data[:HEAD], name)
-    decode_kind = _OF_KIND.get(kind, _decode_by_pillow)
     with in_one_line(name, kind):
-        return decode_kind(data, name, every, max_pixels)
+        if kind == "TIFF":
+            return _decode_tiff(data, name, every, max_pixels)
+        if kind == "JPEG XL":
+            return _decode_jxl(data, name, max_pixels)
+        return _decode_by_pillow(data, name, kind, every, max_pixels)
 
 
 def _decode_tiff(data: bytes, name: Path | str, every: bool, max_pixels: int) -> list[Photo]:
     pages = open_tiff(data, name)
     if len(pages) > 1 and not every:
-        chosen = the_photograph(pages)
+        chosen = the_photograph(pages, name)
         which = "the first" if chosen is pages[0] else "the largest, of which others are copies,"
         _log.warning("holds %d frames: only %s is enlarged", len(pages), which)
         pages = [chosen]
@@ -54,11 +56,11 @@ def _decode_tiff(data: bytes, name: Path | str, every: bool, max_pixels: int) ->
     return frames
 
 
-def _decode_jxl(data: bytes, name: Path | str, _: bool, max_pixels: int) -> list[Photo]:
+def _decode_jxl(data: bytes, name: Path | str, max_pixels: int) -> list[Photo]:
     header = jxl_header(data)
     _check_pixels(math.prod(header.size), max_pixels, name)  # before: the plugin decodes on opening
     _refuse_animation(header, name)
-    with _opened(io.BytesIO(data)) as image:
+    with _opened(io.BytesIO(data), "JPEG XL") as image:
         mend_jxl(image, data)
         deep = decode_deep_jxl(image, data) if header.bits > 8 else None
         if header.bits > 8 and deep is None:
@@ -74,9 +76,11 @@ def _refuse_animation(header: JxlHeader, name: Path | str) -> None:
         )
 
 
-def _decode_by_pillow(data: bytes, name: Path | str, every: bool, max_pixels: int) -> list[Photo]:
+def _decode_by_pillow(
+    data: bytes, name: Path | str, kind: str, every: bool, max_pixels: int
+) -> list[Photo]:
     metadata, data = read_metadata(data)
-    with _opened(io.BytesIO(data)) as image:
+    with _opened(io.BytesIO(data), kind) as image:
         pixels, frames = image.width * image.height, frames_of(image)
         _check_pixels(pixels * (len(frames) if every else 1), max_pixels, name)
         _warn_of_losses(image, data, every)
@@ -126,9 +130,6 @@ def _check_pixels(count: int, most: int, name: Path | str) -> None:
         raise EnhanceError(f"{name} has {count} pixels, more than {most}", Cause.TOO_MANY_PIXELS)
 
 
-_OF_KIND = {"TIFF": _decode_tiff, "JPEG XL": _decode_jxl}
-
-
 def contents_of_file(file: BinaryIO, name: Path | str) -> Contents:
     """Return what the header of an opened file says of its picture. Raises EnhanceError."""
     kind = _kind_of(file.read(HEAD), name)
@@ -141,7 +142,7 @@ def contents_of_file(file: BinaryIO, name: Path | str) -> Contents:
             _refuse_animation(header, name)
             return Contents(header.size)
         metadata, beginning = read_from_header(file)
-        with _opened(beginning) as image:
+        with _opened(beginning, kind) as image:
             width, height = image.size
             metadata = complete(metadata, image)
             if metadata.orientation > 4:
@@ -159,10 +160,10 @@ def _kind_of(head: bytes, name: Path | str) -> str:
 
 
 @contextmanager
-def _opened(file: BinaryIO) -> Iterator[Image.Image]:
+def _opened(file: BinaryIO, kind: str) -> Iterator[Image.Image]:
     """Open a file's header with Pillow; Pillow's errors pass through."""
     try:
-        image = Image.open(file, formats=_DECODERS)
+        image = Image.open(file, formats=(FORMAT_OF_KIND.get(kind, kind),))
     except UnidentifiedImageError as error:
         raise ValueError("not even its header can be read") from error
     with image:

@@ -18,6 +18,11 @@ def resize_bicubic(levels: Levels, height: int, width: int) -> Levels:
     return _resize_planes(levels, height, width, Image.Resampling.BICUBIC)
 
 
+def resize_box(levels: Levels, height: int, width: int) -> Levels:
+    """Reduce (C, H, W) to (C, height, width) by the means of the pixels below each."""
+    return _resize_planes(levels, height, width, Image.Resampling.BOX)
+
+
 def _resize_planes(levels: Levels, height: int, width: int, kernel: Image.Resampling) -> Levels:
     planes = []
     for plane in levels:

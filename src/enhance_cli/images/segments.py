@@ -89,10 +89,11 @@ def read_jpeg(jpeg: Any, *, header: bool = False) -> tuple[Metadata, bytes]:
             if not header:
                 reader.read_behind(jpeg, segment.stop)
             break
-        if segment.stop <= len(jpeg) and reader.takes(segment):
+        follows = bytes(jpeg[segment.stop : segment.stop + 1])  # no marker: its length is wrong
+        if segment.stop <= len(jpeg) and reader.takes(segment) and follows in (b"\xff", b""):
             kept.append(bytes(jpeg[place : segment.start]))
             place = segment.stop
-    end = segment.stop if header else len(jpeg)
+    end = segment.stop if header and segment.marker == SCAN else len(jpeg)
     return reader.result(), b"".join([*kept, bytes(jpeg[place:end])])
 
 

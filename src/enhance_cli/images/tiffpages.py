@@ -122,6 +122,11 @@ class Tiff:
         found: tuple[int, ...] = struct.unpack(form, self._file.read(struct.calcsize(form)))
         return found
 
+    def data(self) -> bytes:
+        """Return the whole file."""
+        self._file.seek(0)
+        return self._file.read()
+
     def _chain(self, place: int) -> Iterator[Directory]:
         seen: set[int] = set()
         while place and place not in seen and len(seen) < _MOST_PAGES:
@@ -182,10 +187,10 @@ def photographs(tiff: Tiff) -> list[Directory]:
     return whole or [page for page in tiff.below if page.is_photograph] or tiff.chain
 
 
-def the_photograph(pages: list[Directory]) -> Directory:
-    """Return the first page, or the largest one if the first is a reduced copy of it."""
+def larger_page(pages: list[Directory]) -> Directory | None:
+    """Return the largest page if the first, by its size, may be a reduced copy of it."""
     largest = max(pages, key=lambda page: page.value(WIDTH, 0))
-    return largest if _is_reduced(pages[0].size, largest.size) else pages[0]
+    return largest if _is_reduced(pages[0].size, largest.size) else None
 
 
 def _is_reduced(size: tuple[int, int], larger: tuple[int, int]) -> bool:

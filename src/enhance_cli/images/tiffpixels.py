@@ -44,7 +44,10 @@ _PREDICTED = {1: False, 2: True}
 _SHORT, _LONG, _LONG8 = 3, 4, 16  # types of values
 _IN_PLANES = 2
 _NATIVE = "<" if sys.byteorder == "little" else ">"
-_DIRECTORIES = (34665, 34853)  # tags
+_STRUCTURE = {*range(256, 260), 262, 266, 273, *range(277, 280), 284, 292, 293, 317, 320,
+              *range(322, 326), 332, 338, 339, 347, *range(512, 522), 529, 530, 531, 532,
+              34675}  # fmt: skip
+"""Tags that a decoder needs, those of JPEG and fax among them, and the profile."""
 _EIGHTS = (16, 17, 18)  # types of eight bytes in a BigTIFF alone
 _LARGEST = 2**32 - 2**20  # bytes of a file and a directory that is no BigTIFF
 _BAND = 1 << 22  # bits to unpack at once
@@ -57,7 +60,7 @@ def is_bytewise(page: Directory) -> bool:
 
 def bits_of(page: Directory) -> int:
     """Return the bits per sample. Raises ValueError if channels differ."""
-    bits = set(page.values(BITS, 1))
+    bits = set(page.values(BITS, 1)[: samples_of(page)])
     if len(bits) > 1:
         raise ValueError("channels of different depths")
     return bits.pop()
@@ -120,27 +123,24 @@ def _decode(
 
 
 def with_directory(data: bytes, page: Directory, changed: dict[int, Sequence[int]]) -> bytes:
-    """Return a file whose only picture is `page` with some tags changed; () removes a tag.
+    """Return a file whose only picture is a page with other values of some tags, () for none.
 
-    A BigTIFF whose high bytes come first, which Pillow cannot read, becomes a plain TIFF without
-    the page's EXIF and GPS directories, unless it is too large for one.
+    Of the page's tags it has those that tell how pixels lie: others cannot do harm. It is no
+    BigTIFF where high bytes come first: Pillow does not know those.
     """
     tiff, place = page.tiff, len(data) + len(data) % 2
     is_big = tiff.is_big and (tiff.order == "<" or place > _LARGEST)
     letter, kind, room = ("Q", _LONG8, 8) if is_big else ("L", _LONG, 4)
-    values: dict[int, Sequence[int]] = {}
-    if tiff.is_big and not is_big:
-        values = {tag: page.values(tag) for tag, e in page.entries.items() if e.kind in _EIGHTS}
-        values |= dict.fromkeys(_DIRECTORIES, ())
-    values |= changed
+    values: dict[int, Sequence[int]] = dict(changed)
     lines, behind = {}, bytearray()
-    for tag, entry in page.entries.items():
-        length = entry.bytes
+    for tag in _STRUCTURE & page.entries.keys():
+        entry = page.entries[tag]
         found = struct.pack(tiff.order + letter, entry.place)
-        if length <= room:
-            found = data[entry.place : entry.place + length].ljust(room, b"\0")
-        head = struct.pack(f"{tiff.order}HH{letter}", tag, entry.kind, entry.count)
-        lines[tag] = head + found
+        if entry.bytes <= room:
+            found = data[entry.place : entry.place + entry.bytes].ljust(room, b"\0")
+        lines[tag] = struct.pack(f"{tiff.order}HH{letter}", tag, entry.kind, entry.count) + found
+        if entry.kind in _EIGHTS and not is_big:
+            values.setdefault(tag, page.values(tag))
     for tag, numbers in values.items():
         lines.pop(tag, None)
         if numbers:

@@ -12,9 +12,11 @@ from PIL import TiffImagePlugin
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.alpha import straight
 from enhance_cli.images.colour_spaces import from_cmyk, from_lab, load_vips
+from enhance_cli.images.faults import DECODER_ERRORS
 from enhance_cli.images.formats import Contents
 from enhance_cli.images.gather import profile_of
 from enhance_cli.images.photo import Photo, from_pillow, upright, with_words
+from enhance_cli.images.pillow_resize import resize_box
 from enhance_cli.images.tags import read_tiff
 from enhance_cli.images.tiffpages import (
     COLOUR_MAP,
@@ -25,9 +27,9 @@ from enhance_cli.images.tiffpages import (
     SAMPLE_FORMAT,
     Directory,
     Tiff,
+    larger_page,
     photographs,
     refuse_raw,
-    the_photograph,
 )
 from enhance_cli.images.tiffpixels import (
     bits_of,
@@ -36,7 +38,7 @@ from enhance_cli.images.tiffpixels import (
     samples_of,
     with_directory,
 )
-from enhance_cli.model.levels import DEEP, Levels
+from enhance_cli.model.levels import DEEP, Levels, in_8_bits
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _MASK, _INKS = 0, 1, 2, 3, 4, 5
 _LAB, _ICC_LAB = 8, 9
@@ -48,6 +50,7 @@ _UNSIGNED = {1, 4}  # formats of samples; 4 is undefined
 _KINDS = {2: "signed ", 3: "floating-point ", 5: "complex ", 6: "complex "}
 _CMYK = 1  # of InkSet
 _PROFILE = 34675  # a tag
+_ALIKE = 12  # levels of mean error between a picture and a reduced copy of it
 _log = logging.getLogger(__name__)
 
 
@@ -58,11 +61,29 @@ def open_tiff(data: bytes, name: Path | str) -> list[Directory]:
     return photographs(tiff)
 
 
+def the_photograph(pages: list[Directory], name: Path | str) -> Directory:
+    """Return the first page, or the largest where the first is a reduced copy of it.
+
+    Pages that do not say so are compared: of two sizes alone there may be two pictures.
+    """
+    largest = larger_page(pages)
+    if largest is None:
+        return pages[0]
+    data = largest.tiff.data()
+    try:
+        small, large = (in_8_bits(decode_page(data, p, name).pixels) for p in (pages[0], largest))
+    except (EnhanceError, *DECODER_ERRORS):
+        return pages[0]
+    reduced = resize_box(large, *small.shape[1:])
+    error = np.abs(reduced.astype(np.int16) - small).mean()
+    return largest if error < _ALIKE else pages[0]
+
+
 def contents_of_tiff(tiff: Tiff, name: Path | str) -> Contents:
     """Return what a TIFF's directories say of its picture. Raises EnhanceError."""
     refuse_raw(tiff, name)
     pages = photographs(tiff)
-    page = the_photograph(pages)
+    page = the_photograph(pages, name)
     check_numbers(page, name)
     if page.value(PHOTOMETRIC, 0) == _INKS and bits_of(page) > 8 and _PROFILE in page.entries:
         load_vips(name)
