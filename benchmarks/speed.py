@@ -43,7 +43,7 @@ def operations(generator: Generator) -> int:
     for power, layer in enumerate(generator.upsample, start=1):
         total += 4**power * layer.weight.numel()
     last = generator.refine.weight.numel() + generator.last.weight.numel()
-    return 2 * (total + generator.scale**2 * last)
+    return 2 * (total + 4 ** len(generator.upsample) * last)
 
 
 def medians(rounds: int, runs: dict[str, Callable[[], object]]) -> dict[str, float]:

@@ -265,7 +265,8 @@ def test_an_unknown_model_lists_those_there_are(fails, tmp_path, photo):
 def test_a_file_that_upscale_does_not_run_is_one_line(fails, tmp_path, photo):
     (tmp_path / "x.pt2").write_bytes(b"graph")
     assert fails("upscale", "--model", tmp_path / "x.pt2", photo, "-o", tmp_path / "out.png") == (
-        f"{tmp_path / 'x.pt2'} is none of what enhance runs: .safetensors, .onnx, .xml"
+        f"{tmp_path / 'x.pt2'} is none of what enhance runs: "
+        ".safetensors, .pth, .pt, .ckpt, .onnx, .xml"
     )
 
 
@@ -308,7 +309,7 @@ def test_metadata_that_a_format_cannot_hold_is_one_line(upscale_fails, tmp_path,
     opened(photo).save(tmp_path / "in.png", exif=exif)
     target = tmp_path / "out.jpg"
     assert upscale_fails(tmp_path / "in.png", "-o", target) == (
-        f"{target}: JPEG cannot hold 70028 bytes of metadata, only 65500; use .png, .webp or .tiff"
+        f"{target}: JPEG cannot hold 70028 bytes of EXIF, only 65527; use .png, .webp or .tiff"
     )
     assert list(tmp_path.glob("*out.jpg*")) == []
 

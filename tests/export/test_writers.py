@@ -59,10 +59,12 @@ def test_exported_equals_trained(tmp_path, name, suffix):
     torch.testing.assert_close(run(path, image), generator(image), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("scale", [2, 8])
+@pytest.mark.parametrize(
+    ("tail", "scale"), [("nearest", 2), ("nearest", 8), ("shuffle", 1), ("shuffle", 3)]
+)
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_every_scale_and_size_is_enlarged(tmp_path, scale, suffix):
-    generator = Generator(Dimensions(features=4, blocks=1, scale=scale)).eval()
+def test_every_scale_and_size_is_enlarged(tmp_path, tail, scale, suffix):
+    generator = Generator(Dimensions(features=4, blocks=1, scale=scale, tail=tail)).eval()
     path = tmp_path / f"x{suffix}"
     export(generator.requires_grad_(False), {}, path, ExportOptions())
     for size in [(1, 3, 1, 1), (1, 3, 7, 3), (4, 3, 1, 9)]:

@@ -119,6 +119,16 @@ def test_a_camera_file_is_first_saved_at_a_size_of_its_own(monkeypatch):
     assert 16 < min(between) < max(between) <= 48
 
 
+@pytest.mark.parametrize("scale", [1, 2])
+def test_no_first_file_is_larger_than_the_photograph(monkeypatch, scale):
+    sizes = []
+    monkeypatch.setattr(
+        degradation, "compress", lambda image, *_, **__: sizes.append(image.shape[2]) or image
+    )
+    degrade(torch.zeros(60, 3, 32, 32), scale, "camera", [*map(str, range(60))])
+    assert max(sizes) <= 32
+
+
 def test_saving_adds_noise_then_sharpens_then_compresses(monkeypatch):
     steps = []
     for name in ("_add_noise", "_sharpen", "compress"):

@@ -1,4 +1,4 @@
-"""How an option of `enhance train` is made."""
+"""Making an option of `enhance train`."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ def path_option(*names: str, text: str, metavar: str) -> Decorator:
 
 
 def or_none(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    """Take back what a run had before."""
+    """Turn the word none into None, which removes the value that a run had before."""
     return None if value == "none" else value

@@ -153,7 +153,7 @@ _run = section(
 
 
 def train_sections(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add all of them to the command."""
+    """Add all options to the command, section by section."""
     learned = (losses_section, teacher_section, adversary_section)
     sections = (_common, _data, *learned, _schedule, _network, _run)
     for add in reversed(sections):

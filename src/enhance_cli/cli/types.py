@@ -1,4 +1,4 @@
-"""The values that options take, where Click has no type for them: others are exit 2."""
+"""Types of options that Click does not have; a wrong value ends the command with exit 2."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600}
 class PathType(click.Path):
     """A file or a folder, or - for a standard stream.
 
-    Not `click.Path[Path]`, which is a type only from click 8.5.1 on.
+    It is not `click.Path[Path]`, because that exists only since click 8.5.1.
     """
 
     def __init__(self) -> None:
         super().__init__(allow_dash=True)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Refuse an empty name, which would stand for the current folder."""
+        """Refuse an empty name, which would mean the current folder."""
         if not str(value):
             self.fail("the name is empty.", param, ctx)
         return Path(os.fsdecode(super().convert(value, param, ctx)))
 
 
 class Output(NamedTuple):
-    """Where results go, and whether the user wrote it as a folder, with a separator at the end."""
+    """A path for results, and whether the user ended it with a separator, as a folder."""
 
     path: Path
     is_folder: bool
 
 
 class OutputType(click.ParamType[Output]):
-    """Where results go."""
+    """A path for results."""
 
     name = "path"
 
@@ -57,7 +57,7 @@ class FiniteRange(click.FloatRange):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Refuse what compares with no bound."""
+        """Refuse nan, which no bound excludes, and infinity."""
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number.", param, ctx)
@@ -88,7 +88,7 @@ class ShardType(click.ParamType[tuple[int, int]]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, int]:
-        """Refuse parts that there are not."""
+        """Refuse a part that does not exist, such as 9/8."""
         if isinstance(value, tuple):
             return value
         found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", value)
@@ -98,14 +98,14 @@ class ShardType(click.ParamType[tuple[int, int]]):
 
 
 class ColourType(click.ParamType[tuple[int, int, int]]):
-    """A colour as CSS writes it."""
+    """A colour, written as in CSS."""
 
     name = "colour"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, int, int]:
-        """Return 8-bit RGB; a colour's own transparency is refused."""
+        """Return 8-bit RGB; refuse a colour that is itself transparent."""
         from PIL import ImageColor
 
         try:
@@ -118,12 +118,12 @@ class ColourType(click.ParamType[tuple[int, int, int]]):
 
 
 class SuffixType(click.ParamType[str]):
-    """What is added to a file's name."""
+    """An addition to file names."""
 
     name = "suffix"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Refuse what would lead to another folder."""
+        """Refuse characters that would make it a path to another folder."""
         if re.search(r"[/\\\0]", value):
             self.fail(f"{value!r} cannot be a part of a file's name.", param, ctx)
         return str(value)
@@ -144,7 +144,7 @@ class LossLettersType(click.ParamType[str]):
 
 
 class FactorType(click.ParamType[tuple[str, float]]):
-    """A factor on a term, such as T=0.5."""
+    """A factor for a term of the loss, such as T=0.5."""
 
     name = "letter=factor"
 
@@ -162,7 +162,7 @@ class FactorType(click.ParamType[tuple[str, float]]):
 
 
 class LayersType(click.ParamType[dict[str, float]]):
-    """Layers of a network, each with its weight where it is not the paper's: pool2=0.1,pool5."""
+    """Layers of a network, such as pool2=0.1,pool5; without a weight, a layer has the paper's."""
 
     name = "layers"
 
@@ -195,7 +195,7 @@ def _to_number(text: str) -> float | None:
 
 
 class DurationType(click.ParamType[float | None]):
-    """A time such as 90m, 2h or 45s, in seconds, or none; a number is one of seconds."""
+    """A time such as 90m, 2h or 45s, or none; a number alone means seconds."""
 
     name = "time"
 

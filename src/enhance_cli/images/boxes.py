@@ -1,4 +1,4 @@
-"""What the chunks of a WebP and the boxes of an AVIF say.
+"""Reading metadata from the chunks of a WebP and the boxes of an AVIF.
 
 Source: WebP container (RFC 9649); ISO 14496-12, ISO 23008-12 (HEIF), ITU-T H.273.
 """
@@ -18,11 +18,11 @@ _NEEDED = {b"VP8 ", b"VP8L", b"VP8X", b"ANIM", b"ANMF", b"ALPH", b"ICCP", b"FRGM
 _LOST_ITEMS = {b"tmap": GAIN_MAP}
 _LOST_SIGNS = ((rb"(?i)hdrgainmap", GAIN_MAP), (rb"auxid:2\0|auxiliary:depth", DEPTH_MAP))
 _CODES_OF_SRGB = {b"\1\x0d\0\1", b"\2\2\0\1"}  # primaries and transfer: sRGB, and unspecified
-_Part = tuple[bytes, int, int]  # a name, and where what it holds begins and ends
+_Part = tuple[bytes, int, int]  # a name, and where its content begins and ends
 
 
 def read_webp(webp: Any) -> Metadata:
-    """Return what a WebP says."""
+    """Return the metadata of a WebP."""
     exif = xmp = None
     lost, place = [], 12
     end = min(len(webp), 8 + struct.unpack_from("<L", webp, 4)[0])
@@ -44,9 +44,9 @@ def read_webp(webp: Any) -> Metadata:
 
 
 def read_avif(avif: Any) -> tuple[Metadata, bytes]:
-    """Return what an AVIF says, and the file without its EXIF, which Pillow would rewrite.
+    """Return the metadata of an AVIF, and the file without its EXIF, which Pillow would rewrite.
 
-    Its orientation is not in it: that of EXIF does not count, and Pillow tells the one that does.
+    The orientation is left at 1: that of the EXIF does not count, and Pillow returns the right one.
     """
     data = bytearray(avif)
     exif = xmp = codes = None
@@ -59,7 +59,7 @@ def read_avif(avif: Any) -> tuple[Metadata, bytes]:
             body = b"".join(bytes(data[begin:end]) for begin, end in places.get(item, ()))
             if name == b"Exif" and len(body) > 4:
                 exif = exif or without_prefix(body[4 + int.from_bytes(body[:4], "big") :])
-                data[place : place + 4] = b"exif"  # which no decoder knows
+                data[place : place + 4] = b"exif"  # a name that no decoder knows
             elif name == b"mime" and b"rdf+xml" in what:
                 xmp = xmp or body
             elif name in _LOST_ITEMS:
@@ -68,7 +68,7 @@ def read_avif(avif: Any) -> tuple[Metadata, bytes]:
         lost += [what for sign, what in _LOST_SIGNS if re.search(sign, boxes)]
         found = re.search(rb"colrnclx(....)", boxes, re.DOTALL)
         if found and b"colrprof" not in boxes and b"colrrICC" not in boxes:
-            codes = bytes((found[1][1], found[1][3], 0, 1))  # of RGB in its full range
+            codes = bytes((found[1][1], found[1][3], 0, 1))  # for RGB in full range
     codes = None if codes in _CODES_OF_SRGB else codes
     lost += [CREDENTIALS] if b"urn:c2pa" in data or b"c2pa.claim" in data else []
     found_in = Metadata(exif=exif, xmp=xmp, colour_codes=codes, lost=tuple(dict.fromkeys(lost)))
@@ -76,7 +76,7 @@ def read_avif(avif: Any) -> tuple[Metadata, bytes]:
 
 
 def with_colour_codes(avif: bytes, codes: bytes) -> bytes:
-    """Return an AVIF that tells other primaries and another transfer."""
+    """Return an AVIF with other codes for its primaries and transfer function."""
     label = struct.pack(">HH", codes[0], codes[1])
     return re.sub(rb"colrnclx....", lambda _: b"colrnclx" + label, avif, flags=re.DOTALL)
 
@@ -98,7 +98,7 @@ def _boxes(data: bytes | bytearray, start: int, stop: int) -> Iterator[_Part]:
 def _items(
     data: bytes | bytearray, start: int, stop: int
 ) -> Iterator[tuple[int, bytes, bytes, int]]:
-    """Yield the number of each item, its type, what else is said of it, and where its type lies."""
+    """Yield each item's number, its type, its further description, and the place of its type."""
     for kind, begin, end in _boxes(data, start, stop):
         if kind != b"iinf":
             continue
@@ -112,7 +112,7 @@ def _items(
 
 
 def _places(data: bytes | bytearray, start: int, stop: int) -> dict[int, list[tuple[int, int]]]:
-    """Return where the parts of each item lie in the file."""
+    """Return the places in the file of the parts of each item, as (start, stop)."""
     found = {kind: (begin, end) for kind, begin, end in _boxes(data, start, stop)}
     if b"iloc" not in found:
         return {}

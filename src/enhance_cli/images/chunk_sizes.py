@@ -1,4 +1,4 @@
-"""Chunks of a PNG that count pixels, made true for a result."""
+"""Adapting chunks of a PNG that count pixels to a result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from enhance_cli.images.metadata import Chunk
 
 
 def fit_chunks(chunks: tuple[Chunk, ...], change: Change) -> tuple[list[Chunk], list[str]]:
-    """Return chunks for a result, of which two count pixels, and what had to be left out."""
+    """Return the chunks for a result, and the names of those that had to be left out."""
     kept, lost = [], []
     for kind, data in chunks:
         fitted: bytes | None = data
@@ -36,7 +36,7 @@ def _scale_offset(data: bytes, change: Change) -> bytes:
 
 
 def _scale_size(data: bytes, change: Change) -> bytes | None:
-    """Return how large one pixel of the result is."""
+    """Return the physical size of a pixel of the result, or None if the file's is no number."""
     width, _, height = data[1:].partition(b"\0")
     try:
         sides = change.sides(float(width), float(height))

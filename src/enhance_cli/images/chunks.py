@@ -1,4 +1,4 @@
-"""What the chunks of a PNG say.
+"""Reading metadata from the chunks of a PNG.
 
 Source: PNG (W3C, third edition, 2025), 5 and 11; the register of extensions 1.6.
 """
@@ -22,14 +22,14 @@ from enhance_cli.images.xmp_names import CREDENTIALS, GAIN_MAP
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEYWORD = b"XML:com.adobe.xmp"
 INCH = 0.0254  # metres
-FRACTIONS = 100_000  # that gAMA and cHRM count in
+FRACTIONS = 100_000  # gAMA and cHRM store numbers multiplied by this
 _SAID = {b"eXIf", b"gAMA", b"cHRM", b"pHYs", b"cICP", b"sRGB", b"bKGD"}
 _NEEDED = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT", b"iCCP"}
 _SRGB = {
     b"gAMA": struct.pack(">L", 45_455),
     b"cHRM": struct.pack(">8L", 31_270, 32_900, 64_000, 33_000, 30_000, 60_000, 15_000, 6_000),
 }
-_UNMISSED = {b"sBIT", b"hIST", b"iDOT", b"CgBI"}  # of how the original was encoded
+_UNMISSED = {b"sBIT", b"hIST", b"iDOT", b"CgBI"}  # they describe how the original was encoded
 _GONE = {
     b"caBX": CREDENTIALS, b"gmAP": GAIN_MAP, b"gdAT": GAIN_MAP, b"caNv": "its canvas",
     b"vpAg": "its canvas", b"sPLT": "a suggested palette", b"npTc": "its stretching (nine-patch)",
@@ -39,7 +39,7 @@ _KEPT = {b"tIME", b"pCAL", b"sTER", b"sRGB", b"mDCV", b"mDCv", b"cLLI", b"cLLi",
 TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
 _RAW = re.compile(rb"\s*\w+\s+(\d+)\s")  # ImageMagick's: a name, the length, hexadecimal digits
 _LONGEST_TEXT = 1 << 26
-_HEAD_OF_PIXELS = 1 << 16  # bytes, where only the header is wanted
+_HEAD_OF_PIXELS = 1 << 16  # bytes of the pixels to keep if only the header is wanted
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def _parts_of(png: Any) -> Iterator[_Part]:
         stop = place + 12 + length
         if stop > len(png):
             return
-        if kind in (b"IDAT", b"fdAT"):  # decoders look at it themselves
+        if kind in (b"IDAT", b"fdAT"):  # decoders check these themselves
             yield _Part(kind, place, stop, b"", True)
         else:
             data = bytes(png[place + 8 : stop - 4])
@@ -70,9 +70,9 @@ def _parts_of(png: Any) -> Iterator[_Part]:
 
 
 def read_png(png: Any, *, header: bool = False) -> tuple[Metadata, bytes]:
-    """Return what a PNG says, and the file as a decoder needs it, without damaged additions.
+    """Return the metadata of a PNG, and the file as a decoder needs it, without damaged additions.
 
-    Of a `header` nothing from the pixels on is looked at.
+    With `header`, chunks after the beginning of the pixels are not read.
     """
     reader, kept, place, end = (
         _Reader(),
@@ -93,7 +93,7 @@ def read_png(png: Any, *, header: bool = False) -> tuple[Metadata, bytes]:
 
 
 class _Reader:
-    """Gathers what chunks hold."""
+    """Gathers the metadata of chunks."""
 
     def __init__(self) -> None:
         self.said: dict[bytes, bytes] = {}
@@ -102,7 +102,7 @@ class _Reader:
         self.lost: list[str] = []
 
     def takes(self, part: _Part) -> bool:
-        """Note what a chunk says; return whether a decoder can do without it."""
+        """Read a chunk; return whether a decoder can do without it."""
         kind, data = part.kind, part.data
         is_addition = bool(kind[0] & 0x20)
         if is_addition and not part.is_sound:
@@ -125,7 +125,7 @@ class _Reader:
         return is_addition
 
     def _read_text(self, kind: bytes, data: bytes) -> None:
-        """Keep a text, unless it is EXIF or XMP, which count pixels."""
+        """Keep a text, unless it is EXIF or XMP, which must be adapted to a result."""
         keyword = data.partition(b"\0")[0]
         name = keyword.lower().removeprefix(b"raw profile type ").decode("latin-1")
         if keyword != XMP_KEYWORD and not keyword.lower().startswith(b"raw profile type "):
@@ -205,7 +205,7 @@ class _Reader:
         return {"pixel_shape": (x, y)} if x != y else {}
 
     def _background(self) -> list[Chunk]:
-        """Return the background as a chunk for 8 or 16 bits a channel."""
+        """Return the background colour as a chunk for 8 or 16 bits per channel."""
         data, header = self.said.get(b"bKGD"), self.said.get(b"IHDR", b"")
         if not data or len(header) < 10:
             return []
@@ -242,7 +242,7 @@ def _text_of(kind: bytes, data: bytes) -> bytes | None:
 
 
 def _unraw(text: bytes) -> bytes:
-    """Return what ImageMagick has written as hexadecimal digits."""
+    """Return the bytes that ImageMagick wrote as hexadecimal digits; nothing if damaged."""
     found = _RAW.match(text)
     with suppress(ValueError):
         return bytes.fromhex(text[found.end() :].decode("latin-1")) if found else b""

@@ -16,17 +16,17 @@ from enhance_cli.images.change import Number
 
 SHORT, LONG, RATIONAL, LONG8 = 3, 4, 5, 16  # types of values
 EXIF_DIRECTORY, GPS_DIRECTORY, INTEROP_DIRECTORY = 0x8769, 0x8825, 0xA005
-DIRECTORIES = {EXIF_DIRECTORY, GPS_DIRECTORY, INTEROP_DIRECTORY}  # tags that lead to one more
+DIRECTORIES = {EXIF_DIRECTORY, GPS_DIRECTORY, INTEROP_DIRECTORY}  # tags that point to a directory
 _LETTERS = {1: "B", 2: "s", 3: "H", 4: "L", 5: "L", 6: "b", 7: "s", 8: "h", 9: "l", 10: "l",
             11: "f", 12: "d", 13: "L", 16: "Q", 17: "q", 18: "Q"}  # fmt: skip
 _RATIONALS, _FLOATS = {RATIONAL, 10}, {11, 12}
 _LARGEST = 2**32 - 1
-_MOST = 1 << 24  # entries of a directory that is not damaged
+_MOST = 1 << 24  # entries; a directory that states more counts as damaged
 
 
 @dataclass(frozen=True)
 class Tag:
-    """What a tag says: the bytes of `count` values of a type, or a directory."""
+    """The value of a tag: the bytes of `count` values of a type, or a directory."""
 
     kind: int
     count: int
@@ -37,16 +37,17 @@ Tags = dict[int, Tag]
 
 
 def size_of(kind: int) -> int:
-    """Return the bytes of one value of a type, 0 for an unknown type."""
+    """Return the size of one value of a type in bytes, 0 for an unknown type."""
     if kind not in _LETTERS:
         return 0
     return struct.calcsize("=" + _LETTERS[kind]) * (2 if kind in _RATIONALS else 1)
 
 
 def read_header(data: Any) -> tuple[str, bool, int]:
-    """Return the byte order as `struct` has it, whether it is a BigTIFF, and the first directory.
+    """Return the byte order as `struct` writes it, whether it is a BigTIFF, and a place.
 
-    Raises ValueError or struct.error for what has no such header.
+    The place is that of the first directory. Raises ValueError or struct.error if there is no such
+    header.
     """
     order = {b"II": "<", b"MM": ">"}.get(bytes(data[:2]))
     if order is None:
@@ -60,7 +61,7 @@ def read_header(data: Any) -> tuple[str, bool, int]:
 
 
 def lines_of(data: Any, order: str, start: int, *, is_big: bool = False) -> list[int]:
-    """Return where the lines of a directory lie, one for each entry. Raises struct.error."""
+    """Return the places of the entries of a directory. Raises struct.error if it is damaged."""
     letter, length = ("Q", 20) if is_big else ("H", 12)
     (count,) = struct.unpack_from(order + letter, data, start)
     first = start + struct.calcsize("=" + letter)
@@ -70,9 +71,9 @@ def lines_of(data: Any, order: str, start: int, *, is_big: bool = False) -> list
 
 
 def read_line(data: Any, order: str, line: int, *, is_big: bool = False) -> tuple[int, Tag]:
-    """Return a tag and its values; of an unknown type or beyond the end, none.
+    """Return a tag and its values; no values if their type is unknown or they lie beyond the end.
 
-    Raises struct.error.
+    Raises struct.error if the entry itself lies beyond the end.
     """
     room = 8 if is_big else 4
     tag, kind, count = struct.unpack_from(order + ("HHQ" if is_big else "HHL"), data, line)
@@ -88,9 +89,9 @@ def read_line(data: Any, order: str, line: int, *, is_big: bool = False) -> tupl
 def read_directory(
     data: Any, order: str, start: int, *, is_big: bool = False, depth: int = 2
 ) -> Tags:
-    """Take apart a directory, with the directories in it. Entries that are damaged are left out.
+    """Read a directory and the directories in it. Damaged entries are left out.
 
-    Raises struct.error if there is none.
+    Raises struct.error if there is no directory at `start`.
     """
     entries: Tags = {}
     for line in lines_of(data, order, start, is_big=is_big):
@@ -109,7 +110,7 @@ def read_directory(
 
 
 def numbers_of(entry: Tag, order: str) -> list[Number]:
-    """Return the values; none for text, and none where one of them is not finite."""
+    """Return the values as numbers; an empty list for text, or if one of them is not finite."""
     letter = _LETTERS.get(entry.kind, "s")
     if letter == "s" or not isinstance(entry.value, bytes):
         return []
@@ -122,7 +123,7 @@ def numbers_of(entry: Tag, order: str) -> list[Number]:
 
 
 def entry_of(kind: int, numbers: Sequence[Number], order: str) -> Tag:
-    """Return an entry of a type, or of one that holds such numbers: fractions, or larger ones."""
+    """Return an entry of a type, or of another type if that cannot hold the numbers."""
     count = len(numbers)
     if kind in _FLOATS:
         return Tag(
@@ -132,7 +133,7 @@ def entry_of(kind: int, numbers: Sequence[Number], order: str) -> Tag:
         whole = [round(number) for number in numbers]
         try:
             return Tag(kind, count, struct.pack(f"{order}{count}{_LETTERS[kind]}", *whole))
-        except struct.error:  # too large for it
+        except struct.error:  # a number is too large for the type
             held = (min(max(number, 0), _LARGEST) for number in whole)
             return Tag(LONG, count, struct.pack(f"{order}{count}L", *held))
     kind = kind if kind in _RATIONALS else RATIONAL
@@ -156,7 +157,7 @@ def reordered(entry: Tag, order: str, new: str) -> Tag:
 
 
 def _ratio(number: Fraction, limit: int) -> tuple[int, int]:
-    """Return a numerator and a denominator that fit their places."""
+    """Return a numerator and a denominator that are both at most `limit`."""
     if number > limit:
         return limit, 1
     while number.numerator > limit or number.denominator > limit:
@@ -165,7 +166,7 @@ def _ratio(number: Fraction, limit: int) -> tuple[int, int]:
 
 
 def build(entries: Tags, order: str) -> bytes:
-    """Return EXIF, a plain TIFF without a picture, that holds a directory."""
+    """Return EXIF (a plain TIFF without a picture) with these entries."""
     data = bytearray(b"II*\0" if order == "<" else b"MM\0*")
     data += bytes(4)
     struct.pack_into(order + "L", data, 4, _append(data, entries, order))
@@ -173,7 +174,7 @@ def build(entries: Tags, order: str) -> bytes:
 
 
 def _append(data: bytearray, entries: Tags, order: str) -> int:
-    """Append a directory, its values behind it; return where it lies."""
+    """Append a directory and its values after it; return its place."""
     data += bytes(len(data) % 2)
     start = len(data)
     data += struct.pack(order + "H", len(entries)) + bytes(12 * len(entries) + 4)

@@ -1,4 +1,4 @@
-"""Photographs written in each format, with all that they hold."""
+"""Encoding photographs in each format, with their metadata."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Encoding:
-    """How much a file may lose."""
+    """How strongly a file may be compressed."""
 
     quality: int  # of JPEG, WebP and AVIF, 1 to 100
     lossless: bool = False
 
 
 def encode(frames: Sequence[Photo], kind: Format, encoding: Encoding) -> bytes:
-    """Return the file of a photograph, or of the frames of an animation or of a TIFF.
+    """Return the file of a photograph, or of the frames of an animation or TIFF.
 
-    The metadata are those of the first frame. Raises EnhanceError if the format cannot hold it.
+    The metadata are those of the first frame. Raises EnhanceError if the encoder fails.
     """
     if kind.writes_in_bands(len(frames)):
         buffer = io.BytesIO()
         encode_bands(buffer, [(frame.size, [frame]) for frame in frames], kind, encoding)
         return buffer.getvalue()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
+        warnings.simplefilter("ignore")  # Pillow warns of unusual metadata
         first = _for_writing(frames[0], kind, frames[0].size)
         if kind == formats.PNG:
             return with_metadata(_encode(frames, kind, encoding), first)
@@ -56,10 +56,10 @@ def encode(frames: Sequence[Photo], kind: Format, encoding: Encoding) -> bytes:
 
 
 def encode_bands(file: BinaryIO, pages: Sequence[Page], kind: Format, encoding: Encoding) -> None:
-    """Write a picture, or the pages of a TIFF, whose bands come from top to bottom.
+    """Write a picture, or the pages of a TIFF, from bands of rows, top to bottom.
 
-    Only for a format that `is_written_in_bands`. The metadata are those of the first band. Raises
-    EnhanceError if the format cannot hold it.
+    The format must be one that `is_written_in_bands`. The metadata are those of the first band.
+    Raises EnhanceError if the encoder fails.
     """
     assert kind.is_written_in_bands
     size, bands = pages[0]
@@ -93,13 +93,13 @@ def encode_bands(file: BinaryIO, pages: Sequence[Page], kind: Format, encoding: 
 def _for_writing(
     photo: Photo, kind: Format, size: tuple[int, int], *, is_told: bool = False
 ) -> Photo:
-    """Return the photograph with metadata that fit its new size and the format, or a warning."""
+    """Return the photograph with metadata for its new size and format; warn of what is lost."""
     metadata = fit_metadata(photo, kind, size, is_told=is_told)
     return replace(photo, metadata=metadata, icc_profile=_fitting_profile(photo, kind))
 
 
 def _fitting_profile(photo: Photo, kind: Format) -> bytes | None:
-    """Return the profile, unless it is one for grey and the file has colours."""
+    """Return the profile, or None if it is for grey and the result has colours."""
     if not kind.has_profile:
         return None
     if photo.icc_profile is None or photo.icc_profile[16:20] != b"GRAY":
@@ -112,7 +112,7 @@ def _fitting_profile(photo: Photo, kind: Format) -> bytes | None:
 
 
 def _metadata(photo: Photo, kind: Format) -> dict[str, Any]:
-    """Return the metadata as Pillow takes it."""
+    """Return the metadata as arguments for Pillow."""
     found, exif = photo.metadata, photo.metadata.exif
     if kind == formats.GIF and found.comments:
         return {"comment": found.comments[0]}
@@ -124,7 +124,7 @@ def _metadata(photo: Photo, kind: Format) -> dict[str, Any]:
         elif not has_resolution(exif):
             _log.warning("%s has no place for the resolution but EXIF: left out", kind.name)
     if exif and kind == formats.AVIF:
-        exif = without_orientation(exif)  # for which Pillow would write all of it anew
+        exif = without_orientation(exif)  # with one, Pillow would rewrite the whole EXIF
     parts = {"exif": exif, "xmp": found.xmp, "icc_profile": photo.icc_profile}
     return {name: data for name, data in parts.items() if data}
 
@@ -143,7 +143,7 @@ def _settings(kind: Format, encoding: Encoding, *, is_grey: bool) -> dict[str, A
 
 
 def _encode(frames: Sequence[Photo], kind: Format, encoding: Encoding, **metadata: Any) -> bytes:
-    """Encode by Pillow."""
+    """Encode with Pillow."""
     settings = _settings(kind, encoding, is_grey=frames[0].is_grey) | metadata
     if kind == formats.GIF:
         (first, *rest), indexed = to_indexed(frames)
@@ -151,7 +151,7 @@ def _encode(frames: Sequence[Photo], kind: Format, encoding: Encoding, **metadat
     else:
         first, *rest = map(to_pillow, frames)
     if rest:
-        if len({image.mode for image in (first, *rest)}) > 1:  # Pillow drops what few have
+        if len({image.mode for image in (first, *rest)}) > 1:  # Pillow writes one mode for all
             mode = "RGBA" if any(frame.alpha is not None for frame in frames) else "RGB"
             first, *rest = (image.convert(mode) for image in (first, *rest))
         settings |= {"save_all": True, "append_images": rest}

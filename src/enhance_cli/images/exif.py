@@ -1,6 +1,6 @@
-"""EXIF made true for a result, in place: makers' notes hold absolute offsets, so nothing moves.
+"""Adapting EXIF to a result, in place: makers' notes hold absolute offsets, so nothing may move.
 
-The table of what counts pixels is that of docs/decisions/0010. Source: Exif 2.32, TIFF/EP.
+The tags that count pixels are listed in docs/decisions/0010. Source: Exif 2.32, TIFF/EP.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from enhance_cli.images.exif_block import ORIENTATION_TAG, Block, DamagedError, 
 
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
 _SIZES = (256, 257), (0xA002, 0xA003)
-_RELATED = 0x1001, 0x1002  # the size of a picture that this one belongs to, mostly itself
-_RESOLUTIONS = ((X_RESOLUTION, Y_RESOLUTION),)  # of the print, which grows with the picture
+_RELATED = 0x1001, 0x1002  # the size of a related picture, mostly of this one itself
+_RESOLUTIONS = ((X_RESOLUTION, Y_RESOLUTION),)  # of a print, which grows with the picture
 _DENSITIES = (0xA20E, 0xA20F), (0x920E, 0x920F)  # pixels on the sensor
 _SUBJECTS = 0x9214, 0xA214  # a point, a circle or a rectangle
 _LAYOUT = {258, 259, 262, 273, 277, 278, 279, 284, 317, *range(322, 326), 330, 347, 512, 513,
            514, *range(515, 522)}  # fmt: skip
-"""Tags that tell where pixels lie in a file and how: of the original, if they are in an EXIF."""
+"""Tags that describe how pixels are stored; in an EXIF they describe the original's file."""
 
 _PREFIX = b"Exif\0\0"
 
 
 def without_prefix(exif: bytes) -> bytes:
-    """Return EXIF without the words that some formats put before it."""
+    """Return EXIF without the prefix that some formats put before it."""
     while exif.startswith(_PREFIX):
         exif = exif[len(_PREFIX) :]
     return exif
 
 
 def orientation_in(exif: bytes | None) -> int | None:
-    """Return the orientation that EXIF asks for, 1 to 8; None where it says none."""
+    """Return the orientation that the EXIF asks for, 1 to 8, or None."""
     try:
         return Block(exif or b"").orientation
     except DamagedError:
@@ -51,7 +51,7 @@ def orientation_in(exif: bytes | None) -> int | None:
 
 
 def resolution_in(exif: bytes) -> tuple[Number, Number, int] | None:
-    """Return pixels across and down in a unit: 1 for none, 2 for inches, 3 for centimetres."""
+    """Return pixels per unit across and down, and the unit: 1 none, 2 inches, 3 centimetres."""
     try:
         block = Block(exif)
     except DamagedError:
@@ -62,24 +62,24 @@ def resolution_in(exif: bytes) -> tuple[Number, Number, int] | None:
 
 
 def order_of(exif: bytes | None) -> str:
-    """Return the byte order of EXIF as `struct` has it."""
+    """Return the byte order of EXIF, as `struct` writes it."""
     return ">" if exif and exif.startswith(b"MM") else "<"
 
 
 def has_resolution(exif: bytes) -> bool:
-    """Whether EXIF says one."""
+    """Whether the EXIF states a resolution."""
     return resolution_in(exif) is not None
 
 
 def exif_from_dpi(dpi: tuple[float, float]) -> bytes:
-    """Return EXIF that holds the resolution, for formats that have no other place for it."""
+    """Return EXIF that only states the resolution, for formats with no other place for it."""
     x, y = (entry_of(RATIONAL, [Fraction(one).limit_denominator(1000)], "<") for one in dpi)
     unit = entry_of(SHORT, [2], "<")  # inches
     return build({X_RESOLUTION: x, Y_RESOLUTION: y, RESOLUTION_UNIT: unit}, "<")
 
 
 def upright_exif(exif: bytes) -> bytes:
-    """Return EXIF for a picture that has been turned already; damaged one as it is."""
+    """Return EXIF that calls the picture upright; damaged EXIF is returned as it is."""
     with suppress(DamagedError):
         block = Block(exif)
         if ORIENTATION_TAG in block.main.places:
@@ -89,7 +89,7 @@ def upright_exif(exif: bytes) -> bytes:
 
 
 def without_orientation(exif: bytes) -> bytes:
-    """Return EXIF that says nothing of how the picture lies."""
+    """Return EXIF without an orientation."""
     block = Block(exif)
     if ORIENTATION_TAG in block.main.places:
         block.drop(block.main, ORIENTATION_TAG)
@@ -99,7 +99,7 @@ def without_orientation(exif: bytes) -> bytes:
 def fit_exif(exif: bytes, change: Change) -> tuple[bytes, bool]:
     """Return the EXIF of a result, and whether a damaged directory in it had to be left out.
 
-    Raises DamagedError where all of it is damaged.
+    Raises DamagedError if its main directory is damaged.
     """
     block = Block(exif)
     for tag in _LAYOUT & set(block.main.places):
@@ -141,9 +141,9 @@ def _fit_pair(
     change: Change,
     fit: Callable[[Number, Number], tuple[Number, Number]],
 ) -> None:
-    """Replace two values, of which one may be missing.
+    """Replace two values, for width and height, of which one may be missing.
 
-    Of a turned picture one alone would be that of the other side: it goes.
+    If the result exchanges the sides, a single value would belong to the other side: it is removed.
     """
     found = [block.numbers(lines, tag)[:1] for tag in tags]
     if change.swaps_sides and any(found) and not all(found):
@@ -157,12 +157,12 @@ def _fit_pair(
 
 
 def rounded(pair: tuple[Number, Number]) -> tuple[int, int]:
-    """Return whole pixels."""
+    """Round two numbers to whole pixels."""
     return round(pair[0]), round(pair[1])
 
 
 def fit_subject(numbers: list[Number], change: Change) -> list[Number]:
-    """Return where the subject is: x and y, then a diameter or a width and a height."""
+    """Return the place of the subject: x and y, then a diameter or a width and a height."""
     across, down = change.factors
     moved = list(change.point(*numbers[:2])) if len(numbers) > 1 else numbers
     if len(numbers) == 3:

@@ -1,4 +1,4 @@
-"""EXIF whose values change in place."""
+"""An EXIF whose values can be changed in place."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ _HEADER = 8  # bytes, which no value overlaps that is not damaged
 
 
 class DamagedError(ValueError):
-    """EXIF that has no directory where it says so."""
+    """The EXIF has no readable directory."""
 
 
 @dataclass
 class Lines:
-    """Where the lines of a directory lie by their tags, and the link to the next directory."""
+    """The places of the entries of a directory, by their tags, and of the link to the next one."""
 
     start: int
     count: int
-    places: dict[int, int]  # of a tag that stands twice, the first
+    places: dict[int, int]  # the first, if a tag occurs twice
 
     @property
     def end(self) -> int:
-        """Where the link to the next directory lies."""
+        """The place of the link to the next directory."""
         return self.start + 2 + 12 * self.count
 
 
 class Block:
-    """An EXIF whose values are changed where they are, or behind the end if they need more room."""
+    """An EXIF whose values are changed in place, or moved to the end if they need more room."""
 
     def __init__(self, exif: bytes) -> None:
         self.data = bytearray(exif)
@@ -62,7 +62,7 @@ class Block:
         return Lines(start, len(lines), places)
 
     def inner(self, outer: Lines, tag: int) -> Lines | None:
-        """Return the directory that a tag leads to. Without one there the tag goes."""
+        """Return the directory that a tag points to; remove the tag if there is none."""
         if tag not in outer.places:
             return None
         try:
@@ -74,23 +74,23 @@ class Block:
 
     @property
     def orientation(self) -> int | None:
-        """What it asks for, 1 to 8."""
+        """The orientation that it asks for, 1 to 8, or None."""
         found = self.numbers(self.main, ORIENTATION_TAG)
         return int(found[0]) if found and found[0] in range(1, 9) else None
 
     def numbers(self, lines: Lines, tag: int) -> list[Number]:
-        """Return the values of a tag, none where it is missing."""
+        """Return the values of a tag; an empty list if it is missing."""
         if tag not in lines.places:
             return []
         return numbers_of(read_line(self.data, self.order, lines.places[tag])[1], self.order)
 
     def pair(self, lines: Lines, tags: tuple[int, int]) -> list[Number]:
-        """Return the first values of two tags, none where one is missing."""
+        """Return the first values of two tags; an empty list if one is missing."""
         found = [self.numbers(lines, tag)[:1] for tag in tags]
         return found[0] + found[1] if all(found) else []
 
     def set(self, lines: Lines, tag: int, *numbers: Number) -> None:
-        """Give a tag that is there other numbers, of its type if that holds them."""
+        """Replace the numbers of an existing tag, in its own type if that can hold them."""
         self.put(lines, tag, entry_of(self._kind(lines.places[tag]), numbers, self.order))
 
     def _kind(self, line: int) -> int:
@@ -98,7 +98,7 @@ class Block:
         return kind if kind in (SHORT, 5, 8, 9, 10, 11, 12) else LONG
 
     def put(self, lines: Lines, tag: int, entry: Tag) -> None:
-        """Give a tag that is there other values: where the old ones are, or at the end."""
+        """Replace the values of an existing tag, in place or, if they are too long, at the end."""
         assert isinstance(entry.value, bytes)
         line = lines.places[tag]
         _, old = read_line(self.data, self.order, line)
@@ -116,7 +116,7 @@ class Block:
         self.data[place : place + len(entry.value)] = entry.value
 
     def drop(self, lines: Lines, tag: int) -> None:
-        """Take a line out: those behind it move up, their values stay where they are."""
+        """Remove an entry: later entries move up, and all values stay in their places."""
         line, end = lines.places.pop(tag), lines.end
         self.data[line : end + 4] = self.data[line + 12 : end + 4].ljust(end + 4 - line, b"\0")
         lines.count -= 1
@@ -126,6 +126,6 @@ class Block:
                 lines.places[other] = place - 12
 
     def drop_thumbnail(self) -> None:
-        """Let go of the directory behind the main one, which holds a small copy of the picture."""
+        """Cut the link to the second directory, which holds a small copy of the picture."""
         if self.main.end + 4 <= len(self.data):
             struct.pack_into(self.order + "L", self.data, self.main.end, 0)

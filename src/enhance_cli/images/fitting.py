@@ -1,4 +1,4 @@
-"""Metadata made true for a result, and cut to what its format can hold: the rest is named."""
+"""Adapting metadata to a result and its format; a warning names what is left out."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _HELD_BY = {
     "comments": ("comments", {formats.JPEG, formats.GIF}),
     "georeference": ("its georeference (GeoTIFF)", {formats.TIFF}),
 }
-"""What to call a part of the metadata, and the formats that have a place for it."""
-_RAW_IPTC = re.compile(rb"(?i)raw profile type (iptc|8bim)\0")  # which a PNG has as a text
+"""For parts of the metadata: the name in a warning, and the formats that can hold it."""
+_RAW_IPTC = re.compile(rb"(?i)raw profile type (iptc|8bim)\0")  # a text in a PNG
 _EVERYWHERE = {b"sRGB", b"tIME", b"bKGD"}  # chunks that nobody misses outside PNG
 
 
 def fit_metadata(
     photo: Photo, kind: Format, size: tuple[int, int], *, is_told: bool = False
 ) -> Metadata:
-    """Return the metadata of a result of a size; a warning names what is left out.
+    """Return the metadata for a result of a size; a warning names what is left out.
 
-    None where that `is_told` already.
+    With `is_told` there is no warning, because it was given before.
     """
     found = photo.metadata
     change = Change(found.orientation, found.stored or photo.size, size)
@@ -95,7 +95,7 @@ def _fit_shape(shape: tuple[int, int] | None, change: Change) -> tuple[int, int]
 
 
 def _held(metadata: Metadata, photo: Photo, kind: Format) -> tuple[Metadata, list[str]]:
-    """Return what a format has a place for, and what it has none for."""
+    """Return the metadata that a format can hold, and the names of those that it cannot."""
     is_written = kind == formats.PNG and any(_RAW_IPTC.match(data) for _, data in metadata.chunks)
     lost = ["IPTC"] if metadata.iptc and not kind.has_iptc and not is_written else []
     if not kind.has_metadata:

@@ -1,4 +1,4 @@
-"""What any file says about its picture, and what of the file a decoder needs."""
+"""Reading the metadata of any file, and the part of the file that a decoder needs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from enhance_cli.images.tags import PROFILE, read_tiff
 
 
 def read_metadata(data: Any, *, header: bool = False) -> tuple[Metadata, Any]:
-    """Return what a file says, and the file as a decoder needs it.
+    """Return the metadata of a file, and the file as a decoder needs it.
 
-    What a decoder does without is taken out of JPEG and PNG, so that damage in it does no harm.
-    Of a `header` it is enough to tell the size.
+    Parts that a decoder does not need are removed from JPEG and PNG, so that damage there does no
+    harm. With `header`, what is returned may end once the size is known.
     """
     try:
         if bytes(data[:3]) == b"\xff\xd8\xff":
@@ -35,26 +35,26 @@ def read_metadata(data: Any, *, header: bool = False) -> tuple[Metadata, Any]:
             return read_avif(data)
         if bytes(data[:2]) in (b"II", b"MM"):
             return read_tiff(data), data
-    except (struct.error, IndexError):  # cut off: decoders say so
+    except (struct.error, IndexError):  # the file ends too early: the decoder will say so
         pass
     return NOTHING_SAID, data
 
 
 def read_from_header(file: BinaryIO) -> tuple[Metadata, BinaryIO]:
-    """Return what an opened file says, and a file whose header a decoder reads without harm.
+    """Return the metadata of an opened file, and a file whose header a decoder can safely read.
 
-    Nothing is known of a file that has no name in the system.
+    For a file that cannot be mapped into memory, the metadata are empty.
     """
     try:
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (AttributeError, OSError, ValueError):  # no file of the system, or an empty one
+    except (AttributeError, OSError, ValueError):  # a file object in Python, or an empty file
         return NOTHING_SAID, file
     metadata, head = read_metadata(data, header=True)
     return metadata, file if head is data else io.BytesIO(head)
 
 
 def complete(metadata: Metadata | None, image: Image.Image) -> Metadata:
-    """Return what a file says, with what only its decoder knows."""
+    """Return the metadata of a file, completed by what only its decoder knows."""
     is_read = metadata is not None and image.format in (
         "JPEG",
         "PNG",
@@ -70,7 +70,7 @@ def complete(metadata: Metadata | None, image: Image.Image) -> Metadata:
 
 
 def _with_resolution(found: Metadata) -> Metadata:
-    """Return the resolution of EXIF where the file has no other."""
+    """Return the metadata, with the resolution of the EXIF if the file states no other."""
     if found.dpi or found.pixel_shape or not found.exif:
         return found
     resolution = resolution_in(found.exif)
@@ -93,7 +93,7 @@ def _from_info(image: Image.Image) -> Metadata:
 
 
 def orientation_of(image: Image.Image) -> int:
-    """Return how an opened file lies as Pillow tells it, 1 (upright) to 8, without decoding it."""
+    """Return the orientation of an opened file, 1 (upright) to 8, from Pillow, without decoding."""
     found = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
     return found if found in range(1, 9) else 1
 
@@ -101,6 +101,6 @@ def orientation_of(image: Image.Image) -> int:
 def profile_of(image: Image.Image) -> bytes | None:
     """Return the ICC profile of an opened file; of a TIFF, that of the page."""
     if isinstance(image, TiffImagePlugin.TiffImageFile) and PROFILE not in image.tag_v2:
-        return None  # Pillow keeps that of the page before
+        return None  # Pillow still holds the profile of the previous page
     profile: bytes | None = image.info.get("icc_profile")
     return profile

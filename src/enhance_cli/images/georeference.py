@@ -1,4 +1,4 @@
-"""The georeference of a TIFF: where on Earth pixels lie, for a picture of another size.
+"""Adapting the georeference of a TIFF, which says where on Earth its pixels lie, to a result.
 
 Source: GeoTIFF 1.1 (OGC 19-008r4), 7.4 and annexes B.4 to B.6; RPC in GeoTIFF (GDAL).
 """
@@ -16,14 +16,14 @@ from enhance_cli.images.directories import Tag, Tags, entry_of, numbers_of
 PIXEL_SCALE, TIE_POINTS, TRANSFORMATION, KEYS = 33550, 33922, 34264, 34735
 RATIONAL_POLYNOMIALS = 50844
 _DOUBLE = 12
-_RASTER_TYPE, _POINTS = 1025, 2  # a key, and where whole numbers are the middles of pixels
-_LINE, _SAMPLE, _LINE_SCALE, _SAMPLE_SCALE = 2, 3, 7, 8  # of the numbers before the polynomials
+_RASTER_TYPE, _POINTS = 1025, 2  # a key, and its value if whole numbers are centres of pixels
+_LINE, _SAMPLE, _LINE_SCALE, _SAMPLE_SCALE = 2, 3, 7, 8  # indices of numbers before the polynomials
 
 
 def fit_georeference(tags: Tags, order: str, change: Change) -> tuple[Tags, list[str]]:
-    """Return the tags for a result, and what had to be left out.
+    """Return the tags for a result, and the names of those that had to be left out.
 
-    The corners of the picture stay where they are on Earth.
+    The corners of the picture keep their places on Earth.
     """
     made, lost = dict(tags), []
     numbers = {tag: [float(one) for one in numbers_of(entry, order)] for tag, entry in tags.items()}
@@ -61,14 +61,14 @@ def _doubles(values: list[float], order: str) -> Tag:
 
 
 def _are_points(numbers: dict[int, list[float]]) -> bool:
-    """Whether whole numbers are the middles of pixels, and not their corners."""
+    """Whether whole numbers are the centres of pixels, not their corners."""
     keys = numbers.get(KEYS, [])
     lines = [keys[start : start + 4] for start in range(4, len(keys) - 3, 4)]
     return any(line[0] == _RASTER_TYPE and line[3] == _POINTS for line in lines)
 
 
 def _to_file(change: Change, are_points: bool) -> NDArray[np.floating[Any]]:
-    """Return the matrix from a place in the result to that in the file, both (x, y, z, 1)."""
+    """Return the matrix that maps a place in the result to one in the file, both (x, y, z, 1)."""
     corner = np.array(_place(change, 0, 0))
     right, down = np.array(_place(change, 1, 0)), np.array(_place(change, 0, 1))
     forth = np.eye(4)
@@ -87,7 +87,7 @@ def _place(change: Change, x: int, y: int) -> tuple[float, float]:
 
 
 def _matrix_of(scale: list[float], ties: list[float]) -> NDArray[np.floating[Any]]:
-    """Return the matrix from the file to Earth of a scale and one known point."""
+    """Return the matrix from the file to Earth that a scale and one tie point define."""
     i, j, _, x, y, z = ties[:6]
     across, down = scale[:2]
     matrix = np.diag([across, -down, 0.0, 1.0])
@@ -101,7 +101,7 @@ def _tie(tie: list[float], from_file: NDArray[np.floating[Any]]) -> list[float]:
 
 
 def _scale_polynomials(numbers: list[float], change: Change) -> list[float]:
-    """Return polynomials whose lines and samples, middles of pixels, are those of the result."""
+    """Return polynomials for the lines and samples of the result; these count pixel centres."""
     across, down = map(float, change.factors)
     made = list(numbers)
     made[_LINE] = (numbers[_LINE] + 0.5) * down - 0.5

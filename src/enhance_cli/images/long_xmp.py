@@ -1,4 +1,4 @@
-"""XMP that is longer than a segment of a JPEG: parted in two packets, and put together again.
+"""XMP longer than a segment of a JPEG: splitting it into two packets, and joining them again.
 
 Source: ISO 16684-3:2021, extended XMP.
 """
@@ -25,7 +25,7 @@ _DESCRIPTION = re.compile(rb"<(?:[\w.-]+:)?Description\b[^>]*?(?=/?>)")
 
 
 def merge_xmp(main: bytes, more: bytes) -> bytes:
-    """Put the descriptions of one packet behind those of another."""
+    """Return the main packet with the descriptions of the extended packet appended."""
     body, end = _BODY.search(more), _END.search(main)
     if body is None or end is None:
         return main
@@ -42,9 +42,9 @@ def merge_xmp(main: bytes, more: bytes) -> bytes:
 
 
 def split_xmp(packet: bytes) -> tuple[bytes, bytes, bytes] | None:
-    """Return a packet that fits a segment, the rest as another one, and the name of that one.
+    """Return a packet that fits into a segment, an extended packet with the rest, and its name.
 
-    Both are empty where all fits. None if it cannot be parted so.
+    The extended packet and its name are empty if all fits. Returns None if it cannot be split.
     """
     if len(packet) <= LIMIT:
         return packet, b"", b""
@@ -71,7 +71,7 @@ def split_xmp(packet: bytes) -> tuple[bytes, bytes, bytes] | None:
 
 
 def _largest(found: Packet, room: int) -> list[Element | Slot]:
-    """Return the largest properties that take so many bytes."""
+    """Return the largest properties, until they take so many bytes together."""
     parts: list[tuple[int, Element | Slot]] = []
     for element in found.elements:
         if (
@@ -94,7 +94,7 @@ def _largest(found: Packet, room: int) -> list[Element | Slot]:
 
 
 def _description(found: Packet, part: Element | Slot) -> bytes:
-    """Return a description of one property, with the namespaces of where it was."""
+    """Return a description of one property, with the namespaces of its old place."""
     holder = part.parent if isinstance(part, Element) else found.holder_of(part)
     spaces: dict[bytes, bytes] = {}
     while holder:

@@ -1,4 +1,4 @@
-"""XML in which some values are replaced, and every other byte stays as it is."""
+"""Replacing values in XML, while every other byte stays as it is."""
 
 from __future__ import annotations
 
@@ -17,48 +17,48 @@ _ENTITIES = {"&quot;": '"', "&apos;": "'", "&#10;": "\n", "&#xA;": "\n"}
 
 
 class MarkupError(ValueError):
-    """Text that is no XML, or more of XML than a packet of metadata has any use for."""
+    """A text is not XML, or has a document type, which metadata do not need."""
 
 
 @dataclass
 class Slot:
-    """Where a value stands in the text: that of an attribute, or the text of an element."""
+    """A value, an attribute's or the text of an element, and its place in bytes."""
 
     name: Name
     text: str
     start: int
     stop: int
-    whole: tuple[int, int]  # what goes with it
+    whole: tuple[int, int]  # the bytes to remove together with it
 
 
 @dataclass
 class Element:
-    """An element, with places in bytes."""
+    """An XML element, and its places in bytes."""
 
     name: Name
     parent: Element | None
     start: int
     stop: int = 0
-    inner: int = 0  # where what it holds begins
-    end: int = 0  # and ends
+    inner: int = 0  # where its content begins
+    end: int = 0  # where its content ends
     attributes: dict[Name, Slot] = field(default_factory=dict)
     children: list[Element] = field(default_factory=list)
     text: str = ""
 
     def walk(self) -> Iterator[Element]:
-        """Yield it and all in it."""
+        """Yield this element and all elements inside it."""
         yield self
         for child in self.children:
             yield from child.walk()
 
     @property
     def slot(self) -> Slot:
-        """Its own text, as a value."""
+        """The text of the element, as a value."""
         return Slot(self.name, self.text.strip(), self.inner, self.end, (self.start, self.stop))
 
 
 class Markup:
-    """A parsed text, and the changes to it so far. Raises MarkupError."""
+    """A parsed XML text, and the changes to it so far. Raises MarkupError."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -121,17 +121,17 @@ class Markup:
         self._open[-1].text += text
 
     def replace(self, slot: Slot, text: str) -> None:
-        """Give a value another text."""
+        """Replace the text of a value."""
         if text != slot.text:
             self._changes.append((slot.start, slot.stop, escape(text, _QUOTES).encode()))
 
     def remove(self, part: Slot | Element) -> None:
-        """Take an attribute or an element out."""
+        """Remove an attribute or an element."""
         start, stop = part.whole if isinstance(part, Slot) else (part.start, part.stop)
         self._changes.append((start, stop, b""))
 
     def result(self) -> bytes:
-        """Return the text with its changes; what is within a removed part goes with it."""
+        """Return the text with its changes; changes inside a removed part are dropped."""
         made, place = [], 0
         for start, stop, text in sorted(self._changes, key=lambda change: (change[0], -change[1])):
             if start >= place:

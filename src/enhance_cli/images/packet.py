@@ -1,7 +1,7 @@
-"""A packet of XMP: its properties, however they are written, as values that can be replaced.
+"""A packet of XMP, whose properties can be replaced in whatever way they are written.
 
-A property may be an attribute or an element, a structure may have its fields as either, in an
-rdf:Description or without. Source: ISO 16684-1:2019, 7.
+A property may be an attribute or an element. So may the fields of a structure, inside an
+rdf:Description or not. Source: ISO 16684-1:2019, 7.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Fields = dict[Name, Slot]
 
 
 class Packet(Markup):
-    """Parsed XMP, with the fields of each structure in it. Raises MarkupError."""
+    """Parsed XMP, with the fields of each structure in it. Raises MarkupError if it is no XML."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(_as_utf8(data))
@@ -32,7 +32,7 @@ class Packet(Markup):
         self.fields = {id(element): self._fields_of(element) for element in self.elements}
 
     def _fields_of(self, element: Element) -> Fields:
-        """Return what an element says by its attributes and by elements that hold but a value."""
+        """Return the fields of an element: its attributes, and children that hold one value."""
         found = {_plain(name): slot for name, slot in element.attributes.items()}
         for child in element.children:
             leaf = _leaf(child)
@@ -41,17 +41,17 @@ class Packet(Markup):
         return found
 
     def find(self, name: Name) -> Iterator[tuple[Element, Slot]]:
-        """Yield each place of a property with a single value, and the structure that it is in."""
+        """Yield each value of a property, and the structure that it is in."""
         for element in self.elements:
             if name in self.fields[id(element)]:
                 yield element, self.fields[id(element)][name]
 
     def holder_of(self, slot: Slot) -> Element | None:
-        """Return the element that an attribute is of."""
+        """Return the element that has an attribute."""
         return next((one for one in self.elements if slot in one.attributes.values()), None)
 
     def values(self, element: Element) -> list[Slot]:
-        """Return the values of a list, or of a property that is none."""
+        """Return the values of a list, or the single value of another property."""
         inside = [
             leaf for item in element.walk() if item.name == (RDF, "li") and (leaf := _leaf(item))
         ]
@@ -59,7 +59,7 @@ class Packet(Markup):
         return inside or ([leaf] if leaf else [])
 
     def write(self, slot: Slot, number: Number, *, whole: bool) -> None:
-        """Replace a number, as a fraction where it was one."""
+        """Replace a number; a fraction stays a fraction, and with `whole` an integer an integer."""
         if number == number_in(slot.text):
             return
         if "/" in slot.text:
@@ -72,12 +72,12 @@ class Packet(Markup):
 
 
 def number_of(slot: Slot | None) -> Fraction | None:
-    """Return the number that a value is, or None."""
+    """Return a value as a number, or None if it is missing or no number."""
     return number_in(slot.text) if slot else None
 
 
 def number_in(text: str) -> Fraction | None:
-    """Return the number that a text is, or None."""
+    """Return a text as a number, or None if it is no number."""
     try:
         return (
             Fraction(text.strip()) if len(text) < 64 and isfinite(float(Fraction(text))) else None
@@ -87,14 +87,14 @@ def number_in(text: str) -> Fraction | None:
 
 
 def all_numbers(slots: Sequence[Slot | None]) -> list[Fraction] | None:
-    """Return the numbers that values are; None if one is missing or none."""
+    """Return values as numbers, or None if one of them is missing or no number."""
     found = [number_of(slot) for slot in slots]
     numbers = [number for number in found if number is not None]
     return numbers if len(numbers) == len(slots) else None
 
 
 def _leaf(element: Element) -> Slot | None:
-    """Return the value of an element that holds one alone, be it with qualifiers."""
+    """Return the value of an element that holds a single one, with or without qualifiers."""
     if not element.children:
         return element.slot if element.end < element.stop else None
     for inner in element.children:
@@ -110,7 +110,7 @@ def _plain(name: Name) -> Name:
 
 
 def _as_utf8(data: bytes) -> bytes:
-    """Return the packet in UTF-8, without what may stand before and behind it."""
+    """Return the packet in UTF-8, without bytes before and after the XML."""
     for head, encoding in _HEADS:
         if data.startswith(head):
             data = data.decode(encoding, "replace").lstrip("\ufeff").encode()

@@ -1,4 +1,4 @@
-"""The blocks that Photoshop keeps in JPEG and TIFF files, IPTC among them.
+"""The blocks of Photoshop in JPEG and TIFF files, which include IPTC.
 
 Source: Adobe Photoshop File Formats Specification (2019), image resources; IPTC-IIM 4.2.
 """
@@ -18,9 +18,9 @@ _SIGNATURES = (b"8BIM", b"MeSa", b"AgHg", b"PHUT", b"DCSR")
 
 
 def read_resources(block: bytes) -> tuple[bytes | None, list[str]]:
-    """Return the IPTC record among Photoshop's blocks, and the names of those that are missed.
+    """Return the IPTC record in Photoshop's blocks, and the names of blocks that are lost.
 
-    Print settings, thumbnails, digests and what is kept elsewhere are not missed.
+    Print settings, thumbnails, digests and what is kept elsewhere do not count as lost.
     """
     iptc, lost, place = b"", [], 0
     while place + 12 <= len(block) and block[place : place + 4] in _SIGNATURES:
@@ -43,14 +43,14 @@ def read_resources(block: bytes) -> tuple[bytes | None, list[str]]:
 
 
 def sound_iptc(data: bytes) -> tuple[bytes | None, bool]:
-    """Return the datasets of an IPTC record up to the first damaged one, and if that is all."""
-    if data[3:4] == b"\x1c" != data[:1]:  # written as numbers of the other byte order
+    """Return the datasets of an IPTC record up to the first damaged one, and whether all are."""
+    if data[3:4] == b"\x1c" != data[:1]:  # stored as 4-byte numbers in the other byte order
         data = b"".join(data[start : start + 4][::-1] for start in range(0, len(data), 4))
     place = 0
     while place + 5 <= len(data) and data[place] == 0x1C:
         (length,) = struct.unpack_from(">H", data, place + 3)
         start = place + 5
-        if length & 0x8000:  # the length of the length
+        if length & 0x8000:  # then this is the size of the length field that follows
             width = length & 0x7FFF
             length, start = int.from_bytes(data[start : start + width], "big"), start + width
         if start + length > len(data):
@@ -60,7 +60,7 @@ def sound_iptc(data: bytes) -> tuple[bytes | None, bool]:
 
 
 def iptc_segments(iptc: bytes) -> list[bytes]:
-    """Return what the APP13 segments of a JPEG with an IPTC record hold."""
+    """Return the contents of the APP13 segments of a JPEG that hold an IPTC record."""
     if not iptc:
         return []
     resource = struct.pack(">4sHHL", b"8BIM", _IPTC_RESOURCE, 0, len(iptc)) + iptc

@@ -1,4 +1,4 @@
-"""What the segments of a JPEG say, and what lies behind its picture.
+"""Reading metadata from the segments of a JPEG, and naming what follows its picture.
 
 Source: ITU-T T.81 (1992), B.1; Exif 2.32; ISO 16684-3:2021 for long XMP; CIPA DC-007 (MPF).
 """
@@ -31,14 +31,14 @@ _KNOWN = (
     (APP2, b"urn:iso:std:iso:ts:21496", GAIN_MAP), (0xEB, b"HDR_RI", GAIN_MAP),
     (APP1, b"FLIR\0", "its temperatures (FLIR)"), (APP2, b"FPXR", "its FlashPix data"),
 )  # fmt: skip
-"""Segments that are left out, and what to say of them; nothing of thumbnails and encoders."""
+"""Segments that are left out, and how to name them; None for thumbnails and encoders' notes."""
 _GAIN_MAP_SIGNS = re.compile(rb"(?i)hdr-gain-map|hdrgainmap|iso:ts:21496|HDR_RI|hdrgm:")
 _DEPTH_SIGNS = re.compile(rb"(?i)depthmap|disparity|auxiliary:depth")
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A marker, where its segment begins and ends in the file, and what it holds."""
+    """A marker, where its segment begins and ends in the file, and its content."""
 
     marker: int
     start: int
@@ -76,9 +76,9 @@ def segments_of(jpeg: Any) -> Iterator[Segment]:
 
 
 def read_jpeg(jpeg: Any, *, header: bool = False) -> tuple[Metadata, bytes]:
-    """Return what a JPEG says, and the file as a decoder needs it.
+    """Return the metadata of a JPEG, and the file as a decoder needs it.
 
-    Of a `header` nothing from the first scan on is looked at.
+    With `header`, nothing from the first scan on is read.
     """
     reader = _Reader()
     kept, place = [], 0
@@ -98,7 +98,7 @@ def read_jpeg(jpeg: Any, *, header: bool = False) -> tuple[Metadata, bytes]:
 
 
 class _Reader:
-    """Gathers what segments hold."""
+    """Gathers the metadata of segments."""
 
     def __init__(self) -> None:
         self.found: dict[str, Any] = {}
@@ -106,13 +106,13 @@ class _Reader:
         self.xmp: list[bytes] = []
         self.long_xmp: dict[bytes, dict[int, bytes]] = {}
         self.photoshop = b""
-        self.profile_parts: dict[int, int] = {}  # the number of each, and of how many
-        self.has_index = False  # of several pictures, MPF
+        self.profile_parts: dict[int, int] = {}  # number of each part: number of all parts
+        self.has_index = False  # an index of several pictures, MPF
         self.comments: list[bytes] = []
         self.lost: list[str | None] = []
 
     def takes(self, segment: Segment) -> bool:
-        """Note what a segment says; return whether a decoder can do without it."""
+        """Read a segment; return whether a decoder can do without it."""
         marker, data = segment.marker, segment.data
         if marker == COMMENT:
             self.comments.append(data)
@@ -195,7 +195,7 @@ class _Reader:
         )
 
     def _whole_xmp(self) -> bytes | None:
-        """Return the XMP with what of it lies in segments of its own."""
+        """Return the XMP, joined with its extended part from further segments."""
         if not self.xmp:
             self.lost += ["XMP without its beginning"] if self.long_xmp else []
             return None
@@ -215,7 +215,7 @@ class _Reader:
 
 
 def _join_exif(parts: list[bytes]) -> tuple[bytes | None, bool]:
-    """Return the EXIF, which may be longer than a segment; and whether there is another one."""
+    """Return the EXIF, which may span several segments, and whether a second EXIF follows."""
     bodies = [without_prefix(part) for part in parts]
     if not bodies:
         return None, False
@@ -229,7 +229,7 @@ def _join_exif(parts: list[bytes]) -> tuple[bytes | None, bool]:
 
 
 def _name_of(marker: int, data: bytes) -> str | None:
-    """Return what to call a segment that is left out."""
+    """Return a name for a segment that is left out, or None if nobody misses it."""
     for known, head, what in _KNOWN:
         if marker == known and data.startswith(head):
             return what

@@ -1,4 +1,4 @@
-"""What the tags of a TIFF say: its EXIF, gathered with every value's type, and what is beside it.
+"""Reading metadata from the tags of a TIFF: EXIF with the type of every value, and the rest.
 
 The table is that of docs/decisions/0010. Source: TIFF 6.0, GeoTIFF 1.1 (OGC 19-008r4).
 """
@@ -39,7 +39,7 @@ ENCODING = {254, 255, *range(256, 260), 262, *range(263, 267), 273, *range(277, 
             *range(344, 348), 351, *range(400, 406), *range(433, 436), *range(512, 522),
             *range(529, 533), 559, 32781, *range(32995, 32999), *range(33300, 33307), 33421, 33422,
             *range(34016, 34034), *range(34908, 34912), 37439, 50674}  # fmt: skip
-"""How pixels and inks of the original lay in its file: nobody misses it."""
+"""Tags that describe how the original's pixels and inks are stored: no result needs them."""
 APART = {XMP, IPTC, PHOTOSHOP, PROFILE}
 GEOREFERENCE = {33550, 33922, 34264, 34735, 34736, 34737, 50844, 42112, 42113}
 _CAMERA_RAW = {*range(50706, 50742), *range(50778, 50782), *range(50827, 50835), 50879,
@@ -62,7 +62,7 @@ _OF_PAGES = re.compile(
     rb"|ImageJ=|SCIFIO=|\{\"shape\":|shape=\(|<MetaData>|Aperio ",
     re.DOTALL,
 )
-_LARGE = {16: LONG, 17: 9, 18: LONG}  # types of a BigTIFF, and of what a plain one has
+_LARGE = {16: LONG, 17: 9, 18: LONG}  # types of a BigTIFF: types of a plain TIFF instead
 _PLACED_IN_ITSELF = (
     b"Apple iOS\0",
     b"Nikon\0\2",
@@ -71,11 +71,11 @@ _PLACED_IN_ITSELF = (
     b"FUJIFILM",
     b"PENTAX \0",
 )
-"""Makers' notes that point at their values from their own beginning."""
+"""Beginnings of makers' notes whose offsets count from the note's own beginning."""
 
 
 def read_tiff(tiff: Any, place: int | None = None) -> Metadata:
-    """Return what the directory of a TIFF at a place says, that of the first page by default."""
+    """Return the metadata of a page, whose directory is at `place`; by default the first page."""
     try:
         order, is_big, first = read_header(tiff)
         tags = read_directory(tiff, order, place or first, is_big=is_big)
@@ -109,10 +109,10 @@ def read_tiff(tiff: Any, place: int | None = None) -> Metadata:
 
 
 def exif_tags(exif: bytes, *, is_moved: bool) -> Tags:
-    """Return the tags of EXIF that belong in a TIFF which begins with the same bytes.
+    """Return the tags of EXIF for a TIFF that begins with the same bytes.
 
-    Directories stay where they are, unless the values are to be moved: then a maker's note that
-    points at places in the EXIF is left out, with a warning.
+    Inner directories stay in their places. If `is_moved`, the values go to other places: then a
+    maker's note with absolute offsets is left out, with a warning.
     """
     order, _, first = read_header(exif)
     tags = read_directory(exif, order, first)
@@ -134,7 +134,7 @@ def _bytes(tags: Tags, tag: int) -> bytes | None:
 
 
 def _lost_of(tags: Tags) -> list[str]:
-    """Return the names of what no result holds."""
+    """Return the names of tags that no result can hold."""
     lost = [_GONE[tag] for tag in sorted(_GONE.keys() & tags.keys())]
     if _CAMERA_RAW & tags.keys():
         lost.append("settings of its raw file (DNG)")
@@ -142,7 +142,7 @@ def _lost_of(tags: Tags) -> list[str]:
 
 
 def _iptc(tags: Tags) -> tuple[bytes | None, list[str]]:
-    """Return the IPTC record, be it a tag's or one of Photoshop's blocks, and what they lose."""
+    """Return the IPTC record of its own tag or of Photoshop's blocks, and names of what is lost."""
     found, lost = read_resources(_bytes(tags, PHOTOSHOP) or b"")
     own, is_whole = sound_iptc(_bytes(tags, IPTC) or b"")
     if own is None and not is_whole:
@@ -156,7 +156,7 @@ def _inner(tags: Tags) -> Tags:
 
 
 def _without_placed_note(tags: Tags) -> tuple[Tags, bool]:
-    """Take out a maker's note that points into the file it was in; say if there was one."""
+    """Remove a maker's note whose offsets count from the file's beginning; return if it was one."""
     inner = dict(_inner(tags))
     note = inner.pop(MAKER_NOTE)
     if isinstance(note.value, bytes) and note.value.startswith(_PLACED_IN_ITSELF):
@@ -165,7 +165,7 @@ def _without_placed_note(tags: Tags) -> tuple[Tags, bool]:
 
 
 def _plain(tags: Tags, order: str) -> Tags:
-    """Return a directory with the types of a plain TIFF."""
+    """Return a directory in which types of a BigTIFF are replaced by those of a plain TIFF."""
     made = {}
     for tag, entry in tags.items():
         if isinstance(entry.value, dict):
@@ -177,7 +177,7 @@ def _plain(tags: Tags, order: str) -> Tags:
 
 
 def _resolution(tags: Tags, order: str) -> dict[str, Any]:
-    """Return the resolution in inches, or the shape of a pixel where there is no length."""
+    """Return the resolution in dpi, or the shape of a pixel if no length is given."""
     found = [numbers_of(tags[tag], order) for tag in (X_RESOLUTION, Y_RESOLUTION) if tag in tags]
     if len(found) < 2 or not all(found):
         return {}

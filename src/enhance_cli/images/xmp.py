@@ -1,4 +1,4 @@
-"""XMP made true for a result: what counts pixels is scaled and turned, what is gone is dropped.
+"""Adapting XMP to a result: places and sizes are scaled and turned, untrue claims are removed.
 
 Every byte that needs no change stays.
 """
@@ -18,7 +18,7 @@ _Fit = Callable[[Number, Number], tuple[Number, Number]]
 
 
 def orientation_in_xmp(packet: bytes | None) -> int | None:
-    """Return the orientation that XMP asks for, 1 to 8; None where it says none."""
+    """Return the orientation that the XMP asks for, 1 to 8, or None."""
     if not packet or b"Orientation" not in packet:
         return None
     try:
@@ -30,9 +30,9 @@ def orientation_in_xmp(packet: bytes | None) -> int | None:
 
 
 def fit_xmp(packet: bytes, change: Change) -> tuple[bytes, list[str]]:
-    """Return the XMP of a result, and what it told of that is left out.
+    """Return the XMP of a result, and the names of what is left out.
 
-    Raises MarkupError if it is no XML.
+    Raises MarkupError if it is not XML.
     """
     found = Packet(packet)
     lost = _drop(found, change)
@@ -57,10 +57,10 @@ def _fit_pairs(
     *,
     are_known: bool = False,
 ) -> None:
-    """Replace two numbers, of which one may be missing.
+    """Replace two numbers, for width and height, of which one may be missing.
 
-    Where sides are swapped, one alone would be that of the other side: it goes, unless `fit` knows
-    without it.
+    If the result exchanges the sides, a single number would belong to the other side: it is
+    removed, unless `are_known` says that `fit` needs neither.
     """
     for space, *both in pairs:
         for element in found.elements:
@@ -87,7 +87,7 @@ def _fit_subject(found: Packet, element: Element, change: Change) -> None:
 
 
 def _drop(found: Packet, change: Change) -> list[str]:
-    """Take out what the result does not hold; return what of it is worth a word."""
+    """Remove what is not true of the result; return the names of what a user may miss."""
     lost = _drop_containers(found) + _drop_payloads(found, change)
     for element in found.elements:
         for name, slot in found.fields[id(element)].items():
@@ -111,7 +111,7 @@ def _drop(found: Packet, change: Change) -> list[str]:
 
 
 def _drop_containers(found: Packet) -> list[str]:
-    """Take out the lists of what follows the picture in its file."""
+    """Remove the lists of items that follow the picture in its file."""
     lost = []
     for element in found.elements:
         if element.name[0] == names.CONTAINER:
@@ -124,7 +124,7 @@ def _drop_containers(found: Packet) -> list[str]:
 
 
 def _drop_payloads(found: Packet, change: Change) -> list[str]:
-    """Take out depth maps that lie otherwise than the picture, and claims of data that are gone."""
+    """Remove depth maps if the picture is turned, and descriptions of data that are gone."""
     lost = []
     for space, what in ((names.DEPTH, names.DEPTH_MAP), (names.AUDIO, "its sound")):
         owned = [

@@ -1,6 +1,6 @@
-"""The properties of XMP that count pixels, or claim something that a result does not hold.
+"""The properties of XMP that count pixels, or describe something that a result does not hold.
 
-The table is that of docs/decisions/0010. Addresses are as `plain_address` returns them.
+They are listed in docs/decisions/0010. Addresses are written as `plain_address` returns them.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _LAYOUT = (
     (EXIF, "NativeDigest"), (PHOTOSHOP, "ColorMode"), (NOTE, "HasExtendedXMP"),
 )  # fmt: skip
 LAYOUT = frozenset(_LAYOUT)
-"""How the pixels of the original lay in its file: nobody misses it."""
+"""How the original's pixels are stored in its file: no result needs it."""
 
 CAMERA_RAW_PLACES = {
     (CAMERA_RAW, name) for name in (
@@ -70,7 +70,7 @@ CAMERA_RAW_PLACES = {
         "MaskGroupBasedCorrections", "UprightTransform_0",
     )
 }  # fmt: skip
-"""Corrections at places of the picture, in forms of their own: dropped where it is turned."""
+"""Corrections at places of the picture, in formats of their own: removed if it is turned."""
 TURNED_AWAY = {
     (XMP, "Thumbnails"), (REGIONS, "Rotation"),
     ("http://ns.apple.com/faceinfo/1.0", "AngleInfoRoll"),
@@ -96,12 +96,12 @@ _ITEMS = (
 
 
 def plain_address(address: str) -> str:
-    """Return the address of a namespace as this table spells it."""
+    """Return the address of a namespace as this module spells it."""
     return address.replace("https:", "http:").rstrip("/#")
 
 
 def what_is_gone(space: str, name: str) -> str | None:
-    """Return what a property claims that no result holds."""
+    """Return the name of what a property describes if no result holds it, else None."""
     for spaces, names, what in _GONE:
         if re.fullmatch(spaces, space) and re.fullmatch(names, name):
             return what
@@ -109,7 +109,7 @@ def what_is_gone(space: str, name: str) -> str | None:
 
 
 def what_an_item_is(semantic: str) -> str | None:
-    """Return what an item of a container is, by its meaning; None for the picture itself."""
+    """Return the name of an item of a container, by its meaning; None for the picture itself."""
     for names, what in _ITEMS:
         if re.fullmatch(names, semantic):
             return what

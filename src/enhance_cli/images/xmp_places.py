@@ -1,4 +1,4 @@
-"""Places in a picture that XMP tells: panoramas, faces and other regions, crops."""
+"""Adapting places in a picture that XMP names: panoramas, faces and other regions, crops."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PIXELS = {"pixel", "pixels"}
 
 
 def fit_places(found: Packet, change: Change) -> list[str]:
-    """Scale and turn all places; return what had to be left out."""
+    """Scale and turn all places; return the names of those that had to be left out."""
     lost = []
     for element in found.elements:
         fields = found.fields[id(element)]
@@ -45,7 +45,7 @@ def _fit_values(
     *,
     whole: bool = False,
 ) -> bool:
-    """Replace numbers by what `fit` makes of them, if all are there; say whether they were."""
+    """Replace numbers by those that `fit` returns; return False if one of them is missing."""
     slots = [fields.get((space, name)) for name in wanted]
     numbers = all_numbers(slots)
     if numbers is None:
@@ -57,7 +57,7 @@ def _fit_values(
 
 
 def _fit_panorama(found: Packet, fields: Fields, change: Change) -> list[str]:
-    """Move the part of a sphere that a picture shows, which lies in the whole sphere."""
+    """Move the part of a sphere that a picture shows."""
     space, sides = names.PANORAMA, ("Width", "Height")
     whole = [number_of(fields.get((space, f"FullPano{side}Pixels"))) for side in sides]
     lost = []
@@ -94,7 +94,7 @@ def _area_in(*area: Number, frame: Sequence[Number | None], change: Change) -> S
 
 
 def _regions_of(element: Element) -> Iterator[Element]:
-    """Yield all of the list of regions that an element is in."""
+    """Yield all elements of the list of regions that contains an element."""
     holder: Element | None = element
     while holder and holder.name[1] not in ("Regions", "RegionInfo"):
         holder = holder.parent
@@ -103,9 +103,9 @@ def _regions_of(element: Element) -> Iterator[Element]:
 
 
 def _change_of(found: Packet, element: Element, change: Change) -> Change:
-    """Return how regions change: some programs have drawn them on the upright picture.
+    """Return how regions change; some programs drew them on the upright picture.
 
-    Then the size that they were drawn on has the other proportions than the file.
+    The size that they were drawn on shows it: its longer side is the shorter one of the file.
     """
     upright = change.sides(*change.stored)
     for inside in _regions_of(element):
@@ -127,7 +127,7 @@ def _unit(fields: Fields, spaces: set[str]) -> str:
 
 
 def _fit_area(found: Packet, element: Element, fields: Fields, change: Change) -> None:
-    """Move a region: its middle, and its size or diameter."""
+    """Move a region, given by its centre and its size or diameter."""
     change = _change_of(found, element, change)
     is_pixels = _unit(fields, names.AREAS) in _PIXELS
     for space in names.AREAS:
@@ -138,7 +138,7 @@ def _fit_area(found: Packet, element: Element, fields: Fields, change: Change) -
 
 
 def _fit_dimensions(found: Packet, element: Element, fields: Fields, change: Change) -> None:
-    """Scale the size that regions were drawn on, or that a frame has."""
+    """Scale the size of the picture that regions were drawn on, or of a frame."""
     if _unit(fields, names.DIMENSIONS) not in _PIXELS | {""}:
         return
     change = _change_of(found, element, change)
@@ -147,7 +147,7 @@ def _fit_dimensions(found: Packet, element: Element, fields: Fields, change: Cha
 
 
 def _fit_boundary(found: Packet, element: Element, fields: Fields, change: Change) -> None:
-    """Move a region of IPTC: a rectangle by its corner, a circle by its middle, a point."""
+    """Move a region of IPTC: a rectangle by its corner, a circle by its centre, or a point."""
     holder: Element | None = element
     while holder and (names.IPTC, "rbUnit") not in found.fields[id(holder)]:
         holder = holder.parent
@@ -165,7 +165,7 @@ def _fit_boundary(found: Packet, element: Element, fields: Fields, change: Chang
 
 
 def _fit_rectangle(found: Packet, fields: Fields, change: Change) -> None:
-    """Move a face of Windows, four shares in one text."""
+    """Move a face that Windows found, which is four shares in one text."""
     slot = fields.get((names.MICROSOFT_REGION, "Rectangle"))
     numbers = [number_in(part) for part in slot.text.split(",")] if slot else []
     exact = [number for number in numbers if number is not None]
@@ -175,7 +175,7 @@ def _fit_rectangle(found: Packet, fields: Fields, change: Change) -> None:
 
 
 def _fit_crop(found: Packet, fields: Fields, change: Change) -> list[str]:
-    """Move a crop that Camera Raw is to make. One that it has made tells of the original."""
+    """Move a crop that Camera Raw has yet to make; one that it has made describes the original."""
 
     def text(name: str) -> str:
         slot = fields.get((names.CAMERA_RAW, name))

@@ -1,4 +1,4 @@
-"""Back-projection: an enlarged image that, reduced again, is its input."""
+"""Back-projection: corrects an enlarged image until, reduced again, it equals its input."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _ROUNDS = 2  # docs/decisions/0012
-_ROUND_REACH = 5  # input pixels: the bicubic kernel down, then up, in whole pixels
+_ROUND_REACH = 5  # input pixels, rounded up: the bicubic kernel down, then up
 REACH = _ROUNDS * _ROUND_REACH
-"""How many input pixels around a result's pixel the correction looks at."""
+"""Input pixels around a pixel of the result that the correction depends on, each way."""
 
 
 class ConsistentNetwork(Network):
-    """A network whose results reduce to their inputs, to within 1/255 on average.
+    """Wraps a network so that its results, reduced again, are within 1/255 of the input on average.
 
-    The correction is computed by PyTorch, whatever computes the network. It needs `REACH` more
-    pixels of halo.
+    PyTorch computes the correction, whichever library computes the network. The halo grows by
+    `REACH` pixels.
     """
 
     def __init__(self, network: Network) -> None:
@@ -50,30 +50,30 @@ class ConsistentNetwork(Network):
         return corrected[:, _inside(row, rows, self.scale), _inside(column, columns, self.scale)]
 
     def round(self, estimate: Tensor, levels: np.dtype[Any]) -> Callable[[], Levels]:
-        """Start rounding an estimate; what is returned waits for the result."""
+        """Start rounding an estimate to levels; the returned function waits for the result."""
         from enhance_cli.model.pytorch import start_rounding
 
         return start_rounding(estimate, levels)
 
 
 def _widen(span: Span) -> Span:
-    """Return a span whose core has as much around it as the correction looks at."""
+    """Return a span whose core is wider by `REACH` on each side, or by the halo if that is less."""
     left, right = min(REACH, span.left), min(REACH, span.right)
     return Span(span.start - left, span.stop + right, span.left - left, span.right - right)
 
 
 def _inside(span: Span, wide: Span, scale: int) -> slice:
-    """Return where a span's core lies in the enlarged core of a wider one."""
+    """Return the place of a span's core in the enlarged core of a wider span."""
     return slice(scale * (span.start - wide.start), scale * (span.stop - wide.start))
 
 
 def back_project(estimate: Tensor, low_res: Tensor) -> Tensor:
     """Correct an enlarged image (N, C, H', W') until it reduces to `low_res`, (N, C, H, W).
 
-    What the reduced image lacks is enlarged bicubically and added, twice over.
-    Source: Irani and Peleg 1991, doi:10.1016/1049-9652(91)90045-L.
+    Twice, the difference between `low_res` and the reduced estimate is enlarged bicubically and
+    added. Source: Irani and Peleg 1991, doi:10.1016/1049-9652(91)90045-L.
     """
-    from enhance_cli.images.resize import to_size  # PyTorch, which few results need
+    from enhance_cli.images.resize import to_size  # here, because it imports PyTorch
 
     for _ in range(_ROUNDS):
         lacking = low_res - to_size(estimate, *low_res.shape[2:])

@@ -1,4 +1,4 @@
-"""What a run remembers of each file, in a few bytes: hashes in sorted arrays."""
+"""Sets and indices of file names that take a few bytes per file: hashes in sorted arrays."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-_FRESH = 1 << 16  # hashes kept in a set, at 60 bytes each, before they are sorted in
+_FRESH = 1 << 16  # hashes to collect, at 60 bytes each, before they are sorted into the array
 
 
 class Hashes:
-    """A set of things by their 64-bit hashes, which takes 8 bytes for each.
+    """A set that stores only 64-bit hashes, 8 bytes for each member.
 
-    Two different things count as one with a probability of 3e-8 in a set of a million.
+    With a million members, the probability that two different ones count as the same is 3e-8.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Hashes:
         return at < len(self._sorted) and bool(self._sorted[at] == key)
 
     def add(self, thing: Hashable) -> bool:
-        """Add a thing; return whether it is new."""
+        """Add a member; return whether it is new."""
         if thing in self:
             return False
         self._fresh.add(hash(thing))
@@ -40,9 +40,9 @@ class Hashes:
 
 
 class Places:
-    """Where things of a name are, as numbers, by the names' hashes: 16 bytes for each.
+    """An index from names to places (numbers) that stores hashes of the names, 16 bytes for each.
 
-    Another name of the same hash is possible: who looks up has to compare names.
+    Two names may have the same hash, so the caller must compare names at the places found.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Places:
         self._fresh: dict[int, list[int]] = {}
 
     def add(self, keys: Sequence[int], places: Sequence[int]) -> None:
-        """Add places of names, given by their hashes."""
+        """Add a place for each name; `keys` are the hashes of the names."""
         if len(self._fresh) + len(keys) < _FRESH:
             for key, place in zip(keys, places, strict=True):
                 self._fresh.setdefault(key, []).append(place)
@@ -65,12 +65,12 @@ class Places:
             ],
             axis=1,
         )
-        order = np.argsort(table[0], kind="stable")  # places of one name stay in their order
+        order = np.argsort(table[0], kind="stable")  # keeps the order of places of one name
         self._keys, self._places = table[:, order]
         self._fresh = {}
 
     def find(self, name: Hashable) -> list[int]:
-        """Return the places of a name, in the order in which they were given."""
+        """Return the places of a name, in the order in which they were added."""
         key = hash(name)
         first, after = (np.searchsorted(self._keys, key, side) for side in ("left", "right"))
         return [*self._places[first:after].tolist(), *self._fresh.get(key, [])]

