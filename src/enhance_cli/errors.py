@@ -9,32 +9,32 @@ from enum import Enum, auto
 
 
 class Cause(Enum):
-    """What went wrong where an option of a command line may help.
+    """The kind of an error for which an option of the command line may help.
 
-    The code that finds it states the fact and does not know options; `cli.advice` has, for each of
-    these, the options that help.
+    The code that finds an error states the fact and knows no options. `cli.advice` lists the
+    options that help for each kind.
     """
 
     BOTH_IN_AND_OUT = auto()  # a photograph would be replaced by its result
-    EXISTS = auto()  # and is not replaced unasked
+    EXISTS = auto()  # a file that is not replaced without permission
     FORMAT_MISSING = auto()  # Pillow is built without it
-    HAS_FRAMES = auto()  # that the format or the program cannot handle
-    HAS_NO_GRAPH = auto()  # a file of weights alone has no input and no output
-    HAS_TRANSPARENCY = auto()  # that the format cannot hold
+    HAS_FRAMES = auto()  # which the format or the program cannot handle
+    HAS_NO_GRAPH = auto()  # a file with only weights has no input and no output
+    HAS_TRANSPARENCY = auto()  # which the format cannot hold
     LITE_MISSING = auto()
     LOSS_NOT_FINITE = auto()
-    NETWORK_MISSING = auto()  # a network of torchvision that a metric looks through
-    NO_EXTENSION = auto()  # that names a format
+    NETWORK_MISSING = auto()  # a network of torchvision that a metric uses
+    NO_EXTENSION = auto()  # the output's name says no format
     NOT_DOWNLOADED = auto()  # a network that is known by name
-    NO_SUCH_PRECISION = auto()  # of the runtime, for this network
+    NO_SUCH_PRECISION = auto()  # the runtime does not compute this network in it
     OTHER_NETWORK = auto()  # a run cannot go on, or start, with these weights
     PROCESS_LOST = auto()
     RESULT_TOO_LARGE = auto()  # for the memory of the machine
-    RUN_EXISTS = auto()  # with a checkpoint
+    RUN_EXISTS = auto()  # the folder holds a checkpoint
     SHARED_GPU = auto()
     SHARED_MPS = auto()
     SIZE_TOO_LARGE = auto()  # more than LARGEST_SCALE times the photograph's
-    SIZE_TOO_SMALL = auto()  # below the photograph's
+    SIZE_TOO_SMALL = auto()  # smaller than the photograph's
     STEP_TOO_LARGE = auto()  # for the memory of the device
     TARGETS_DAMAGED = auto()
     TEACHER_OF_OTHER_SCALE = auto()
@@ -55,15 +55,15 @@ class EnhanceError(Exception):
 
 @contextmanager
 def writing_output() -> Iterator[None]:
-    """Raise EnhanceError where standard output takes no more, and write no more to it.
+    """Raise EnhanceError if standard output cannot be written, and then write nothing more to it.
 
-    Not where whoever read a pipe has ended: then Click ends the program without a word.
+    A closed pipe is left to Click, which then ends the program silently.
     """
     try:
         yield
     except BrokenPipeError:
         raise
     except OSError as error:
-        sys.stdout = None  # or Python tries again at its end, and complains
+        sys.stdout = None  # otherwise Python tries again at exit, and prints an error
         why = error.strerror or error
         raise EnhanceError(f"cannot write standard output: {why}") from error

@@ -78,7 +78,7 @@ def test_networks_of_different_architectures_are_mixed():
 def test_networks_of_different_scales_are_refused():
     with pytest.raises(EnhanceError) as caught:
         blend_networks(Compact(features=4), Compact(features=4, scale=2), 0.5, FP32, "a and b")
-    assert str(caught.value) == "a and b enlarge 4 and 2 times: nothing lies between"
+    assert str(caught.value) == "a and b enlarge 4 and 2 times: only networks of one scale blend"
 
 
 @pytest.mark.parametrize("model", ["e", "nope.pth"])
@@ -86,7 +86,7 @@ def test_strength_is_for_shipped_texture_networks(model):
     with pytest.raises(EnhanceError) as caught:
         open_network(model, strength=0.5)
     assert str(caught.value) == (
-        f"{model} is no shipped texture network, whose strength could be chosen; any two "
+        f"{model} has no strength to choose: expected a shipped texture network; any two "
         "networks can be blended"
     )
 

@@ -1,4 +1,4 @@
-"""What to do about an error, where an option of the command helps."""
+"""Advice on errors: which options of the command help."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ ADVICE: dict[Cause, tuple[tuple[str, str], ...]] = {
         ("--network", "give a file of it by --network vgg19=FILE"),
     ),
 }
-"""For each cause, options that help, and how; of those, a command shows the ones that it has."""
+"""For each cause, options that help, and the advice; a command shows that of its own options."""
 
 
 def with_advice(error: EnhanceError, command: click.Command | None) -> str:
-    """Return what an error says, and what to do by the options of the command that met it."""
+    """Return the error's line, with the advice for those options that the command has."""
     advice = ADVICE[error.cause] if error.cause else ()
     known = {option for parameter in command.params for option in parameter.opts} if command else ()
     return "; ".join([str(error), *(text for option, text in advice if option in known)])

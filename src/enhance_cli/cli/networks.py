@@ -1,4 +1,4 @@
-"""Networks of others on the command line: which there are, what one is, and how it gets here."""
+"""Networks of others on the command line: listing, describing and downloading them."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ _DIGITS = 16  # hexadecimal digits of a hash that are shown
 
 
 def bring_known(models: Iterable[str], *, may_download: bool) -> None:
-    """Download the known networks among the models that are not here, if the user agrees.
+    """Download those known networks among the models that are missing, if the user agrees.
 
-    He does by --download, or by a yes in a terminal. Raises EnhanceError if a download fails.
+    The user agrees by --download, or by answering yes in a terminal. Raises EnhanceError if a
+    download fails.
     """
     for model in models:
         known = KNOWN.get(model.lower())
@@ -51,7 +52,7 @@ def _download(known: KnownNetwork) -> None:
 
 
 def name_of(options: UpscaleOptions, network: Network) -> str:
-    """Return what is run, as the options name it; of a network of others also what it is."""
+    """Return a name for the network that the options choose; describe a network of others."""
     if options.blend or options.strength is not None:
         strength = 0.5 if options.strength is None else options.strength
         return f"{options.blend or options.model} at strength {strength:g}"
@@ -61,7 +62,7 @@ def name_of(options: UpscaleOptions, network: Network) -> str:
 
 
 def _origin(model: str, network: Network) -> str:
-    """Return a network's architecture, scale, hash and licence; "" for one of ours."""
+    """Return a network's architecture, scale, hash and licence; "" for our own networks."""
     from enhance_cli.model.shipped import find_weights
 
     module = getattr(network, "module", None)
@@ -75,7 +76,7 @@ def _origin(model: str, network: Network) -> str:
 
 
 def kept_table() -> Table:
-    """Return the networks of others in their folder, and those that could be downloaded."""
+    """Return a table of the networks of others in their folder, and of those to download."""
     table = Table("model", "architecture", "scale", "file", box=SIMPLE_HEAD)
     table.title = f"networks of others in {models_folder()}"
     for name, path in kept_models().items():
@@ -88,7 +89,7 @@ def kept_table() -> Table:
 
 
 def _look(path: Path) -> tuple[str, str]:
-    """Return the architecture and scale of a file, or why it is none."""
+    """Return the architecture and scale of a network's file, or why it cannot be read."""
     from enhance_cli.model.load import load_module
     from enhance_cli.model.open import pick_runtime
 

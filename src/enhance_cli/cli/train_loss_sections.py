@@ -1,4 +1,4 @@
-"""The options of `enhance train` that say what is learned: losses, adversary, teacher."""
+"""The options of `enhance train` for losses, adversary and teacher."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two networks as one that lies between them."""
+"""Blending two networks into one between them, by their weights or by their results."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from enhance_cli.model.network import Network, Span
 from enhance_cli.model.pytorch import TorchNetwork
 from enhance_cli.model.trial import usable_backend
 
-_SIDE = 64  # input pixels of the picture on which blended weights are tried
-_ASTRAY = 0.5  # of the difference of two networks: what half of each may be beside their middle
+_SIDE = 64  # input pixels on a side of the picture on which blended weights are tried
+_ASTRAY = 0.5  # allowed error of a half-and-half blend, as a share of the distance to either result
 
 
 class MixedNetwork(Network):
-    """Two networks whose results are mixed: `share` of the second, the rest of the first."""
+    """Mixes the results of two networks: `share` of the second, the rest of the first."""
 
     def __init__(self, first: TorchNetwork, second: TorchNetwork, share: float) -> None:
         self.first, self.second, self.share = first, second, share
@@ -42,31 +42,31 @@ class MixedNetwork(Network):
         return str(self.first)
 
     def estimate(self, tile: Levels, row: Span, column: Span) -> Tensor:
-        """Start computing a tile by both networks."""
+        """Start computing a tile with both networks."""
         ours, theirs = (each.estimate(tile, row, column) for each in (self.first, self.second))
         with torch.inference_mode():
             return torch.lerp(ours, theirs, self.share)
 
     def round(self, estimate: Tensor, levels: np.dtype[Any]) -> Callable[[], Levels]:
-        """Start rounding an estimate; what is returned waits for the result."""
+        """Start rounding an estimate to levels; the returned function waits for the result."""
         return self.first.round(estimate, levels)
 
 
 def blend_networks(
     first: nn.Module, second: nn.Module, share: float, backend: Backend, names: str
 ) -> Network:
-    """Return what goes from the first network, at a share of 0, to the second, at 1.
+    """Return a network between two others: the first at a share of 0, the second at 1.
 
-    Their weights are blended where that does what is meant: at half of each, on a small picture,
-    the result must be near the middle of theirs. Else both are computed and the results are mixed,
-    which takes the time of both: docs/decisions/0062. `names` is what errors call the two. Raises
+    Their weights are blended if that works: on a small picture, a half-and-half blend must give
+    about the mean of both results. Otherwise both networks run and their results are mixed, which
+    takes the time of both (docs/decisions/0062). `names` names the two in errors. Raises
     EnhanceError if they enlarge by different factors.
     """
     stated: tuple[Any, Any] = first, second
     scales = [module.scale for module in stated]
     if scales[0] != scales[1]:
         raise EnhanceError(
-            f"{names} enlarge {scales[0]} and {scales[1]} times: nothing lies between"
+            f"{names} enlarge {scales[0]} and {scales[1]} times: only networks of one scale blend"
         )
     if _have_one_shape(first, second) and _is_between(first, second):
         blended = blend_weights(first, second, share)
@@ -96,7 +96,7 @@ def _have_one_shape(first: nn.Module, second: nn.Module) -> bool:
 
 @torch.inference_mode()
 def _is_between(first: nn.Module, second: nn.Module) -> bool:
-    """Whether half of the weights of each gives about the middle of their results."""
+    """Whether the mean of the weights gives about the mean of the results, on a small picture."""
     stated: Any = first
     picture = _fractal(stated.channels, -(-_SIDE // stated.align) * stated.align)
     ours, theirs = first(picture), second(picture)

@@ -1,4 +1,4 @@
-"""Networks in a row, such as one that removes JPEG's blocks before one that enlarges."""
+"""Networks one after the other, such as one that removes JPEG's blocks and one that enlarges."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from enhance_cli.model.network import Network, Span
 
 
 class ChainNetwork(Network):
-    """Two networks as one: the second computes what the first gives.
+    """Two networks as one: the second takes the result of the first.
 
-    In between are levels as deep as both take, 16 bits where they can. Tiled equals whole, as for
-    each of them: a tile is read with the halos of both.
+    Between them are levels of 16 bits, or of 8 if one of them takes only those. Tiled equals whole
+    if it does for each of them: a tile is read with the halos of both.
     """
 
     def __init__(self, first: Network, second: Network) -> None:
@@ -43,25 +43,25 @@ class ChainNetwork(Network):
         return first if first == second else f"{first}, then {second}"
 
     def estimate(self, tile: Levels, row: Span, column: Span) -> Any:
-        """Start computing a tile by the second network, once the first has computed it."""
+        """Compute a tile with the first network, then start computing it with the second."""
         rows, columns = self._widen(row), self._widen(column)
         between = self.first.estimate(tile, rows, columns)
         levels = self.first.round(between, self.deepest)()
         return self.second.estimate(levels, self._scaled(row, rows), self._scaled(column, columns))
 
     def round(self, estimate: Any, levels: np.dtype[Any]) -> Callable[[], Levels]:
-        """Start rounding an estimate; what is returned waits for the result."""
+        """Start rounding an estimate to levels; the returned function waits for the result."""
         return self.second.round(estimate, levels)
 
     def _widen(self, span: Span) -> Span:
-        """Return a span whose core is all that the second network looks at."""
+        """Return a span whose core is wider by the halo of the second network."""
         if self.halo is None:
             return Span(span.start - span.left, span.stop + span.right, 0, 0)
         left, right = min(self._margin, span.left), min(self._margin, span.right)
         return Span(span.start - left, span.stop + right, span.left - left, span.right - right)
 
     def _scaled(self, span: Span, wide: Span) -> Span:
-        """Return where the core of a tile lies in what the first network made of it."""
+        """Return the span of a tile's core in the result of the first network."""
         sides = span.start, span.stop, span.start - wide.start, wide.stop - span.stop
         return Span(*(self.first.scale * side for side in sides))
 

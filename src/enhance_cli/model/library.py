@@ -1,4 +1,7 @@
-"""Networks of others that are kept on this machine, and a few that are known by name. No torch."""
+"""Networks of others in a folder of this machine, and a few that can be downloaded by name.
+
+This module does not import torch.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,11 @@ from enhance_cli.atomic import make_folder, replacing
 from enhance_cli.errors import Cause, EnhanceError
 
 _RELEASES = "https://github.com/xinntao/Real-ESRGAN/releases/download"
-_PART = 1 << 18  # bytes that are read at once
-_WAIT = 30  # seconds for an answer
+_PART = 1 << 18  # bytes to read at once
+_WAIT = 30  # seconds to wait for an answer
 
 RUNNABLE = (".safetensors", ".pth", ".pt", ".ckpt", ".onnx", ".xml")
-"""The extensions of what enhance runs."""
+"""Extensions of files that enhance can run."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class KnownNetwork:
 
     @property
     def path(self) -> Path:
-        """Where the file is kept."""
+        """The path of the file on this machine."""
         return models_folder() / self.url.rpartition("/")[2]
 
 
@@ -65,11 +68,11 @@ KNOWN = {
         ),
     )
 }
-"""Openly licensed networks that `--model` takes by name once their files are here."""
+"""Openly licensed networks that `--model` takes by name, once they are downloaded."""
 
 
 def models_folder() -> Path:
-    """Return the folder where networks of others are kept; it need not be there."""
+    """Return the folder for networks of others; it need not exist."""
     if sys.platform == "win32":
         root = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
     else:
@@ -78,16 +81,16 @@ def models_folder() -> Path:
 
 
 def kept_models() -> dict[str, Path]:
-    """Return the files in that folder by the names that `--model` takes: theirs without .pth."""
+    """Return the files in that folder by the names that `--model` takes, without extension."""
     folder = models_folder()
     files = sorted(folder.iterdir()) if folder.is_dir() else []
     return {file.stem: file for file in files if file.suffix.lower() in RUNNABLE}
 
 
 def find_kept(model: str) -> Path | None:
-    """Return the file of a known name or of one in the folder, or None.
+    """Return the file of a known network, or of a name in the folder, or None.
 
-    Raises EnhanceError for a known network whose file is not here yet.
+    Raises EnhanceError for a known network that is not downloaded yet.
     """
     known = KNOWN.get(model.lower())
     if known is None:
@@ -102,12 +105,12 @@ def find_kept(model: str) -> Path | None:
 
 
 def download(known: KnownNetwork, on_progress: Callable[[int, int], None] | None = None) -> None:
-    """Bring a known network from its authors' release to the folder, whole or not at all.
+    """Download a known network from its authors' release into the folder, whole or not at all.
 
-    Calls `on_progress(bytes, all bytes)`. Raises EnhanceError if the network cannot be reached, or
-    the file is not the one whose hash is known.
+    Calls `on_progress(bytes done, all bytes)`. Raises EnhanceError if the address cannot be
+    reached, or if the file has another hash.
     """
-    import urllib.error  # which take longer than all else that a command needs to start
+    import urllib.error  # here: these imports would slow the start of every command
     import urllib.request
 
     make_folder(known.path.parent)

@@ -143,7 +143,7 @@ def _measured(path: Path, network: OtherNetwork) -> Measured:
             return Measured(**held)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):  # missing, or not valid
         pass
-    _log.warning("measuring how far %s looks, once for this file", path.name)
+    _log.warning("measuring the receptive field of %s, once for this file", path.name)
     try:
         measured = measure_reach(network, network.channels, network.scale, network.multiple)
     except StopIteration as error:

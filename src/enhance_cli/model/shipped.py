@@ -1,4 +1,7 @@
-"""The files of weights that `--model` means. No torch: an exported network is found without it."""
+"""Finding the file of weights that `--model` names.
+
+This module does not import torch, so that an exported network runs without it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.model.library import KNOWN, RUNNABLE, find_kept, models_folder
 
 _PREFIX = "enet-"
-_PIXELS = "e"  # between which and a texture network strength goes
+_PIXELS = "e"  # the network at strength 0; a texture network is at strength 1
 _OF_A_RUN = "generator.safetensors"
 
 
@@ -28,15 +31,15 @@ def shipped_models() -> dict[str, Path]:
 
 
 def list_shipped() -> str:
-    """Return the names of the models that come with the tool, for a line about another one."""
+    """Return the names of the models that come with the tool, in one line."""
     return ", ".join(shipped_models()) or "none"
 
 
 def find_weights(model: str) -> Path:
-    """Return the file that `--model` means: a name, a file, or the folder of a run.
+    """Return the file that `--model` names, which is a name, a file, or the folder of a run.
 
-    A name is a shipped one in any case, one of those that are known, or one in the folder where
-    networks of others are kept. Raises EnhanceError, with the names there are, if it is none.
+    A name is that of a shipped network (in upper or lower case), of a known network, or of a file
+    in the folder for networks of others. Otherwise raises EnhanceError, with the names there are.
     """
     shipped = shipped_models()
     name = model.lower().removeprefix(_PREFIX)
@@ -56,14 +59,14 @@ def find_weights(model: str) -> Path:
 
 
 def pair_of(model: str) -> tuple[str, str]:
-    """Return the shipped networks between which strength goes: ENet-E and this one.
+    """Return the two shipped networks that a strength blends: ENet-E and this one.
 
-    Raises EnhanceError for a model that is no shipped texture network.
+    Raises EnhanceError for a model that is not a shipped texture network.
     """
     name = model.lower().removeprefix(_PREFIX)
     if name not in shipped_models() or name == _PIXELS:
         raise EnhanceError(
-            f"{model} is no shipped texture network, whose strength could be chosen; any two "
+            f"{model} has no strength to choose: expected a shipped texture network; any two "
             "networks can be blended"
         )
     return _PIXELS, name
