@@ -9,7 +9,7 @@ from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.train.data import Crops
 from enhance_cli.train.scan import scan
-from enhance_cli.train.source import find_entries
+from enhance_cli.train.source import Entry, find_entries
 
 
 @pytest.fixture(params=["zip", "tar"])
@@ -98,7 +98,25 @@ def test_a_damaged_entry_of_a_zip_counts_as_unreadable(tmp_path, photographs):
     path.write_bytes(data)
     found = scan(path, 32)
     assert [entry.name for entry in found.files] == ["0.png"]
-    assert len(found.unreadable) == 2
+    for name in ("2.png", "é.png"):
+        why = f"cannot read {name}: it is damaged, or ends too early"
+        assert found.unreadable[name] == why
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (RuntimeError("File 'a' is encrypted"), "it is encrypted, or packed in a way that is not"),
+        (OSError(5, "Input/output error"), "Input/output error"),
+    ],
+)
+def test_what_the_system_says_is_passed_on_and_what_libraries_say_is_not(error, why):
+    def fail():
+        raise error
+
+    entry = Entry("a.png", 1, 1, fail)
+    with pytest.raises(EnhanceError, match=f"^cannot read a.png: {why}"), entry.opened():
+        pass
 
 
 def test_a_zip_with_a_damaged_directory_is_one_line(tmp_path):
@@ -108,7 +126,7 @@ def test_a_zip_with_a_damaged_directory_is_one_line(tmp_path):
     data = bytearray(path.read_bytes())
     data[data.rindex("é".encode())] = 0xFF
     path.write_bytes(data)
-    with pytest.raises(EnhanceError, match=r"cannot read .*a\.zip: 'utf-8'"):
+    with pytest.raises(EnhanceError, match=r"cannot read .*a\.zip: it is damaged, or ends"):
         find_entries(path)
 
 

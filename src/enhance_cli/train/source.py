@@ -37,6 +37,21 @@ _PAUSES = (0.2, 0.8, 3.0)  # seconds before each new try to read what the system
 _MOST_LINKS = 40  # links followed one after another, as on Linux: they may form a circle
 
 
+class _LeadsNowhereError(EOFError):
+    """A link in an archive that leads to no file there."""
+
+
+def _why(error: Exception) -> str:
+    """Return in our words why a file cannot be read: those of libraries help nobody."""
+    if isinstance(error, _LeadsNowhereError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, RuntimeError):
+        return "it is encrypted, or packed in a way that is not supported"
+    return "it is damaged, or ends too early"
+
+
 @dataclass(frozen=True)
 class Entry:
     """An image file in a source; `name` is its path below the source, with "/" between folders.
@@ -56,7 +71,7 @@ class Entry:
             with self._open() as file:
                 yield file
         except _ERRORS as error:
-            raise EnhanceError(f"cannot read {self.name}: {error}") from error
+            raise EnhanceError(f"cannot read {self.name}: {_why(error)}") from error
 
 
 def read_entry(entry: Entry) -> bytes:
@@ -99,7 +114,7 @@ def find_entries(data: Path) -> list[Entry]:
         else:
             raise EnhanceError(f"{data} is neither a folder nor a ZIP or TAR archive")
     except (*_ERRORS, tarfile.TarError) as error:
-        raise EnhanceError(f"cannot read {data}: {error}") from error
+        raise EnhanceError(f"cannot read {data}: {_why(error)}") from error
     if not found:
         raise EnhanceError(f"no images in {data}")
     newest = {entry.name: entry for entry in found}  # an archive may repeat a name: the last counts
@@ -167,7 +182,7 @@ def _follow(member: tarfile.TarInfo, members: dict[str, tarfile.TarInfo]) -> tar
 
 
 def _open_nothing(target: str) -> BinaryIO:
-    raise EOFError(f"it is a link to {target}, which is no file in the archive")
+    raise _LeadsNowhereError(f"it is a link to {target}, which is no file in the archive")
 
 
 def _is_image(name: str) -> bool:
