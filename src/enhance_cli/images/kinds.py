@@ -78,7 +78,7 @@ def kind_left_out(path: Path) -> str | None:
         return f"a camera's raw ({suffix[1:].upper()})"
     if suffix in _SUFFIXES:
         return _SUFFIXES[suffix]
-    if not path.is_file():  # what is a pipe would wait
+    if not path.is_file():  # reading a pipe would block
         return None
     try:
         with path.open("rb") as file:

@@ -47,9 +47,9 @@ _NATIVE = "<" if sys.byteorder == "little" else ">"
 _STRUCTURE = {*range(256, 260), 262, 266, 273, *range(277, 280), 284, 292, 293, 317, 320,
               *range(322, 326), 332, 338, 339, 347, *range(512, 522), 529, 530, 531, 532,
               34675}  # fmt: skip
-"""Tags that a decoder needs, those of JPEG and fax among them, and the profile."""
-_EIGHTS = (16, 17, 18)  # types of eight bytes in a BigTIFF alone
-_LARGEST = 2**32 - 2**20  # bytes of a file and a directory that is no BigTIFF
+"""Tags that a decoder needs, including those of JPEG and fax, and the profile."""
+_EIGHTS = (16, 17, 18)  # types of eight bytes, which only a BigTIFF has
+_LARGEST = 2**32 - 2**20  # bytes of a plain TIFF before a directory is appended
 _BAND = 1 << 22  # bits to unpack at once
 
 
@@ -123,10 +123,11 @@ def _decode(
 
 
 def with_directory(data: bytes, page: Directory, changed: dict[int, Sequence[int]]) -> bytes:
-    """Return a file whose only picture is a page with other values of some tags, () for none.
+    """Return a file whose only picture is `page` with some tags changed; () removes a tag.
 
-    Of the page's tags it has those that tell how pixels lie: others cannot do harm. It is no
-    BigTIFF where high bytes come first: Pillow does not know those.
+    It keeps only those of the page's tags that describe the pixels, so that damage in others does
+    no harm. A BigTIFF whose high bytes come first, which Pillow cannot read, becomes a plain TIFF
+    unless it is too large for one.
     """
     tiff, place = page.tiff, len(data) + len(data) % 2
     is_big = tiff.is_big and (tiff.order == "<" or place > _LARGEST)
