@@ -151,7 +151,7 @@ def test_an_image_for_which_memory_does_not_suffice_is_refused_or_left_out(
     "step", ["protocol.make_example", "methods.resize_levels", "protocol._prepare"]
 )
 def test_memory_that_does_not_suffice_is_one_line_at_every_step(fails, folder, monkeypatch, step):
-    def exhaust(*_):
+    def exhaust(*_, **__):
         raise MemoryError
 
     monkeypatch.setattr(f"enhance_cli.evaluate.{step}", exhaust)
