@@ -81,3 +81,14 @@ def test_a_reader_of_maps_finds_the_same_corners(geotiff, enlarge):
 def test_a_format_without_georeference_says_so(geotiff, enlarge, caplog):
     enlarge(geotiff, "png")
     assert caplog.messages == ["PNG cannot hold its georeference (GeoTIFF): left out"]
+
+
+def test_polynomials_are_scaled_and_go_where_the_picture_is_turned():
+    numbers = [-1.0, -1.0, 23.5, 31.5, 48.0, 11.0, 500.0, 24.0, 32.0, 0.1, 0.1, 500.0, *[1.0] * 80]
+    tags = {50844: entry_of(12, numbers, "<")}
+    fitted, lost = fit_georeference(tags, "<", Change(1, (64, 48), (256, 192)))
+    found = [float(one) for one in numbers_of(fitted[50844], "<")]
+    assert found == [*numbers[:2], 95.5, 127.5, *numbers[4:7], 96, 128, *numbers[9:]]
+    assert lost == []
+    fitted, lost = fit_georeference(tags, "<", Change(6, (64, 48), (192, 256)))
+    assert (fitted, lost) == ({}, ["polynomials of its georeference (RPC)"])

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
+from enhance_cli.images.directories import Tag, build
+from enhance_cli.images.encode import Encoding, encode
 from enhance_cli.images.files import read_contents, read_photo
+from enhance_cli.images.formats import format_named
+from enhance_cli.images.metadata import Metadata
+from enhance_cli.images.photo import Photo
 
 CLIP = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + b"\0\0\0\x10mdat" + bytes(8)
 GOOGLE = "http://ns.google.com/photos/1.0/"
@@ -422,3 +427,44 @@ def test_a_heic_keeps_what_it_says(tmp_path, picture, enlarge):
     found = read_photo(enlarge(tmp_path / "in.heic", "jpg")).metadata
     assert b"Maker" in found.exif
     assert found.xmp == b"<a/>"
+
+
+@pytest.mark.parametrize("source", ["jpg", "png", "webp", "tif", "avif"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_resolution_belongs_to_its_side(tmp_path, picture, enlarge, source, orientation):
+    exif = Image.Exif()
+    exif[274], exif[282], exif[283], exif[296] = orientation, 204.0, 98.0, 2
+    picture.save(tmp_path / f"in.{source}", exif=exif)  # a fax; no other place but EXIF
+    expected = (204, 98) if orientation == 1 else (98, 204)
+    for suffix in ("jpg", "png", "tif"):
+        with Image.open(enlarge(tmp_path / f"in.{source}", suffix)) as image:
+            assert image.info["dpi"] == pytest.approx(expected, abs=0.02)
+
+
+def test_centimetres_become_inches(tmp_path, picture, enlarge):
+    exif = Image.Exif()
+    exif[282], exif[283], exif[296] = 100.0, 50.0, 3
+    picture.save(tmp_path / "in.jpg", exif=exif)
+    with Image.open(enlarge(tmp_path / "in.jpg", "png")) as image:
+        assert image.info["dpi"] == pytest.approx((254, 127), abs=0.02)
+
+
+def test_iptc_in_the_other_byte_order_is_read(tmp_path, picture, enlarge):
+    record = iptc(b"The old bridge!")
+    record += bytes(-len(record) % 4)
+    turned = b"".join(record[start : start + 4][::-1] for start in range(0, len(record), 4))
+    write_tiff(tmp_path / "in.tif", picture, {33723: (7, turned)})
+    assert b"The old bridge!" in enlarge(tmp_path / "in.tif", "jpg").read_bytes()
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_tiff_has_the_same_pixels_in_the_byte_order_of_its_exif(tmp_path, order):
+    pyvips = pytest.importorskip("pyvips", reason="the extra vips is not installed")
+    levels = np.random.default_rng(0).integers(0, 65_536, (3, 30, 40), dtype=np.uint16)
+    exif = build({271: Tag(2, 6, b"Maker\0")}, order)
+    photo = Photo(levels, metadata=Metadata(exif=exif))
+    data = encode([photo], format_named("TIFF"), Encoding(quality=90))
+    assert data[:2] == (b"II" if order == "<" else b"MM")
+    (tmp_path / "made.tif").write_bytes(data)
+    assert np.array_equal(read_photo(tmp_path / "made.tif").pixels, levels)
+    assert np.array_equal(pyvips.Image.new_from_buffer(data, "").numpy().transpose(2, 0, 1), levels)

@@ -403,3 +403,38 @@ def test_a_photo_turned_by_xmp_alone_is_upright(tmp_path, picture, packet):
     picture.save(tmp_path / "in.jpg", xmp=packet('tiff:Orientation="6"'))
     photo = read_photo(tmp_path / "in.jpg")
     assert (photo.size, photo.metadata.stored) == ((48, 64), (64, 48))
+
+
+@pytest.mark.parametrize(("given", "what"), [
+    ("<crs:RetouchAreas><rdf:Seq><rdf:li>dab</rdf:li></rdf:Seq></crs:RetouchAreas>",
+     ["local corrections of Camera Raw"]),
+    ("<xmp:Thumbnails><rdf:Alt><rdf:li>AAAA</rdf:li></rdf:Alt></xmp:Thumbnails>", []),
+    ("<mwg-rs:Rotation>1.5</mwg-rs:Rotation>", []),
+])  # fmt: skip
+def test_what_would_lie_wrong_goes_only_where_the_picture_is_turned(make_xmp, given, what):
+    spaces = SPACES | {"xmp": "http://ns.adobe.com/xap/1.0/"}
+    packet = make_xmp("", given, **spaces)
+    assert fit_xmp(packet, UPRIGHT) == (packet, [])
+    fitted, lost = fit_xmp(packet, TURNED)
+    assert (given.encode() in fitted, lost) == (False, what)
+
+
+def test_a_crop_that_camera_raw_has_made_tells_of_the_original(packet):
+    given = packet('crs:AlreadyApplied="True" crs:CropWidth="16" crs:CropHeight="12"')
+    assert fit_xmp(given, UPRIGHT) == (given, [])
+
+
+def test_provenance_inside_the_file_goes_with_its_credentials(make_xmp):
+    terms = {"dcterms": "http://purl.org/dc/terms/"}
+    fitted, lost = fit_xmp(make_xmp('dcterms:provenance="self#jumbf=c2pa"', **terms), UPRIGHT)
+    assert (b"jumbf" in fitted, lost) == (False, ["its content credentials (C2PA)"])
+    outside = make_xmp('dcterms:provenance="https://example.org/manifest"', **terms)
+    assert fit_xmp(outside, UPRIGHT) == (outside, [])
+
+
+def test_layout_of_the_original_is_not_claimed(packet):
+    body = "<tiff:BitsPerSample><rdf:Seq><rdf:li>16</rdf:li></rdf:Seq></tiff:BitsPerSample>"
+    fitted, lost = fit_xmp(packet('tiff:Compression="5" tiff:Make="Maker"', body), UPRIGHT)
+    found = dict(pairs(fitted))
+    assert {"Compression", "BitsPerSample", "li"} & set(found) == set()
+    assert (found["Make"], lost) == ("Maker", [])
