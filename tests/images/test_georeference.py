@@ -40,7 +40,9 @@ def test_every_corner_stays_where_it_is_on_earth(order, are_points, orientation,
     found = {tag: [float(one) for one in numbers_of(entry, order)] for tag, entry in fitted.items()}
     for x, y in CORNERS:
         moved = map(float, change.point(x, y))
-        assert place(found, *moved, are_points) == pytest.approx(place(given, x, y, are_points))
+        expected = pytest.approx(place(given, x, y, are_points), rel=0, abs=1e-6)
+        assert place(found, *moved, are_points) == expected
+    assert (MATRIX in found) != (SCALE in found or TIES in found)  # never two that differ
 
 
 def test_points_of_control_stay_on_what_they_show():

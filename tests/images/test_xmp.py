@@ -207,6 +207,8 @@ def test_regions_of_iptc_turn_and_scale(packet):
     circle = {"rbX": 0.5, "rbY": 0.25, "rbRx": 0.3}
     fitted, _ = fit_xmp(packet(body=boundary("relative", circle)), TURNED)
     assert values(fitted, *circle) == pytest.approx([0.75, 0.5, 0.4])
+    fitted, _ = fit_xmp(packet(body=boundary("relative", circle)), UPRIGHT)
+    assert values(fitted, *circle) == [0.5, 0.25, 0.3]
 
 
 def test_corners_of_a_region_of_iptc_turn(packet):
@@ -348,6 +350,7 @@ def test_what_is_split_and_merged_is_whole(packet):
     )
     main, more, name = split_xmp(given)
     assert len(main) <= LIMIT
+    assert b'dc:source="s"' in main  # as much as there is room for
     assert len(name) == 32
     whole = merge_xmp(main, more)
     expected = {pair for pair in pairs(given) if pair[1]}

@@ -65,12 +65,6 @@ class Change:
         x, y = self.share(_divide(x, width), _divide(y, height))
         return x * self.made[0], y * self.made[1]
 
-    def pixel(self, x: Number, y: Number) -> Point:
-        """Return the place of a point in the result, where whole numbers are centres of pixels."""
-        half = Fraction(1, 2)
-        x, y = self.point(x + half, y + half)
-        return x - half, y - half
-
     def shared_area(
         self, x: Number, y: Number, width: Number, height: Number
     ) -> tuple[Number, ...]:

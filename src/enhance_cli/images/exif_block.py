@@ -108,7 +108,7 @@ class Block:
             self.data[line + 8 : line + 12] = entry.value.ljust(4, b"\0")
             return
         place = struct.unpack_from(self.order + "L", self.data, line + 8)[0]
-        if room < len(entry.value) or room <= 4 or place < _HEADER:
+        if room < len(entry.value) or place < _HEADER:
             self.data += bytes(len(self.data) % 2)
             place = len(self.data)
             self.data += bytes(len(entry.value))
