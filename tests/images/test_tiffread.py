@@ -350,3 +350,14 @@ def test_directories_in_a_circle_end(tmp_path):
     data[link : link + 4] = data[4:8]
     path.write_bytes(data)
     assert len(read_frames(path, every=True)) == 1
+
+
+def test_a_compression_that_is_not_read_is_refused_by_the_header(tmp_path):
+    path = write(tmp_path / "in.tif", levels(3, np.uint8), RGB)
+    data = bytearray(path.read_bytes())
+    place = data.index(struct.pack("<HHLH", 259, 3, 1, 1))
+    data[place : place + 10] = struct.pack("<HHLH", 259, 3, 1, 50_001)  # WebP
+    path.write_bytes(data)
+    for read in (read_contents, read_photo):
+        with pytest.raises(EnhanceError, match=r"compressed in a way that is not read \(number 5"):
+            read(path)

@@ -20,6 +20,7 @@ from enhance_cli.images.pillow_resize import resize_box
 from enhance_cli.images.tags import read_tiff
 from enhance_cli.images.tiffpages import (
     COLOUR_MAP,
+    COMPRESSION,
     EXTRA_SAMPLES,
     INK_SET,
     ORIENTATION,
@@ -49,6 +50,7 @@ _PREMULTIPLIED, _STRAIGHT, _COREL_DRAW = 1, 2, 999  # values of ExtraSamples tha
 _UNSIGNED = {1, 4}  # formats of samples; 4 is undefined
 _KINDS = {2: "signed ", 3: "floating-point ", 5: "complex ", 6: "complex "}
 _CMYK = 1  # of InkSet
+_DECOMPRESSED = {*range(1, 9), 32773, 32946, 34925, 50000}  # numbers of compressions
 _PROFILE = 34675  # a tag
 _ALIKE = 12  # levels of mean error between a picture and a reduced copy of it
 _log = logging.getLogger(__name__)
@@ -95,6 +97,12 @@ def contents_of_tiff(tiff: Tiff, name: Path | str) -> Contents:
 
 def check_numbers(page: Directory, name: Path | str) -> None:
     """Raise EnhanceError if a page holds numbers that are not levels of up to 16 bits."""
+    packing = page.value(COMPRESSION, 1)
+    if packing not in _DECOMPRESSED:
+        raise EnhanceError(
+            f"{name} is compressed in a way that is not read (number {packing}): save it with LZW "
+            "or deflate"
+        )
     bits, kind = bits_of(page), page.value(SAMPLE_FORMAT, 1)
     is_lab = page.value(PHOTOMETRIC, 0) == _LAB  # its colours are always signed
     if bits > 16 or (kind not in _UNSIGNED and not is_lab):
