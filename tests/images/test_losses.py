@@ -468,3 +468,16 @@ def test_a_tiff_has_the_same_pixels_in_the_byte_order_of_its_exif(tmp_path, orde
     (tmp_path / "made.tif").write_bytes(data)
     assert np.array_equal(read_photo(tmp_path / "made.tif").pixels, levels)
     assert np.array_equal(pyvips.Image.new_from_buffer(data, "").numpy().transpose(2, 0, 1), levels)
+
+
+@pytest.mark.parametrize(("whole", "flag", "plays"), [(2**64 - 1, 1, 0), (630, 1, 3), (630, 0, 1)])
+def test_an_animated_avif_is_shown_as_often(tmp_path, enlarge, whole, flag, plays):
+    frames = [Image.fromarray(np.full((16, 16, 3), level, np.uint8)) for level in (0, 90, 200)]
+    path = tmp_path / "in.avif"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=70)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"elst") + 7] = flag
+    struct.pack_into(">Q", data, data.index(b"tkhd") + 32, whole)  # the edit lasts 210
+    path.write_bytes(data)
+    with Image.open(enlarge(path, "png", every=True)) as image:
+        assert image.info["loop"] == plays

@@ -75,6 +75,20 @@ def read_avif(avif: Any) -> tuple[Metadata, bytes]:
     return found_in, bytes(data)
 
 
+def plays_of(avif: bytes) -> int:
+    """Return how often the animation in an AVIF is shown, 0 for ever, as libavif reads it."""
+    edits, track = avif.find(b"elst"), avif.find(b"tkhd")
+    if min(edits, track) < 0 or len(avif) < max(edits, track) + 48:
+        return 0
+    if not avif[edits + 7] & 1:  # its flag: repeat
+        return 1
+    letter, place = (">Q", 32) if avif[track + 4] else (">L", 24)
+    (whole,) = struct.unpack_from(letter, avif, track + place)
+    (once,) = struct.unpack_from(">Q" if avif[edits + 4] else ">L", avif, edits + 12)
+    is_endless = whole == 256 ** struct.calcsize(letter) - 1
+    return 0 if is_endless or not once else -(-whole // once)
+
+
 def with_colour_codes(avif: bytes, codes: bytes) -> bytes:
     """Return an AVIF with other codes for its primaries and transfer function."""
     label = struct.pack(">HH", codes[0], codes[1])

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from enhance_cli.errors import Cause, EnhanceError
+from enhance_cli.images.boxes import plays_of
 from enhance_cli.images.depth import bits_a_channel, bits_before
 from enhance_cli.images.faults import in_one_line, silence_libtiff
 from enhance_cli.images.formats import Contents
@@ -84,6 +85,8 @@ def _decode_by_pillow(
         pixels, frames = image.width * image.height, frames_of(image)
         _check_pixels(pixels * (len(frames) if every else 1), max_pixels, name)
         _warn_of_losses(image, data, every)
+        if image.format == "AVIF":  # of which Pillow does not tell it
+            image.info["loop"] = plays_of(data)
         if not every:
             return [_decode_frame(image, data, metadata)]
         if len(frames) > 1 and bits_a_channel(image) > 8:
