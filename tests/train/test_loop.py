@@ -629,7 +629,15 @@ def test_weights_of_a_wider_network_are_no_start(tmp_path, options):
 
 
 @pytest.mark.parametrize(
-    "change", [{"features": 8}, {"blocks": 2}, {"scale": 2}, {"losses": "EP"}, {"crop": 40}]
+    "change",
+    [
+        {"features": 8},
+        {"blocks": 2},
+        {"scale": 2},
+        {"tail": "shuffle"},
+        {"losses": "EP"},
+        {"crop": 40},
+    ],
 )
 def test_a_run_cannot_change_what_its_checkpoint_is_made_of(tmp_path, pat_options, change):
     options = replace(pat_options, losses="E", init="scratch")

@@ -73,6 +73,16 @@ def test_a_start_names_what_it_ran_on_and_hashes_the_weights_it_read(write, opti
     assert start["device"]
 
 
+def test_a_start_hashes_its_teacher_and_the_network_of_deep_features(write, options, tmp_path):
+    teacher, lite = (tmp_path / f"{name}.safetensors" for name in ("teacher", "lite"))
+    for path in (teacher, lite):
+        path.write_bytes(path.name.encode())
+    taught = replace(options, losses="P", teacher=str(teacher), lite0=str(lite))
+    (start,) = read_record(write(taught)).starts
+    assert start["teacher_sha256"] == hashlib.sha256(teacher.read_bytes()).hexdigest()
+    assert start["lite0_sha256"] == hashlib.sha256(lite.read_bytes()).hexdigest()
+
+
 def test_weights_that_a_start_does_not_read_have_no_hash(write, options, vgg_file):
     (start,) = read_record(write(replace(options, vgg=str(vgg_file), init="e"), step=7)).starts
     assert "init_sha256" not in start

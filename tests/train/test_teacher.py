@@ -1,4 +1,6 @@
+import gc
 import hashlib
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -121,6 +123,14 @@ def test_targets_made_are_told_with_the_time_left(tmp_path, taught):
     assert (first.values["targets"], second.values["targets"]) == (16, 20)
     assert first.seconds_left == float("inf")
     assert second.seconds_left == 0
+
+
+def test_training_has_the_memory_of_the_teacher(tmp_path, taught):
+    run = start(tmp_path / "run", taught)
+    teacher = weakref.ref(run.teacher._network)
+    run.teacher.make_targets(print, never)
+    gc.collect()
+    assert teacher() is None
 
 
 def test_stopped_while_targets_are_made_it_goes_on_there(tmp_path, taught):
