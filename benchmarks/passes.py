@@ -40,7 +40,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", action="append")
     parser.add_argument("--side", type=int, default=192)
-    parser.add_argument("--ratios", default="4.25,4.5,5,6,8")
+    parser.add_argument("--ratios", default="4.5,5,6,8")
     chosen = parser.parse_args()
     sys.stdout.write("model      ratio  one pass  two passes  two - one, dB\n")
     for model in chosen.model or ["e", "pat-photo"]:
@@ -49,7 +49,9 @@ def main():
             scores = []
             for path in sorted(SAMPLES.glob("*.webp")):
                 with Image.open(path) as image:
-                    original = image.convert("RGB").crop((0, 0, chosen.side, chosen.side))
+                    left, top = ((side - chosen.side) // 2 for side in image.size)
+                    box = (left, top, left + chosen.side, top + chosen.side)
+                    original = image.convert("RGB").crop(box)
                 side = round(chosen.side / ratio)
                 low_res = original.resize((side, side), Image.Resampling.BICUBIC)
                 scores.append(

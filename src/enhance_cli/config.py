@@ -117,6 +117,7 @@ class UpscaleOptions:
     suffix: str = ""  # added to the names of results in a folder
     shard: tuple[int, int] = (1, 1)  # which part of the files, of how many
     overwrite: bool = False
+    workers: int = 1  # processes; more than one have one thread each
     preserve_time: bool = False  # results get the time at which their photographs were changed
 
 

@@ -355,3 +355,14 @@ def test_what_a_header_tells_not_to_be_possible_costs_no_work(upscale_fails, tmp
     Image.new("L", (4096, 1)).save(tmp_path / "wide.png")
     target = tmp_path / "out.webp"
     assert "WEBP cannot hold 16384" in upscale_fails(tmp_path / "wide.png", "-o", target)
+
+
+def test_what_takes_a_second_pass_is_told_once_in_a_run(upscale, tmp_path, colourful):
+    for name in ("in/a.png", "in/b.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(colourful.read_bytes())
+    line = "the network runs 2 times for such a size, over 17 times the pixels"
+    told = upscale(tmp_path / "in", "-o", tmp_path / "out", "--scale", 7).stderr
+    assert told.count(line) == 1
+    assert f"enhance: {tmp_path / 'in' / 'a.png'}: {line}\n" in told
+    assert line not in upscale(colourful, "-o", tmp_path / "out.png", "--scale", 5).stderr

@@ -8,7 +8,7 @@ from PIL import Image
 from enhance_cli.config import UpscaleOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.upscale import batch
-from enhance_cli.upscale.batch import Batch
+from enhance_cli.upscale.batch import Batch, one_after_another
 from enhance_cli.upscale.plan import Job, Plan, Refusal, Unread
 from enhance_cli.upscale.work import Outcome
 
@@ -36,8 +36,9 @@ def run(monkeypatch):
             return Outcome(job.source, job.target)
 
         monkeypatch.setattr(batch, "enlarge_file", enlarge_file)
-        over = Batch(plan, plan.options, {}, on_progress=None, on_total=totals.append)
-        return over.run(open_engine), begun, totals
+        execute = one_after_another(plan.options, open_engine, None)
+        outcomes = Batch(plan, plan.options, {}, totals.append).run(execute)
+        return outcomes, begun, totals
 
     return run
 

@@ -27,6 +27,15 @@ from enhance_cli.upscale.tiler import Tiler
 FP32 = Backend(torch.device("cpu"), torch.float32)
 
 
+class KeepsSize(torch.nn.Module):
+    """A network of ×1 that changes nothing."""
+
+    scale, halo, align, channels, least, features, held = 1, 0, 1, 3, 1, 1, 1
+
+    def forward(self, x):
+        return x
+
+
 @pytest.fixture
 def engine():
     return Tiler(TorchNetwork(Generator(Dimensions(features=4, blocks=1)), FP32))
@@ -46,10 +55,26 @@ def test_proportions_are_kept(wanted, expected):
 
 
 @pytest.mark.parametrize(
-    ("scale", "factor", "passes"), [(4, 1, 1), (4, 4, 1), (4, 4.1, 2), (4, 16, 2), (2, 16, 4)]
+    ("scale", "factor", "passes"),
+    [
+        (4, 1, 1),
+        (4, 4, 1),
+        (4, 5.9, 1),
+        (4, 6.1, 2),
+        (4, 16, 2),
+        (2, 16, 4),
+        (2, 2.9, 1),
+        (1, 9, 1),
+    ],
 )
-def test_the_network_runs_until_only_a_reduction_is_left(scale, factor, passes):
+def test_the_network_runs_until_little_is_left_to_enlarge(scale, factor, passes):
     assert count_passes((100, 100), target_size((100, 100), scale=factor), scale) == passes
+
+
+def test_a_network_that_keeps_the_size_is_resampled():
+    engine = Tiler(TorchNetwork(KeepsSize(), FP32))
+    photo = Photo(np.random.default_rng(0).integers(0, 256, (3, 30, 40), np.uint8))
+    assert enlarge_photo(engine, photo, (100, 75)).size == (100, 75)
 
 
 def test_resampling_is_pillows(sample):
@@ -85,9 +110,9 @@ def test_a_result_beyond_the_machines_memory_is_refused_before_work(engine, monk
     monkeypatch.setattr(os, "sysconf", values.get)
     photo = Photo(np.zeros((3, 1000, 1000), np.uint8))
     with pytest.raises(
-        EnhanceError, match=r"of 5000×5000: it takes 0\.1 GiB on the way, and there"
+        EnhanceError, match=r"of 7000×7000: it takes 0\.1 GiB on the way, and there"
     ):
-        next(enlarge_in_bands(engine, photo, (5000, 5000)))
+        next(enlarge_in_bands(engine, photo, (7000, 7000)))
 
 
 def test_a_whole_result_of_the_networks_scale_is_refused_as_well(engine, monkeypatch):

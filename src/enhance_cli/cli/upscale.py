@@ -106,6 +106,14 @@ _folder_options = section(
         show_default=True,
         help="Refuse inputs with more pixels.",
     ),
+    click.option(
+        "--workers",
+        type=click.IntRange(1),
+        default=_DEFAULTS.workers,
+        show_default=True,
+        help="Enlarge so many photographs at once, each in a process of one thread. It is faster "
+        "for many small ones; each process takes as much memory as a run.",
+    ),
     click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each file."),
     click.option("-q", "--quiet", is_flag=True, help="Show only errors."),
 )
@@ -211,11 +219,11 @@ def upscale(
     from PIL import Image
 
     from enhance_cli.cli.upscale_display import UpscaleDisplay
-    from enhance_cli.model.open import pick_runtime
-    from enhance_cli.upscale.batch import Batch
+    from enhance_cli.upscale.batch import Batch, Executor, one_after_another
     from enhance_cli.upscale.ledger import settings_of
     from enhance_cli.upscale.plan import Plan
-    from enhance_cli.upscale.tiler import open_tiler
+    from enhance_cli.upscale.tiler import open_in_command
+    from enhance_cli.upscale.workers import Workers, options_for_each
 
     # Pillow's own limit must not come before --max-pixels.
     Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, options.max_pixels)
@@ -225,19 +233,19 @@ def upscale(
     plan = Plan(list(inputs), output.path, options, settings, is_folder=output.is_folder)
     with UpscaleDisplay(as_json=as_json, quiet=quiet, names=names) as display:
 
-        def open_engine() -> Tiler:
-            if "torch" in {pick_runtime(model, options.runtime) for model in used}:
-                from enhance_cli.model.process import prepare_process
+        def on_open(computes: str) -> None:
+            display.remark(f"{', then '.join(models)} on {computes}, one of {len(each)} processes")
 
-                prepare_process(options.device, options.precision)
-            engine = open_tiler(options)
+        def open_engine() -> Tiler:
+            engine = open_in_command(options)
             display.remark(f"{name_of(options, engine.network)} on {engine}")
             return engine
 
-        batch = Batch(
-            plan, options, settings, on_progress=display.on_progress, on_total=display.on_total
-        )
-        for outcome in batch.run(open_engine):
+        if len(each := options_for_each(options)) > 1:
+            execute: Executor = Workers(each, on_progress=display.on_progress, on_open=on_open)
+        else:
+            execute = one_after_another(options, open_engine, display.on_progress)
+        for outcome in Batch(plan, options, settings, display.on_total).run(execute):
             display.on_outcome(outcome)
         display.summarise()
     sys.exit(1 if display.failed or display.is_cut else 0)

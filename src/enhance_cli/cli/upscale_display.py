@@ -44,6 +44,7 @@ class UpscaleDisplay(logging.Handler):
         self.pillow = logging.NullHandler()
         self.source: Path | None = None
         self.done, self.skipped, self.unread, self.failed = 0, 0, 0, 0
+        self.told: set[str] = set()
         self.is_cut = False  # standard output has taken no more
 
     def __enter__(self) -> UpscaleDisplay:
@@ -58,7 +59,14 @@ class UpscaleDisplay(logging.Handler):
         logging.getLogger("PIL").removeHandler(self.pillow)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Show a warning of the library, with the photograph that it is about."""
+        """Show a warning of the library, with the photograph that it is about.
+
+        One that is told once is not shown for the photographs that follow.
+        """
+        if getattr(record, "is_told_once", False):
+            if record.msg in self.told:
+                return
+            self.told.add(record.msg)
         place = f"{self.source}: " if self.source else ""  # none while the network is opened
         self.remark(f"enhance: {place}{record.getMessage()}", style="yellow")
 

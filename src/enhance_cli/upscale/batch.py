@@ -23,6 +23,26 @@ _AHEAD = 1000  # files that are planned before the first is enlarged, so that fe
 
 _T = TypeVar("_T")
 
+Executor = Callable[[Iterator[Job | Outcome]], Iterator[Outcome]]
+"""Turns jobs into outcomes, and passes on the outcomes that are given, in their order."""
+
+
+def one_after_another(
+    options: UpscaleOptions, open_engine: Callable[[], Tiler], on_progress: OnJobProgress
+) -> Executor:
+    """Return what enlarges in this process, by a network that is opened for the first job."""
+
+    def enlarge_each(steps: Iterator[Job | Outcome]) -> Iterator[Outcome]:
+        engine: Tiler | None = None
+        for step in steps:
+            if isinstance(step, Outcome):
+                yield step
+            else:
+                engine = engine or open_engine()
+                yield enlarge_file(step, engine, options, on_progress)
+
+    return enlarge_each
+
 
 class Batch:
     """A run over a plan.
@@ -36,29 +56,24 @@ class Batch:
         plan: Plan,
         options: UpscaleOptions,
         settings: dict[str, Any],
-        *,
-        on_progress: OnJobProgress,
         on_total: Callable[[int], None],
     ) -> None:
         self.plan, self.options, self.settings = plan, options, settings
-        self.on_progress, self.on_total = on_progress, on_total
+        self.on_total = on_total
         self._made = Hashes()  # files of this run, which another of its results must not replace
         self._folder: Path | None = None
 
-    def run(self, open_engine: Callable[[], Tiler]) -> Iterator[Outcome]:
-        """Enlarge one photograph after another; one that fails does not end the rest.
+    def run(self, enlarge_each: Executor) -> Iterator[Outcome]:
+        """Enlarge what is to be; a photograph that fails does not end the rest.
 
-        The network is opened for the first of them. Calls `on_total` with the number of outcomes
-        when the plan is read to its end. Raises EnhanceError if the network cannot be opened.
+        Calls `on_total` with the number of outcomes when the plan is read to its end. Raises
+        EnhanceError if the network cannot be opened.
         """
-        engine: Tiler | None = None
-        for planned in _ahead(self.plan, self.on_total):
-            job = self._decide(planned)
-            if isinstance(job, Outcome):
-                yield job
-                continue
-            engine = engine or open_engine()
-            yield self._note(enlarge_file(job, engine, self.options, self.on_progress))
+        planned = _ahead(self.plan, self.on_total)
+        for outcome in enlarge_each(map(self._decide, planned)):
+            if self.options.overwrite and outcome.target and not outcome.error:
+                self._made.add(_file(outcome.target))
+            yield outcome
 
     def _decide(self, planned: Planned) -> Job | Outcome:
         """Return a job that is to be done, or what becomes of one without work."""
@@ -118,11 +133,6 @@ class Batch:
             raise EnhanceError(
                 f"{job.source} and another photograph would both be written to {job.target}"
             )
-
-    def _note(self, outcome: Outcome) -> Outcome:
-        if self.options.overwrite and outcome.target and not outcome.error:
-            self._made.add(_file(outcome.target))
-        return outcome
 
 
 def _file(path: Path) -> tuple[int, int] | None:

@@ -23,6 +23,8 @@ from enhance_cli.model.open import open_network
 from enhance_cli.upscale.resample import resample, resample_bands
 from enhance_cli.upscale.tiler import Tiler
 
+_STRETCH = 1.5  # times that a result is enlarged by resampling rather than by another pass
+
 OnProgress = Callable[[int, int], None]
 
 
@@ -51,9 +53,15 @@ def target_size(
 
 
 def count_passes(size: tuple[int, int], target: tuple[int, int], scale: int) -> int:
-    """Return how often the network runs: until nothing is left but to reduce."""
+    """Return how often the network runs: until little is left to enlarge, or nothing.
+
+    A pass takes `scale` squared times the pixels of the one before. One that would enlarge by
+    less than 1.5 brings nothing that a resampling does not (docs/decisions/0082). A network that
+    keeps the size runs once.
+    """
     passes = 1
-    while any(side * scale**passes < wanted for side, wanted in zip(size, target, strict=True)):
+    wanted = max(far / near for near, far in zip(size, target, strict=True)) / _STRETCH
+    while scale > 1 and scale**passes < wanted:
         passes += 1
     return passes
 
@@ -94,8 +102,8 @@ def enlarge_in_bands(
 ) -> Iterator[Photo]:
     """Yield a photograph enlarged to `target`, (width, height), from top to bottom.
 
-    The network runs once, or as often as the target needs, and one antialiased resampling follows
-    where that is not its size. Only passes before the last are held whole. Transparency is
+    The network runs once, or as often as `count_passes` says, and one antialiased resampling
+    follows where that is not its size. Only passes before the last are held whole. Transparency is
     resampled. Calls `on_progress(done, total)` in pixels put into the network. Raises EnhanceError
     when memory runs out.
     """

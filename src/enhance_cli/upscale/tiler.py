@@ -15,7 +15,7 @@ from enhance_cli.images.photo import empty_levels, join_bands
 from enhance_cli.memory import is_out_of_memory
 from enhance_cli.model.levels import Levels
 from enhance_cli.model.network import Network, Span
-from enhance_cli.model.open import open_network
+from enhance_cli.model.open import open_network, pick_runtime
 from enhance_cli.upscale.consistency import ConsistentNetwork
 from enhance_cli.upscale.tiles import split
 from enhance_cli.upscale.whole import Overlapping, describe_difference, tile_for
@@ -154,6 +154,19 @@ class Tiler:
             raise EnhanceError(f"not enough memory, even for tiles of {tile} pixels") from error
         self.tile = max(tile // 2, SMALLEST_TILE)
         _log.warning("not enough memory for tiles of %d pixels: going on with %d", tile, self.tile)
+
+
+def open_in_command(options: UpscaleOptions) -> Tiler:
+    """Open the network as `open_tiler` does, in a process that is a command's own.
+
+    The process is prepared for PyTorch where that computes; `prepare_process` says what it changes.
+    """
+    used = (options.model, *options.then, *([options.blend] if options.blend else []))
+    if "torch" in {pick_runtime(model, options.runtime) for model in used}:
+        from enhance_cli.model.process import prepare_process
+
+        prepare_process(options.device, options.precision)
+    return open_tiler(options)
 
 
 def open_tiler(options: UpscaleOptions) -> Tiler:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import shutil
@@ -24,13 +25,20 @@ from enhance_cli.images.formats import Contents, check_holds, contents_of
 from enhance_cli.images.photo import Photo
 from enhance_cli.memory import check_memory, memory_for, return_freed_memory
 from enhance_cli.model.levels import DEEP
-from enhance_cli.upscale.enlarge import enlarge_in_bands, enlarge_photo, target_size
+from enhance_cli.upscale.enlarge import (
+    count_passes,
+    enlarge_in_bands,
+    enlarge_photo,
+    target_size,
+)
 from enhance_cli.upscale.ledger import Ledger, Noted, append_entry
 from enhance_cli.upscale.plan import Job
 from enhance_cli.upscale.tiler import Tiler
 
 _COPIES = 3  # of what is not written in bands: levels, Pillow's, the encoder's
 _LARGE = 1 << 24  # pixels of a photograph, from where on freed memory is returned
+
+_log = logging.getLogger(__name__)
 
 OnJobProgress = Callable[[Job, int, int], None]
 
@@ -91,6 +99,7 @@ class _Work:
         if not job.format.has_alpha:
             frames = [without_opaque_alpha(frame) for frame in frames]
         sizes = [self._target_size(frame.size) for frame in frames]
+        self._remark_on_passes(frames[0].size, sizes[0])
 
         def report(done: int, total: int) -> None:
             on_progress(job, done, total)
@@ -136,6 +145,18 @@ class _Work:
         has_alpha = contents.has_alpha and self.options.background is None
         size = self._target_size(contents.size)
         check_holds(job.format, replace(contents, size=size, has_alpha=has_alpha), job.target)
+
+    def _remark_on_passes(self, size: tuple[int, int], target: tuple[int, int]) -> None:
+        """Say once in a run what a network takes that runs several times, or does not enlarge."""
+        scale = self.engine.scale
+        passes = count_passes(size, target, scale)
+        times = sum(scale ** (2 * index) for index in range(passes))
+        if passes > 1:
+            line = "the network runs %d times for such a size, over %d times the pixels"
+            _log.warning(line, passes, times, extra={"is_told_once": True})
+        elif scale == 1 and target != size:
+            line = "the network keeps the size: what is larger comes from resampling alone"
+            _log.warning(line, extra={"is_told_once": True})
 
     def _target_size(self, size: tuple[int, int]) -> tuple[int, int]:
         return target_size(

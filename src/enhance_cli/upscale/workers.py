@@ -1,0 +1,185 @@
+"""Photographs enlarged in several processes of one thread each, or on several devices."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from enhance_cli.config import UpscaleOptions
+from enhance_cli.errors import EnhanceError
+from enhance_cli.upscale.plan import Job
+from enhance_cli.upscale.tiler import open_in_command
+from enhance_cli.upscale.work import OnJobProgress, Outcome, enlarge_file
+
+_AHEAD = 4  # outcomes for each process that may wait for one before them
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Slot:
+    """A place in the order of outcomes."""
+
+    job: Job | None
+    outcome: Outcome | None = None
+
+
+class _Worker:
+    """A process with a network of its own, and what it is at work on."""
+
+    def __init__(self, options: UpscaleOptions) -> None:
+        self.options = options
+        context = multiprocessing.get_context("spawn")  # a copy of threads would hang
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, options), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.slot: _Slot | None = None
+        self.is_ready = False
+
+
+class Workers:
+    """Runs the jobs of a batch in several processes.
+
+    Two processes equal one: the same files are written, and outcomes come in the order of the
+    plan. A process that is killed costs the photograph that it was at work on, and is replaced.
+    """
+
+    def __init__(
+        self,
+        each: list[UpscaleOptions],
+        *,
+        on_progress: OnJobProgress,
+        on_open: Callable[[str], None],
+    ) -> None:
+        self.each, self.on_progress, self.on_open = each, on_progress, on_open
+        self.workers: list[_Worker] = []
+
+    def __call__(self, steps: Iterator[Job | Outcome]) -> Iterator[Outcome]:
+        """Yield the outcomes of jobs, and those that are given, in their order.
+
+        Processes are started for the first job. Raises EnhanceError if one cannot open the
+        network.
+        """
+        waiting: deque[_Slot] = deque()
+        try:
+            for step in steps:
+                slot = _Slot(step) if isinstance(step, Job) else _Slot(None, step)
+                waiting.append(slot)
+                if slot.job:
+                    self._give(slot)
+                while waiting and (waiting[0].outcome or len(waiting) > _AHEAD * len(self.each)):
+                    yield self._outcome(waiting.popleft())
+            while waiting:
+                yield self._outcome(waiting.popleft())
+        finally:
+            for worker in self.workers:
+                worker.process.terminate()
+
+    def _outcome(self, slot: _Slot) -> Outcome:
+        while slot.outcome is None:
+            self._take()
+        return slot.outcome
+
+    def _give(self, slot: _Slot) -> None:
+        """Give a job to the first process that has none."""
+        if not self.workers:
+            self.workers = [_Worker(options) for options in self.each]
+        while not (idle := [each for each in self.workers if each.is_ready and not each.slot]):
+            self._take()
+        idle[0].slot = slot
+        with suppress(BrokenPipeError):  # it has been killed, which is heard next
+            idle[0].pipe.send(slot.job)
+        assert slot.job
+        self.on_progress(slot.job, 0, 1)
+
+    def _take(self) -> None:
+        """Wait until a process has something to say."""
+        pipes = {each.pipe: each for each in self.workers}
+        for pipe in wait(list(pipes)):
+            assert isinstance(pipe, Connection)
+            try:
+                self._hear(pipes[pipe], pipe.recv())
+            except (EOFError, ConnectionResetError):  # reset: it had not read its job
+                self._replace(pipes[pipe])
+
+    def _hear(self, worker: _Worker, said: Any) -> None:
+        if isinstance(said, EnhanceError):
+            raise said
+        if isinstance(said, str):
+            worker.is_ready = True
+            self.on_open(said)
+            return
+        outcome, records = said
+        assert worker.slot
+        assert worker.slot.job
+        self.on_progress(worker.slot.job, 1, 1)
+        for record in records:
+            _log.handle(logging.makeLogRecord(record))
+        worker.slot.outcome, worker.slot = outcome, None
+
+    def _replace(self, worker: _Worker) -> None:
+        """Put another process in the place of one that has ended."""
+        worker.process.join()
+        code, slot = worker.process.exitcode or 0, worker.slot
+        if code >= 0:  # our own bug, whose traceback it has shown
+            raise RuntimeError(f"a process for photographs has ended with status {code}")
+        why = f"was killed ({signal.Signals(-code).name}), perhaps for want of memory"
+        if not worker.is_ready:
+            raise EnhanceError(f"a process {why}, while it opened the network")
+        if slot and slot.job:
+            error = f"{slot.job.source}: the process that enlarged it {why}"
+            slot.outcome = Outcome(slot.job.source, slot.job.target, error=error)
+        self.workers[self.workers.index(worker)] = _Worker(worker.options)
+
+
+def options_for_each(options: UpscaleOptions) -> list[UpscaleOptions]:
+    """Return the options of each process: devices take turns, and each has one at least."""
+    devices = options.device.split(",")
+    count = max(options.workers, len(devices))
+    return [replace(options, device=devices[index % len(devices)]) for index in range(count)]
+
+
+class _Records(logging.Handler):
+    """Keeps what is logged, in a form that can be sent."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.kept: list[dict[str, Any]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record with its text."""
+        is_told_once = getattr(record, "is_told_once", False)
+        self.kept.append(
+            {"msg": record.getMessage(), "levelno": record.levelno, "is_told_once": is_told_once}
+        )
+
+
+def _serve(pipe: Any, options: UpscaleOptions) -> None:
+    """Enlarge what comes through a pipe, in a process of its own, until it is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gives the jobs
+    os.environ["OMP_NUM_THREADS"] = "1"  # before PyTorch is imported
+    records = _Records()
+    logging.getLogger("enhance_cli").addHandler(records)
+    try:
+        engine = open_in_command(options)
+    except EnhanceError as error:
+        pipe.send(error)
+        return
+    pipe.send(str(engine))
+    while True:
+        try:
+            job = pipe.recv()
+        except EOFError:
+            return
+        outcome = enlarge_file(job, engine, options, lambda *_: None)
+        pipe.send((outcome, records.kept))
+        records.kept.clear()
