@@ -1,4 +1,4 @@
-"""`enhance upscale`: photographs in, larger photographs out."""
+"""`enhance upscale`: enlarges photographs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `enhance upscale` shows: results on stdout, progress and remarks on stderr."""
+"""The display of `enhance upscale`: results on stdout, progress and remarks on stderr."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 class UpscaleDisplay(logging.Handler):
-    """Follows a run: a bar for the photographs, one for the pixels of each, a line for each result.
+    """Shows a run: a bar for the photographs, one for the pixels of each, a line for each result.
 
-    With `quiet`, only errors are shown. Log messages of the package become remarks.
+    With `quiet`, it shows only errors. Log messages of the package become remarks.
     """
 
     def __init__(self, *, as_json: bool, quiet: bool, names: bool) -> None:
@@ -36,20 +36,20 @@ class UpscaleDisplay(logging.Handler):
             console=self.console,
             transient=True,
             disable=quiet or not self.console.is_terminal,
-            redirect_stdout=False,  # names go past it: Click writes to what is below
+            redirect_stdout=False,  # Click writes the names directly to standard output
         )
-        self.total: int | None = None  # photographs of the run, once that is known
+        self.total: int | None = None  # photographs of the run; None until it is known
         self.files = self.progress.add_task("all", total=None)
         self.pixels = self.progress.add_task("", total=None)
         self.pillow = logging.NullHandler()
         self.source: Path | None = None
         self.done, self.skipped, self.unread, self.failed = 0, 0, 0, 0
         self.told: set[str] = set()
-        self.is_cut = False  # standard output has taken no more
+        self.is_cut = False  # whether standard output can no longer be written
 
     def __enter__(self) -> UpscaleDisplay:
         logging.getLogger("enhance_cli").addHandler(self)
-        logging.getLogger("PIL").addHandler(self.pillow)  # it would print what an error tells too
+        logging.getLogger("PIL").addHandler(self.pillow)  # it would print errors a second time
         self.progress.start()
         return self
 
@@ -61,7 +61,7 @@ class UpscaleDisplay(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Show a warning of the library, with the photograph that it is about.
 
-        One that is told once is not shown for the photographs that follow.
+        A warning that `is_told_once` is not repeated for later photographs.
         """
         if getattr(record, "is_told_once", False):
             if record.msg in self.told:
@@ -76,7 +76,7 @@ class UpscaleDisplay(logging.Handler):
             self.console.print(text, style=style, markup=False)
 
     def on_total(self, total: int) -> None:
-        """Take the number of photographs, which a large folder tells only towards its end."""
+        """Set the number of photographs, which is known only once the folders are read."""
         self.total = total
         self.progress.update(self.files, total=total, visible=total > 1)
 
@@ -86,7 +86,7 @@ class UpscaleDisplay(logging.Handler):
         self.progress.update(self.pixels, description=job.source.name, completed=done, total=total)
 
     def on_outcome(self, outcome: Outcome) -> None:
-        """Tell what became of a job."""
+        """Show the outcome of a job."""
         self.progress.advance(self.files)
         if outcome.error:
             self.failed += 1
@@ -102,7 +102,7 @@ class UpscaleDisplay(logging.Handler):
         if self.names:
             try:
                 self._tell(outcome)
-            except EnhanceError as error:  # the photographs that remain are enlarged all the same
+            except EnhanceError as error:  # the remaining photographs are still enlarged
                 self.names, self.is_cut = False, True
                 self._complain(str(error))
 
@@ -117,7 +117,7 @@ class UpscaleDisplay(logging.Handler):
             click.echo(outcome.target)
 
     def summarise(self) -> None:
-        """Show how many photographs came to which end, unless it was one that names itself."""
+        """Show how many photographs ended in which way, if there were several or one was skipped."""
         if self.total == 1 and not self.skipped:
             return
         skipped = f"{self.skipped} skipped as finished, " if self.skipped else ""

@@ -1,4 +1,4 @@
-"""A run over a plan: what is finished is skipped, and what fails does not end the rest."""
+"""Running a plan: finished results are skipped, and a photograph that fails ends nothing else."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from enhance_cli.upscale.plan import Job, Plan, Planned, Refusal, Unread
 from enhance_cli.upscale.tiler import Tiler
 from enhance_cli.upscale.work import OnJobProgress, Outcome, enlarge_file
 
-_AHEAD = 1000  # files that are planned before the first is enlarged, so that few files have a total
+_AHEAD = 1000  # files to plan before the first is enlarged, so that a small run knows its total
 
 _T = TypeVar("_T")
 
 Executor = Callable[[Iterator[Job | Outcome]], Iterator[Outcome]]
-"""Turns jobs into outcomes, and passes on the outcomes that are given, in their order."""
+"""Turns jobs into outcomes and passes given outcomes on, all in their order."""
 
 
 def one_after_another(
     options: UpscaleOptions, open_engine: Callable[[], Tiler], on_progress: OnJobProgress
 ) -> Executor:
-    """Return what enlarges in this process, by a network that is opened for the first job."""
+    """Return an executor that enlarges in this process; the first job opens the network."""
 
     def enlarge_each(steps: Iterator[Job | Outcome]) -> Iterator[Outcome]:
         engine: Tiler | None = None
@@ -47,8 +47,8 @@ def one_after_another(
 class Batch:
     """A run over a plan.
 
-    Outcomes come in the order of the plan. What is there and not in the ledger, or changed since,
-    is not ours: it stays, unless `overwrite` is chosen.
+    Outcomes come in the order of the plan. A file in the way of a result that is not in the ledger,
+    or has changed since, belongs to the user: it stays, unless `overwrite` is chosen.
     """
 
     def __init__(
@@ -60,13 +60,13 @@ class Batch:
     ) -> None:
         self.plan, self.options, self.settings = plan, options, settings
         self.on_total = on_total
-        self._made = Hashes()  # files of this run, which another of its results must not replace
+        self._made = Hashes()  # files of this run, which its other results must not replace
         self._folder: Path | None = None
 
     def run(self, enlarge_each: Executor) -> Iterator[Outcome]:
-        """Enlarge what is to be; a photograph that fails does not end the rest.
+        """Enlarge the photographs of the plan; one that fails does not end the run.
 
-        Calls `on_total` with the number of outcomes when the plan is read to its end. Raises
+        Calls `on_total` with the number of outcomes once the whole plan is read. Raises
         EnhanceError if the network cannot be opened.
         """
         planned = _ahead(self.plan, self.on_total)
@@ -76,7 +76,7 @@ class Batch:
             yield outcome
 
     def _decide(self, planned: Planned) -> Job | Outcome:
-        """Return a job that is to be done, or what becomes of one without work."""
+        """Return a job that is to be done, or the outcome of one that needs no work."""
         if isinstance(planned, Refusal):
             return Outcome(planned.source, error=planned.reason, cause=planned.cause)
         if isinstance(planned, Unread):
@@ -102,7 +102,7 @@ class Batch:
         return job
 
     def _preserve_time(self, job: Job) -> None:
-        """Give a finished result the time of its photograph, if that is wanted; note it before."""
+        """Give a finished result its photograph's time, if asked for; the ledger notes it first."""
         if not (self.options.preserve_time and job.ledger and job.known):
             return
         try:
@@ -114,7 +114,7 @@ class Batch:
             raise EnhanceError(f"cannot date {job.target}: {error.strerror or error}") from error
 
     def _known_by_now(self, job: Job) -> Noted | None:
-        """Return what a run beside this one has noted of a result that is there by now."""
+        """Return the entry of a result that another run has written in the meantime, or None."""
         if job.ledger is None or not os.path.lexists(job.target):
             return None
         assert self.plan.ledger
@@ -122,13 +122,13 @@ class Batch:
         return self.plan.ledger.entry(job.target)
 
     def _remove_leftovers(self, folder: Path) -> None:
-        """Remove those of killed runs, when a run comes to a folder."""
+        """Remove temporary files of killed runs, when this run enters another folder."""
         if folder != self._folder:
             self._folder = folder
             remove_leftovers([folder])
 
     def _check_not_made(self, job: Job) -> None:
-        """Refuse to replace a result of this run, which some systems have by two names."""
+        """Refuse to replace a result of this run; on some systems two names are the same file."""
         if _file(job.target) in self._made:
             raise EnhanceError(
                 f"{job.source} and another photograph would both be written to {job.target}"
@@ -136,7 +136,7 @@ class Batch:
 
 
 def _file(path: Path) -> tuple[int, int] | None:
-    """Return what tells one file from all others, whatever it is called; None if there is none."""
+    """Return what identifies a file under all its names, or None if it does not exist."""
     try:
         stat = os.stat(path)
     except OSError:
@@ -145,7 +145,7 @@ def _file(path: Path) -> tuple[int, int] | None:
 
 
 def _ahead(items: Iterable[_T], on_total: Callable[[int], None]) -> Iterator[_T]:
-    """Yield items, some later than they come; tell how many there are when the last has come."""
+    """Yield items in order, reading ahead; call `on_total` with their number after the last."""
     waiting: deque[_T] = deque()
     count = 0
     for item in items:

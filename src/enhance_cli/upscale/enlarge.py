@@ -1,4 +1,4 @@
-"""From a photograph to the enlarged photograph: sizes, passes of the network, what comes after."""
+"""Enlarging a photograph: its size, passes of the network, and the resampling after them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from enhance_cli.model.open import open_network
 from enhance_cli.upscale.resample import resample, resample_bands
 from enhance_cli.upscale.tiler import Tiler
 
-_STRETCH = 1.5  # times that a result is enlarged by resampling rather than by another pass
+_STRETCH = 1.5  # up to this factor a result is resampled rather than enlarged by another pass
 
 OnProgress = Callable[[int, int], None]
 
@@ -37,8 +37,8 @@ def target_size(
 ) -> tuple[int, int]:
     """Return the size of the result as (width, height), in the proportions of the original.
 
-    With a width, a height or both, it is the largest that fits within them; else `scale` times
-    the original. Raises EnhanceError if that is not 1 to 16 times the original.
+    With a width, a height or both, it is the largest size that fits within them, otherwise `scale`
+    times the original. Raises EnhanceError if that is not 1 to 16 times the original.
     """
     if width or height:
         scale = min((width or math.inf) / size[0], (height or math.inf) / size[1])
@@ -53,10 +53,10 @@ def target_size(
 
 
 def count_passes(size: tuple[int, int], target: tuple[int, int], scale: int) -> int:
-    """Return how often the network runs: until little is left to enlarge, or nothing.
+    """Return how often the network runs, so that at most a small enlargement is left.
 
-    A pass takes `scale` squared times the pixels of the one before. One that would enlarge by
-    less than 1.5 brings nothing that a resampling does not (docs/decisions/0082). A network that
+    Each pass takes `scale`² times the pixels of the one before. A factor below 1.5 is left to
+    resampling, because another pass would look no better (docs/decisions/0082). A network that
     keeps the size runs once.
     """
     passes = 1
@@ -72,7 +72,10 @@ def enlarge_photo(
     target: tuple[int, int] | None = None,
     on_progress: OnProgress | None = None,
 ) -> Photo:
-    """Enlarge a photograph with all it has to `target`, as `enlarge_in_bands` does."""
+    """Enlarge a photograph to `target`, (width, height), with its metadata and transparency.
+
+    By default the target is the network's scale. Raises EnhanceError when memory runs out.
+    """
     width, height = target or (photo.size[0] * engine.scale, photo.size[1] * engine.scale)
     what = f"a result of {width}×{height}"
     check_memory(3 * width * height * photo.pixels.itemsize, what)
@@ -100,12 +103,12 @@ def enlarge_in_bands(
     target: tuple[int, int],
     on_progress: OnProgress | None = None,
 ) -> Iterator[Photo]:
-    """Yield a photograph enlarged to `target`, (width, height), from top to bottom.
+    """Yield the bands of a photograph enlarged to `target`, (width, height), from top to bottom.
 
-    The network runs once, or as often as `count_passes` says, and one antialiased resampling
-    follows where that is not its size. Only passes before the last are held whole. Transparency is
-    resampled. Calls `on_progress(done, total)` in pixels put into the network. Raises EnhanceError
-    when memory runs out.
+    The network runs as often as `count_passes` says. One antialiased resampling follows if that
+    does not give the target size. Only passes before the last are held in memory as a whole.
+    Transparency is resampled. Calls `on_progress(done, total)` in input pixels of the network.
+    Raises EnhanceError when memory runs out.
     """
     width, height = target
     passes = count_passes(photo.size, target, engine.scale)
@@ -138,9 +141,9 @@ def enlarge_in_bands(
 def _run_first_passes(
     engine: Tiler, pixels: Levels, passes: int, on_progress: OnProgress | None
 ) -> tuple[Levels, Callable[[int], None]]:
-    """Enlarge for all passes but the last, as deep as can be; return what the last one reports to.
+    """Run all passes but the last, with the most bits; return the result and a progress callback.
 
-    Progress counts the pixels of every pass.
+    The callback is for the last pass. Progress counts the pixels of every pass.
     """
     one = pixels.shape[1] * pixels.shape[2]
     sizes = [one * engine.scale ** (2 * index) for index in range(passes)]
@@ -157,9 +160,10 @@ def _run_first_passes(
 class Upscaler:
     """The tool as a Python object: `Upscaler()(image)` enlarges a Pillow image.
 
-    It takes what `open_network` takes, and a tile in input pixels (0 for the whole image). It
-    changes nothing of the process: `prepare_process` does, for programs that want the commands'
-    full speed. Raises EnhanceError for a model, device, precision or runtime that cannot be had.
+    It takes the arguments of `open_network`, and a tile in input pixels (0 for the whole image). It
+    changes no setting of the process; a program that wants the speed of the commands calls
+    `prepare_process`. Raises EnhanceError for a model, device, precision or runtime that is not
+    available.
     """
 
     def __init__(
@@ -176,7 +180,8 @@ class Upscaler:
     def __call__(self, image: Image.Image) -> Image.Image:
         """Return the image enlarged, upright, in mode L, LA, RGB or RGBA, with its profile and dpi.
 
-        Raises EnhanceError for more than 8 bits a channel, which Pillow cannot hold.
+        Raises EnhanceError for an image with more than 8 bits per channel, because Pillow cannot
+        hold the result.
         """
         if bits_a_channel(image) > 8:
             raise EnhanceError("the image has more than 8 bits a channel, which would be lost")

@@ -1,7 +1,8 @@
-"""What was written into a folder, from what and how: so that nothing is done twice.
+"""The ledger of a folder: which results were written there, from what and how.
 
-Why a file beside the results, and not their metadata or times: docs/decisions/0011. Why lines of
-JSON, and not a database: docs/decisions/0080.
+It lets a later run skip finished results. docs/decisions/0011 says why it is a file beside the
+results instead of their metadata or times, and docs/decisions/0080 why it has lines of JSON instead
+of a database.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from enhance_cli.model.shipped import find_weights
 from enhance_cli.upscale.index import Places
 
 _PATTERN = ".enhance*.jsonl"
-_LONGEST = 255  # bytes of a name that file systems take
-_START, _END = b'{"name": "', b'", "made": "'  # around the name in a line
-_COARSEST = 2_000_000_000  # nanoseconds: FAT keeps times to two seconds
-_OFFSET_BITS = 44  # of a place: the lower ones say where in a file, the upper ones in which file
+_LONGEST = 255  # bytes of the longest name that file systems take
+_START, _END = b'{"name": "', b'", "made": "'  # before and after the name in a line
+_COARSEST = 2_000_000_000  # nanoseconds: FAT stores times in steps of two seconds
+_OFFSET_BITS = 44  # lower bits of a place: the offset in a file; the upper bits number the file
 _DECIDE_THE_RESULT = (
     "precision", "runtime", "scale", "width", "height", "consistent",
     "quality", "lossless", "background", "frames",
@@ -36,9 +37,9 @@ _DECIDE_THE_RESULT = (
 
 
 class Noted(NamedTuple):
-    """How a result was made: the fingerprint, and the photograph's name below its folder.
+    """How a result was made: the fingerprint, and the photograph's path below its folder.
 
-    The name is None in ledgers of before it was noted.
+    The path is None in old ledgers, which do not store it.
     """
 
     made: str
@@ -46,15 +47,15 @@ class Noted(NamedTuple):
 
 
 def settings_of(options: UpscaleOptions) -> dict[str, Any]:
-    """Return all that decides what a result looks like, beside the photograph.
+    """Return everything besides the photograph that decides what a result looks like.
 
-    Raises EnhanceError if the weights are not there or cannot be read.
+    Raises EnhanceError if the weights do not exist or cannot be read.
     """
     chosen = asdict(options)
     settings: dict[str, Any] = {"weights": _hash(find_weights(options.model))}
     settings |= {name: chosen[name] for name in _DECIDE_THE_RESULT}
     others = (*options.then, *([options.blend] if options.blend else []))
-    if others:  # named only where there are some: results of earlier versions stay what they are
+    if others:  # left out otherwise, so that results of earlier versions still count as finished
         settings["others"] = [_hash(find_weights(model)) for model in others]
         settings["is_blend"] = options.blend is not None
     if options.strength is not None:
@@ -65,7 +66,7 @@ def settings_of(options: UpscaleOptions) -> dict[str, Any]:
 
 
 def _hash(weights: Path) -> str:
-    files = [weights, weights.with_suffix(".bin")]  # where OpenVINO's graphs have theirs
+    files = [weights, weights.with_suffix(".bin")]  # OpenVINO stores weights in the second
     try:
         digest = hashlib.sha256(b"".join(file.read_bytes() for file in files if file.is_file()))
     except OSError as error:
@@ -74,9 +75,9 @@ def _hash(weights: Path) -> str:
 
 
 def fingerprint(source: Path, settings: dict[str, Any]) -> str:
-    """Return what a result depends on: the input's place, size and time, and the settings.
+    """Return a hash of what a result depends on: the input's path, size and time, and the settings.
 
-    Raises EnhanceError if the input has gone.
+    Raises EnhanceError if the input does not exist any more.
     """
     try:
         stat = source.stat()
@@ -87,10 +88,10 @@ def fingerprint(source: Path, settings: dict[str, Any]) -> str:
 
 
 class Ledger:
-    """The results that runs have written into a folder, by name below it.
+    """The results that runs have written into a folder, by their names below it.
 
-    Only where the lines are is held in memory, 16 bytes for each. Raises EnhanceError if a file
-    of it cannot be read.
+    Memory holds only the places of the lines, 16 bytes for each. Raises EnhanceError if one of its
+    files cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -102,9 +103,9 @@ class Ledger:
 
     @classmethod
     def from_now_on(cls, folder: Path, file: Path) -> Ledger:
-        """Return one that knows, when it is refreshed, what runs have noted in the meantime.
+        """Return a ledger that, when refreshed, holds only what runs write from now on.
 
-        That is in the file of the shard, or of a run that is no shard.
+        It reads the file of the shard, and that of runs without shards.
         """
         ledger = cls.__new__(cls)
         ledger.folder, ledger._places = folder, Places()
@@ -113,7 +114,7 @@ class Ledger:
         return ledger
 
     def refresh(self) -> None:
-        """Read what has been noted since, in the files that were known then."""
+        """Read what was added to the known files since the last reading."""
         for number, file in enumerate(self._files):
             keys, places = array("q"), array("q")
             if _size(file) <= self._read[file]:
@@ -132,11 +133,11 @@ class Ledger:
         return any(True for _ in self._entries(name))
 
     def entry(self, target: Path) -> Noted | None:
-        """Return how an existing result was made, None if it is none of ours or changed since."""
+        """Return the entry of an existing result, or None if it has none or has changed since."""
         entries = list(self._entries(target.relative_to(self.folder).as_posix()))
         try:
             stat = target.stat() if entries else None
-        except OSError:  # it is gone, or a link that leads nowhere
+        except OSError:  # the file does not exist, or is a link that leads nowhere
             stat = None
         if stat is None:
             return None
@@ -149,7 +150,7 @@ class Ledger:
         return entry if apart <= _COARSEST else None
 
     def _entries(self, name: str) -> Iterator[tuple[Noted, int, int]]:
-        """Yield what the lines of a name say: how it was made, its size and its time."""
+        """Yield the entries of a name, each with the result's size in bytes and time in ns."""
         for place in self._places.find(_written(name)):
             file = self._files[place >> _OFFSET_BITS]
             try:
@@ -162,11 +163,11 @@ class Ledger:
             except OSError as error:
                 raise EnhanceError(f"cannot read {file}: {error}; remove it to go on") from error
             except (ValueError, KeyError, TypeError, OverflowError):
-                continue  # cut short: its result counts as unknown
+                continue  # the line is cut short: its result counts as unknown
 
 
 def _lines(file: Path, offset: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the name in each whole line from `offset` on, as it is written, and its two ends."""
+    """Yield, for each line from `offset` on, the name as written, and the line's start and end."""
     with file.open("rb") as lines:
         lines.seek(offset)
         for line in lines:
@@ -175,7 +176,7 @@ def _lines(file: Path, offset: int) -> Iterator[tuple[bytes, int, int]]:
                 end = line.find(_END, len(_START))
                 if end > 0:
                     yield line[len(_START) : end], begin, offset
-            elif line.startswith(b"{"):  # in another order, which somebody has edited
+            elif line.startswith(b"{"):  # somebody edited it, and keys are in another order
                 with suppress(ValueError, KeyError, TypeError):
                     yield _written(json.loads(line)["name"]), begin, offset
 
@@ -183,17 +184,17 @@ def _lines(file: Path, offset: int) -> Iterator[tuple[bytes, int, int]]:
 def _size(file: Path) -> int:
     try:
         return file.stat().st_size
-    except OSError:  # not there yet
+    except OSError:  # it does not exist yet
         return 0
 
 
 def _written(name: str) -> bytes:
-    """Return a name as it stands in a line."""
+    """Return a name as it is written in a line."""
     return json.dumps(name)[1:-1].encode()
 
 
 def _places(folder: Path, shard: tuple[int, int]) -> tuple[Path, Path]:
-    """Return where the ledger of a shard may be: in the folder of results, or beside it."""
+    """Return the two possible files of a shard's ledger: in the results' folder, and beside it."""
     part, parts = shard
     which = "" if parts == 1 else f"-{part}-of-{parts}"
     whole = Path(os.path.abspath(folder))
@@ -201,17 +202,16 @@ def _places(folder: Path, shard: tuple[int, int]) -> tuple[Path, Path]:
 
 
 def _ledgers(folder: Path) -> list[Path]:
-    """Return the ledgers that there are of a folder."""
+    """Return the existing ledgers of a folder."""
     whole = Path(os.path.abspath(folder))
     beside = f".{escape(whole.name)}.enhance*.jsonl"
     return sorted([*folder.glob(_PATTERN), *whole.parent.glob(beside)])
 
 
 def ledger_of(folder: Path, shard: tuple[int, int]) -> Path:
-    """Return the file that a run appends to: every shard has its own.
+    """Return the file that a run appends to; every shard has its own.
 
-    A folder that is not there yet will hold nothing but results: its ledger is beside it, and
-    stays there.
+    A folder that the run creates holds only results, so its ledger lies beside it and stays there.
     """
     inside, beside = _places(folder, shard)
     is_beside = not folder.exists() or any(each.parent != folder for each in _ledgers(folder))
@@ -219,11 +219,11 @@ def ledger_of(folder: Path, shard: tuple[int, int]) -> Path:
 
 
 def append_entry(ledger: Path, name: str, entry: Noted, size: int, time: int) -> None:
-    """Note a result of some bytes and time (ns) that is about to get its name. Raises OSError.
+    """Add the entry of a result, of so many bytes and with that time (ns). Raises OSError.
 
-    An entry is written before the result gets its name, and says which file it is by size and
-    time, so that a run killed in between is understood. Lines are appended whole: runs and
-    processes that write into one folder do not disturb each other.
+    The entry is written before the result gets its name, and identifies it by size and time, so
+    that a run may be killed in between. Lines are appended whole, so that several runs and
+    processes can write into one folder.
     """
     line = {
         "name": name,
@@ -234,7 +234,7 @@ def append_entry(ledger: Path, name: str, entry: Noted, size: int, time: int) ->
     }
     descriptor = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:
-        # It begins a line too: the one before may have been cut short by a full disk.
+        # It also begins with a line break, because a full disk may have cut the last line short.
         os.write(descriptor, f"\n{json.dumps(line)}\n".encode())
     finally:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""One photograph enlarged and written: what a job, a network and the options decide alone."""
+"""Enlarging and writing one photograph, which depends only on its job, network and options."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from enhance_cli.upscale.ledger import Ledger, Noted, append_entry
 from enhance_cli.upscale.plan import Job
 from enhance_cli.upscale.tiler import Tiler
 
-_COPIES = 3  # of what is not written in bands: levels, Pillow's, the encoder's
-_LARGE = 1 << 24  # pixels of a photograph, from where on freed memory is returned
+_COPIES = 3  # of a result that is not written in bands: the levels, Pillow's and the encoder's
+_LARGE = 1 << 24  # pixels of a photograph; for larger ones freed memory is returned
 
 _log = logging.getLogger(__name__)
 
@@ -45,9 +45,10 @@ OnJobProgress = Callable[[Job, int, int], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a photograph: sizes as (width, height), or the error that ended it.
+    """The outcome of a photograph: sizes as (width, height), or the error that ended it.
 
-    Skipped is what an earlier run has finished; `unread` the kind of an image that is not read.
+    It `is_skipped` if an earlier run has finished it. `unread` is the kind of an image that cannot
+    be read.
     """
 
     source: Path
@@ -66,9 +67,9 @@ def enlarge_file(
 ) -> Outcome:
     """Enlarge one photograph and write the result; an error becomes a part of the outcome.
 
-    What the header tells not to be possible fails before any other work. Nothing outside the job
-    is read or changed, so it may run in any process. Calls `on_progress(job, done, total)` when
-    it begins and after each tile.
+    The header is checked first, so that an impossible job fails before any other work. Nothing
+    outside the job is read or changed, so it may run in any process. Calls
+    `on_progress(job, done, total)` at the start and after each tile.
     """
     started = time.monotonic()
     on_progress(job, 0, 1)
@@ -88,7 +89,7 @@ class _Work:
     options: UpscaleOptions
 
     def run(self, on_progress: OnJobProgress) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Return the size of the photograph and of the result."""
+        """Enlarge and write; return the size of the photograph and of the result."""
         job, options = self.job, self.options
         self._check_header()
         frames = read_frames(job.source, every=options.frames, max_pixels=options.max_pixels)
@@ -124,9 +125,9 @@ class _Work:
         return frames[0].size, sizes[0]
 
     def _check_header(self) -> None:
-        """Refuse what the header tells not to be possible.
+        """Raise EnhanceError if the header shows that the result is not possible.
 
-        Whether an alpha hides anything, only the pixels tell.
+        Only the pixels show whether an alpha channel hides anything, so it is not checked here.
         """
         if self.job.source == STANDARD_STREAM:
             return
@@ -147,7 +148,7 @@ class _Work:
         check_holds(job.format, replace(contents, size=size, has_alpha=has_alpha), job.target)
 
     def _remark_on_passes(self, size: tuple[int, int], target: tuple[int, int]) -> None:
-        """Say once in a run what a network takes that runs several times, or does not enlarge."""
+        """Warn once in a run if the network runs several times, or does not enlarge."""
         scale = self.engine.scale
         passes = count_passes(size, target, scale)
         times = sum(scale ** (2 * index) for index in range(passes))
@@ -172,10 +173,10 @@ class _Work:
 
     @contextmanager
     def _writing(self) -> Iterator[BinaryIO]:
-        """Open the result's file, which is noted in the ledger before it gets its name."""
+        """Open the result's file; it is entered in the ledger before it gets its name."""
         job = self.job
         if job.target == STANDARD_STREAM:
-            with _temporary_file() as file:  # so that what fails writes nothing
+            with _temporary_file() as file:  # so that a failure writes nothing
                 yield file
                 _write_to_stdout(file)
             return
@@ -187,7 +188,7 @@ class _Work:
             if self.options.overwrite or beside is None:
                 return self.options.overwrite
             is_known = before is not None and before == _identity(target)
-            # Else it may be that of a run beside this one.
+            # Otherwise another run may have written it in the meantime.
             beside.refresh()
             return is_known or beside.entry(target) is not None
 
@@ -197,14 +198,14 @@ class _Work:
             if self.options.preserve_time:
                 copy_time(job.source, Path(file.name))
             if job.ledger:
-                os.fsync(file.fileno())  # only now have network file systems the final time
+                os.fsync(file.fileno())  # network file systems set the final time only now
                 noted = Noted(job.made, job.name)
                 written = os.fstat(file.fileno())
                 append_entry(job.ledger, job.result, noted, written.st_size, written.st_mtime_ns)
 
 
 def _identity(file: Path) -> tuple[int, int, int] | None:
-    """Return what changes when a file is written or replaced, None if there is none."""
+    """Return values that change when a file is written or replaced; None if it does not exist."""
     try:
         stat = file.stat()
     except OSError:
@@ -224,9 +225,9 @@ def _temporary_file() -> Iterator[BinaryIO]:
 
 
 def _compactly(bands: Iterator[Photo]) -> Iterator[Photo]:
-    """Return freed memory after each band.
+    """Return freed memory to the system after each band.
 
-    Where the tiles of the next one differ in height, what is kept for them has the wrong sizes.
+    If the next tiles differ in height, the blocks that are kept for them have the wrong sizes.
     """
     for band in bands:
         return_freed_memory()
@@ -234,7 +235,7 @@ def _compactly(bands: Iterator[Photo]) -> Iterator[Photo]:
 
 
 def _named(job: Job, error: EnhanceError) -> str:
-    """Return an error's line, with the photograph where it names no file of the job."""
+    """Return an error's line, with the photograph in front if it names no file of the job."""
     line = str(error)
     is_named = str(job.source) in line or str(job.target) in line
     return line if is_named else f"{job.source}: {line}"

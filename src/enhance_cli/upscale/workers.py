@@ -1,4 +1,4 @@
-"""Photographs enlarged in several processes of one thread each, or on several devices."""
+"""Enlarging photographs in several processes with one thread each, or on several devices."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from enhance_cli.upscale.plan import Job
 from enhance_cli.upscale.tiler import open_in_command
 from enhance_cli.upscale.work import OnJobProgress, Outcome, enlarge_file
 
-_AHEAD = 4  # outcomes for each process that may wait for one before them
+_AHEAD = 4  # finished outcomes per process that may wait for an earlier one
 
 _log = logging.getLogger(__name__)
 
@@ -33,11 +33,11 @@ class _Slot:
 
 
 class _Worker:
-    """A process with a network of its own, and what it is at work on."""
+    """A process with its own network, and the job that it is working on."""
 
     def __init__(self, options: UpscaleOptions) -> None:
         self.options = options
-        context = multiprocessing.get_context("spawn")  # a copy of threads would hang
+        context = multiprocessing.get_context("spawn")  # a forked process with threads would hang
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, options), daemon=True)
         self.process.start()
@@ -50,7 +50,8 @@ class Workers:
     """Runs the jobs of a batch in several processes.
 
     Two processes equal one: the same files are written, and outcomes come in the order of the
-    plan. A process that is killed costs the photograph that it was at work on, and is replaced.
+    plan. If a process is killed, only the photograph that it worked on fails, and the process is
+    replaced.
     """
 
     def __init__(
@@ -64,10 +65,9 @@ class Workers:
         self.workers: list[_Worker] = []
 
     def __call__(self, steps: Iterator[Job | Outcome]) -> Iterator[Outcome]:
-        """Yield the outcomes of jobs, and those that are given, in their order.
+        """Yield the outcomes of jobs, and given outcomes, in their order.
 
-        Processes are started for the first job. Raises EnhanceError if one cannot open the
-        network.
+        The first job starts the processes. Raises EnhanceError if one cannot open the network.
         """
         waiting: deque[_Slot] = deque()
         try:
@@ -90,25 +90,25 @@ class Workers:
         return slot.outcome
 
     def _give(self, slot: _Slot) -> None:
-        """Give a job to the first process that has none."""
+        """Give a job to the first process that is idle."""
         if not self.workers:
             self.workers = [_Worker(options) for options in self.each]
         while not (idle := [each for each in self.workers if each.is_ready and not each.slot]):
             self._take()
         idle[0].slot = slot
-        with suppress(BrokenPipeError):  # it has been killed, which is heard next
+        with suppress(BrokenPipeError):  # the process was killed: the next read finds that
             idle[0].pipe.send(slot.job)
         assert slot.job
         self.on_progress(slot.job, 0, 1)
 
     def _take(self) -> None:
-        """Wait until a process has something to say."""
+        """Wait for messages of the processes, and handle them."""
         pipes = {each.pipe: each for each in self.workers}
         for pipe in wait(list(pipes)):
             assert isinstance(pipe, Connection)
             try:
                 self._hear(pipes[pipe], pipe.recv())
-            except (EOFError, ConnectionResetError):  # reset: it had not read its job
+            except (EOFError, ConnectionResetError):  # reset if it had not read its job yet
                 self._replace(pipes[pipe])
 
     def _hear(self, worker: _Worker, said: Any) -> None:
@@ -127,10 +127,10 @@ class Workers:
         worker.slot.outcome, worker.slot = outcome, None
 
     def _replace(self, worker: _Worker) -> None:
-        """Put another process in the place of one that has ended."""
+        """Start another process in place of one that has ended."""
         worker.process.join()
         code, slot = worker.process.exitcode or 0, worker.slot
-        if code >= 0:  # our own bug, whose traceback it has shown
+        if code >= 0:  # a bug, whose traceback the process has printed
             raise RuntimeError(f"a process for photographs has ended with status {code}")
         why = f"was killed ({signal.Signals(-code).name}), perhaps for want of memory"
         if not worker.is_ready:
@@ -142,14 +142,14 @@ class Workers:
 
 
 def options_for_each(options: UpscaleOptions) -> list[UpscaleOptions]:
-    """Return the options of each process: devices take turns, and each has one at least."""
+    """Return the options of each process: devices take turns, and each has at least one."""
     devices = options.device.split(",")
     count = max(options.workers, len(devices))
     return [replace(options, device=devices[index % len(devices)]) for index in range(count)]
 
 
 class _Records(logging.Handler):
-    """Keeps what is logged, in a form that can be sent."""
+    """Keeps log records, in a form that can be sent to another process."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -164,9 +164,9 @@ class _Records(logging.Handler):
 
 
 def _serve(pipe: Any, options: UpscaleOptions) -> None:
-    """Enlarge what comes through a pipe, in a process of its own, until it is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gives the jobs
-    os.environ["OMP_NUM_THREADS"] = "1"  # before PyTorch is imported
+    """Enlarge the jobs from a pipe until it is closed; this runs in a process of its own."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that gives the jobs handles Ctrl-C
+    os.environ["OMP_NUM_THREADS"] = "1"  # must be set before PyTorch is imported
     records = _Records()
     logging.getLogger("enhance_cli").addHandler(records)
     try:
