@@ -117,7 +117,7 @@ class UpscaleDisplay(logging.Handler):
             click.echo(outcome.target)
 
     def summarise(self) -> None:
-        """Show how many photographs ended in which way, if there were several or one was skipped."""
+        """Show how many photographs ended in which way, if several, or one that was skipped."""
         if self.total == 1 and not self.skipped:
             return
         skipped = f"{self.skipped} skipped as finished, " if self.skipped else ""
