@@ -1,4 +1,4 @@
-"""Enlarging a whole image tile by tile, whatever network computes a tile."""
+"""Enlarging a whole image tile by tile, with any network."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Tiler:
     """Runs a network over whole images, tile by tile.
 
     Tiled equals whole: the result does not depend on the tile, to float32 rounding in fp32 and
-    to one level of an 8-bit file in every precision. `tile` is the core of a tile in input pixels,
-    0 for the whole image; without it the network's own choice is taken.
+    to one level of an 8-bit file in every precision. `tile` is the side of a tile's core in input
+    pixels, 0 for the whole image; by default it is what the network prefers.
 
-    A network that sees the whole image is given it, if memory allows and no tile is asked for.
-    Else its tiles overlap, and a remark says by how much they differ from the whole; with
-    `is_exact` that is an EnhanceError.
+    A network that sees the whole image computes it at once, if memory allows and no tile is asked
+    for. Otherwise its tiles overlap, and a warning says by how much the result differs from the
+    whole; with `is_exact` an EnhanceError is raised instead.
     """
 
     def __init__(
@@ -63,8 +63,9 @@ class Tiler:
     ) -> Levels:
         """Enlarge (3, H, W) RGB levels, uint8 or uint16, to (3, scale*H, scale*W).
 
-        The result is in the type `levels`, by default the input's; in between are only floats.
-        Calls `on_progress(pixels done)` after each tile. Raises EnhanceError when memory runs out.
+        The result has the type `levels`, by default the input's; it is rounded only at the end.
+        Calls `on_progress(input pixels done)` after each tile. Raises EnhanceError when memory runs
+        out.
         """
         _, height, width = pixels.shape
         shape = (3, self.scale * height, self.scale * width)
@@ -76,9 +77,9 @@ class Tiler:
         on_progress: Callable[[int], None] | None = None,
         levels: np.dtype[Any] | None = None,
     ) -> Iterator[Levels]:
-        """Yield what `enlarge` returns as rows of tiles, each (3, h, scale*W), top to bottom.
+        """Yield the result of `enlarge` in rows of tiles, each (3, h, scale*W), top to bottom.
 
-        Where memory runs out the tile is halved, for good, and the row begun again.
+        When memory runs out, the tile is halved, for later rows as well, and the row begun again.
         """
         if self.network.halo is None:
             tile = self.tile or tile_for(self.network, *pixels.shape[1:])
@@ -98,10 +99,10 @@ class Tiler:
                 on_progress(row.start * width + (row.stop - row.start) * column.stop)
             if column.stop == width:
                 yield band
-            del band, core  # which nobody may hold while the next tile is computed
+            del band, core  # frees their memory before the next tile is computed
 
     def _overlap(self, pixels: Levels, tile: int) -> Tiler:
-        """Return what runs a network that sees the whole image on tiles, and say what that does."""
+        """Return a tiler with overlapping tiles, and warn of the error that they make."""
         _, height, width = pixels.shape
         if self.is_exact:
             raise EnhanceError(
@@ -114,7 +115,7 @@ class Tiler:
         return in_tiles
 
     def _start_each(self, pixels: Levels, levels: np.dtype[Any]) -> Iterator[_Started]:
-        """Yield the tiles row by row, each when as many as `ahead` of those after it are begun."""
+        """Start the tiles row by row; yield each once the next `ahead` tiles are started."""
         network = self.network
         channels, height, width = pixels.shape
         started: deque[_Started] = deque()
@@ -141,7 +142,7 @@ class Tiler:
         return split(size, self.tile, self.network.halo or 0, self.network.align, start)
 
     def _take_smaller_tiles(self, error: Exception, longest: int) -> None:
-        """Halve the tile, if memory ran out; any other error is our own bug and stays as it is."""
+        """Halve the tile if memory ran out; raise any other error again, because it is a bug."""
         if not is_out_of_memory(error):
             raise error
         if self.network.halo is None:
@@ -157,9 +158,9 @@ class Tiler:
 
 
 def open_in_command(options: UpscaleOptions) -> Tiler:
-    """Open the network as `open_tiler` does, in a process that is a command's own.
+    """Open the network as `open_tiler` does, in a process that belongs to a command.
 
-    The process is prepared for PyTorch where that computes; `prepare_process` says what it changes.
+    If PyTorch computes, `prepare_process` changes settings of the process.
     """
     used = (options.model, *options.then, *([options.blend] if options.blend else []))
     if "torch" in {pick_runtime(model, options.runtime) for model in used}:
