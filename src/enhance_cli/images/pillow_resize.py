@@ -19,7 +19,7 @@ def resize_bicubic(levels: Levels, height: int, width: int) -> Levels:
 
 
 def resize_box(levels: Levels, height: int, width: int) -> Levels:
-    """Reduce (C, H, W) to (C, height, width) by the means of the pixels below each."""
+    """Reduce (C, H, W) to (C, height, width); each pixel is the mean of those that it covers."""
     return _resize_planes(levels, height, width, Image.Resampling.BOX)
 
 

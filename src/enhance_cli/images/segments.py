@@ -89,7 +89,7 @@ def read_jpeg(jpeg: Any, *, header: bool = False) -> tuple[Metadata, bytes]:
             if not header:
                 reader.read_behind(jpeg, segment.stop)
             break
-        follows = bytes(jpeg[segment.stop : segment.stop + 1])  # no marker: its length is wrong
+        follows = bytes(jpeg[segment.stop : segment.stop + 1])  # a marker, if its length is right
         if segment.stop <= len(jpeg) and reader.takes(segment) and follows in (b"\xff", b""):
             kept.append(bytes(jpeg[place : segment.start]))
             place = segment.stop

@@ -50,9 +50,9 @@ _PREMULTIPLIED, _STRAIGHT, _COREL_DRAW = 1, 2, 999  # values of ExtraSamples tha
 _UNSIGNED = {1, 4}  # formats of samples; 4 is undefined
 _KINDS = {2: "signed ", 3: "floating-point ", 5: "complex ", 6: "complex "}
 _CMYK = 1  # of InkSet
-_DECOMPRESSED = {*range(1, 9), 32773, 32946, 34925, 50000}  # numbers of compressions
+_DECOMPRESSED = {*range(1, 9), 32773, 32946, 34925, 50000}  # compressions that can be read
 _PROFILE = 34675  # a tag
-_ALIKE = 12  # levels of mean error between a picture and a reduced copy of it
+_ALIKE = 12  # levels: mean error below which a page counts as a reduced copy of another
 _log = logging.getLogger(__name__)
 
 
@@ -66,7 +66,7 @@ def open_tiff(data: bytes, name: Path | str) -> list[Directory]:
 def the_photograph(pages: list[Directory], name: Path | str) -> Directory:
     """Return the first page, or the largest where the first is a reduced copy of it.
 
-    Pages that do not say so are compared: of two sizes alone there may be two pictures.
+    If no tag says so, the pixels are compared, since pages of two sizes may be different pictures.
     """
     largest = larger_page(pages)
     if largest is None:

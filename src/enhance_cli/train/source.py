@@ -38,11 +38,11 @@ _MOST_LINKS = 40  # links followed one after another, as on Linux: they may form
 
 
 class _LeadsNowhereError(EOFError):
-    """A link in an archive that leads to no file there."""
+    """A link in an archive leads to no file in it."""
 
 
 def _why(error: Exception) -> str:
-    """Return in our words why a file cannot be read: those of libraries help nobody."""
+    """Return, in words that a user understands, why a file cannot be read."""
     if isinstance(error, _LeadsNowhereError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:
