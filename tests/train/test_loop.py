@@ -277,6 +277,18 @@ def test_damaged_lines_of_the_metrics_are_left_out(tmp_path):
     assert path.read_text() == whole
 
 
+def test_lines_after_the_step_that_a_run_goes_on_from_are_left_out(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    lines = [f'{{"step": {step}}}\n' for step in (1, 2, 3)]
+    path.write_text("".join(lines))
+    Log(tmp_path, 2).close()
+    assert path.read_text() == "".join(lines[:2])
+
+
+def test_before_a_measurement_there_is_no_best_score(tmp_path, options):
+    assert start(tmp_path / "run", options).provenance()["best_validation"] is None
+
+
 def test_a_clock_that_stands_still_is_no_error(monkeypatch):
     monkeypatch.setattr("time.perf_counter", lambda: 5.0)
     assert Meter(0).read(1, 2)["loader_share"] == 0
@@ -371,6 +383,7 @@ def test_the_generator_s_warm_up_goes_on_whatever_becomes_of_the_discriminator_s
     run = go_on(tmp_path / "run", replace(pat_options, d_warmup=5))
     run.train(print, stop_at(run, 6))
     assert run.learner.updates == 4
+    assert go_on(tmp_path / "run", run.options).learner.updates == 4
 
 
 def test_on_other_photographs_a_resumed_run_has_no_best_yet(tmp_path, options, photographs):
