@@ -114,3 +114,19 @@ def test_a_segment_of_a_wrong_length_refuses_no_jpeg(tmp_path):
     data[place] -= 4
     path.write_bytes(data)
     assert read_photo(path).size == read_contents(path).size == (20, 12)
+
+
+@pytest.mark.parametrize("is_12", [False, True])
+def test_grey_heic_of_more_bits_is_read_with_8(tmp_path, caplog, monkeypatch, is_12):
+    plugin = pytest.importorskip("pillow_heif", reason="the extra heif is not installed")
+    ramp = np.tile(np.linspace(0, 65_535, 64).astype(np.uint16), (32, 1))
+    file = plugin.from_bytes(mode="L;16", size=(64, 32), data=ramp.tobytes())
+    monkeypatch.setattr(plugin.options, "SAVE_HDR_TO_12_BIT", is_12)
+    file.save(tmp_path / "in.heic", quality=-1)
+    contents = read_contents(tmp_path / "in.heic")
+    assert (contents.size, contents.is_deep) == ((64, 32), False)
+    photo = read_photo(tmp_path / "in.heic")
+    assert photo.is_grey
+    assert photo.pixels.dtype == np.uint8
+    assert abs(photo.pixels[0] - ramp / 257).max() < 2
+    assert f"has {12 if is_12 else 10} bits a channel: only 8 of them are read" in caplog.text

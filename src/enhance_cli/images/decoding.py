@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.images.boxes import plays_of
-from enhance_cli.images.depth import bits_a_channel, bits_before
+from enhance_cli.images.depth import bits_a_channel, bits_before, in_8_bits_a_channel
 from enhance_cli.images.faults import in_one_line, silence_libtiff
 from enhance_cli.images.formats import Contents
 from enhance_cli.images.gather import complete, profile_of, read_from_header, read_metadata
@@ -102,7 +102,7 @@ def _decode_frame(image: Image.Image, data: bytes, metadata: Metadata) -> Photo:
     if bits_a_channel(image) == 16:
         return _decode_png16(image, data, metadata)
     mend_transparency(image)
-    return from_pillow(image, metadata)
+    return from_pillow(in_8_bits_a_channel(image), metadata)
 
 
 def _warn_of_losses(image: Image.Image, data: bytes, every: bool) -> None:
