@@ -667,3 +667,15 @@ def test_images_of_other_kinds_are_named_and_counted(upscale, folders):
     assert unread == {str(path): kind for path, kind in told}
     assert len(lines) == 5
     assert {line["output"] for line in lines if line["unread"]} == {None}
+
+
+def test_several_devices_share_the_photographs(upscale, folders):
+    source, output = folders
+    result = upscale(source, "-o", output, "--device", "cpu,cpu", "--json")
+    assert "one of 2 processes" in result.stderr
+    assert [json.loads(line)["error"] for line in result.stdout.splitlines()] == [None] * 3
+    shared = {name: (output / name).read_bytes() for name in results(output)}
+    upscale(source, "-o", output, "--overwrite")
+    assert {name: (output / name).read_bytes() for name in results(output)} == shared
+    wrong = upscale(source, "-o", output, "--device", "cpu,gpu")
+    assert (wrong.exit_code, "'gpu' is not one of" in wrong.stderr) == (2, True)

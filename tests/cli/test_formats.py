@@ -366,3 +366,13 @@ def test_what_takes_a_second_pass_is_told_once_in_a_run(upscale, tmp_path, colou
     assert told.count(line) == 1
     assert f"enhance: {tmp_path / 'in' / 'a.png'}: {line}\n" in told
     assert line not in upscale(colourful, "-o", tmp_path / "out.png", "--scale", 5).stderr
+
+
+def test_standard_streams_have_one_process(model, colourful):
+    arguments = ["upscale", "--model", str(model), "-", "-o", "-", "--format", "png"]
+    several = CliRunner().invoke(
+        main, [*arguments, "--workers", "2", "--device", "cpu,cpu"], input=colourful.read_bytes()
+    )
+    assert several.exit_code == 0, several.stderr
+    alone = CliRunner().invoke(main, arguments, input=colourful.read_bytes())
+    assert several.stdout_bytes == alone.stdout_bytes

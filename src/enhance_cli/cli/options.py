@@ -20,14 +20,18 @@ _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
 class DeviceType(click.ParamType[str]):
-    """The name of a device, whether or not it is there."""
+    """The name of a device, whether or not it is there, or several names between commas."""
 
     name = "device"
 
+    def __init__(self, *, is_list: bool = False) -> None:
+        self.is_list = is_list
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Refuse what no machine has."""
-        if not _DEVICE.fullmatch(value):
-            self.fail(f"{value!r} is not one of {DEVICES}.", param, ctx)
+        for name in str(value).split(",") if self.is_list else [value]:
+            if not _DEVICE.fullmatch(name):
+                self.fail(f"{name!r} is not one of {DEVICES}.", param, ctx)
         return str(value)
 
 
@@ -36,8 +40,9 @@ def is_given(ctx: click.Context, name: str) -> bool:
     return ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
 
 
-def backend_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add --device and --precision."""
+def backend_options(command: Callable[..., None], *, is_list: bool = False) -> Callable[..., None]:
+    """Add --device, of one device or of a list, and --precision."""
+    more = " Several between commas share the photographs: cuda:0,cuda:1." if is_list else ""
     command = click.option(
         "--precision",
         type=click.Choice(PRECISIONS),
@@ -47,11 +52,11 @@ def backend_options(command: Callable[..., None]) -> Callable[..., None]:
     )(command)
     return click.option(
         "--device",
-        type=DeviceType(),
+        type=DeviceType(is_list=is_list),
         default=_DEFAULTS.device,
         show_default=True,
         metavar="|".join(DEVICES.split(", ")),
-        help="Where to compute; auto takes CUDA, then MPS, then the CPU.",
+        help=f"Where to compute; auto takes CUDA, then MPS, then the CPU.{more}",
     )(command)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -176,7 +177,7 @@ _folder_options = section(
 @_folder_options
 @section(
     "Where and how to compute",
-    backend_options,
+    partial(backend_options, is_list=True),
     click.option(
         "--runtime",
         type=click.Choice(RUNTIMES),
@@ -215,7 +216,8 @@ def upscale(
     """
     options = UpscaleOptions(model=models[0], then=models[1:], **values)
     names = str(output.path) != "-"
-    _check(options, as_json=as_json, names=names, is_dated="-" not in map(str, inputs) and names)
+    is_of_files = names and "-" not in map(str, inputs)
+    _check(options, as_json=as_json, names=names, is_dated=is_of_files)
     from PIL import Image
 
     from enhance_cli.cli.upscale_display import UpscaleDisplay
@@ -237,11 +239,12 @@ def upscale(
             display.remark(f"{', then '.join(models)} on {computes}, one of {len(each)} processes")
 
         def open_engine() -> Tiler:
-            engine = open_in_command(options)
+            engine = open_in_command(each[0])
             display.remark(f"{name_of(options, engine.network)} on {engine}")
             return engine
 
-        if len(each := options_for_each(options)) > 1:
+        each = options_for_each(options)
+        if len(each) > 1 and is_of_files:  # standard streams are this process's own
             execute: Executor = Workers(each, on_progress=display.on_progress, on_open=on_open)
         else:
             execute = one_after_another(options, open_engine, display.on_progress)
