@@ -38,7 +38,7 @@ SMALLEST_TILE = 16  # input pixels
 FORMAT_NAMES = ("png", "jpeg", "webp", "tiff", "avif", "gif", "heif", "jxl", "bmp")
 
 DEVICES = "auto, cpu, cuda, cuda:N, mps"
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 RUNTIMES = ("auto", "torch", "onnxruntime", "openvino")
 EXPORT_IO = ("float", "uint8")
 TEXTURE_METRICS = {

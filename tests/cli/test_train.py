@@ -265,6 +265,7 @@ def test_resuming_what_is_no_run_is_one_line(fails, tmp_path):
         ["--blocks", "257"],
         ["--seed", str(2**64)],
         ["--precision", "fp16"],
+        ["--precision", "int8"],
         ["--weight", "T=1"],
         ["--weight", "E"],
         ["--weight", "E=-1"],

@@ -295,6 +295,17 @@ def test_an_absent_device_is_one_line(upscale_fails, tmp_path, photo):
     assert line.startswith("no device 'cuda:63' here; there is: ")
 
 
+def test_int8_computes_nearly_what_fp32_does_and_tells_of_missing_ranges(upscale, tmp_path, photo):
+    made = {}
+    for precision in ("int8", "fp32"):
+        result = upscale(photo, "-o", tmp_path / f"{precision}.png", "--precision", precision)
+        assert result.exit_code == 0
+        told = "the weights have no ranges for int8" in result.stderr
+        assert told == (precision == "int8")
+        made[precision] = read_photo(tmp_path / f"{precision}.png").pixels.astype(int)
+    assert abs(made["int8"] - made["fp32"]).max() <= 2
+
+
 def test_what_webp_cannot_hold_is_refused_before_work(upscale_fails, tmp_path):
     Image.new("L", (4096, 1)).save(tmp_path / "wide.png")
     target = tmp_path / "out.webp"

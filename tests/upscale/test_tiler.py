@@ -14,6 +14,7 @@ from enhance_cli.model.device import Backend, cpu_multiplies_bf16, pick_backend
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.levels import to_levels
 from enhance_cli.model.network import Network
+from enhance_cli.model.open import open_network
 from enhance_cli.model.pytorch import TorchNetwork
 from enhance_cli.model.shipped import find_weights
 from enhance_cli.model.weights import load_generator
@@ -82,6 +83,27 @@ def test_tiled_equals_whole_with_the_shipped_weights(sample, backend):
     pixels = read_photo(sample).pixels[:, :150, :170].copy()
     whole = tiler(generator, backend, 0).enlarge(pixels)
     assert levels_apart(tiler(generator, backend, 64).enlarge(pixels), whole) <= 1
+
+
+def test_tiled_equals_whole_in_int8(sample):
+    network = open_network("e", device="cpu", precision="int8")
+    assert str(network) == "cpu, int8"
+    pixels = read_photo(sample).pixels[:, :90, :110].copy()
+    whole = Tiler(network, 0).enlarge(pixels)
+    assert levels_apart(Tiler(network, 32).enlarge(pixels), whole) <= 1
+
+
+def test_pictures_of_16_bits_are_never_computed_in_8():
+    class Eight(torch.nn.Module):
+        def forward(self, x):
+            raise AssertionError(x.shape)
+
+    generator = Generator(Dimensions(features=4, blocks=1))
+    network, deep = TorchNetwork(generator, FP32, Eight()), noise(9, 7).astype(np.uint16) * 257
+    expected = tiler(generator, FP32).enlarge(deep)
+    assert np.array_equal(Tiler(network).enlarge(deep), expected)
+    with pytest.raises(AssertionError):
+        Tiler(network).enlarge(noise(9, 7))
 
 
 @pytest.mark.parametrize("levels", [np.uint8, np.uint16])

@@ -48,7 +48,8 @@ def backend_options(command: Callable[..., None], *, is_list: bool = False) -> C
         type=click.Choice(PRECISIONS),
         default=_DEFAULTS.precision,
         show_default=True,
-        help="Type of the convolutions; auto takes the fastest that the device has in hardware.",
+        help="Type of the convolutions; auto takes the fastest that the device has in hardware. "
+        "int8 is for CPUs, and for pictures of 8 bits.",
     )(command)
     return click.option(
         "--device",

@@ -34,6 +34,8 @@ def check_options(options: TrainOptions, given: dict[str, Any]) -> None:
     """Refuse, as wrong usage, what training cannot do or would ignore; "none" asks for nothing."""
     if options.precision == "fp16":
         raise click.UsageError("Training computes in fp32 or bf16; fp16 would need a scaled loss.")
+    if options.precision == "int8":
+        raise click.UsageError("Training computes in fp32 or bf16; int8 is for trained networks.")
     asked = {f"--weight {letter}": letter for letter in given.get("weight", ())}
     for name, letters in _LETTERS_OF.items():
         if given.get(name) is not None:

@@ -35,12 +35,16 @@ def pick_backend(device: str = "auto", precision: str = "auto") -> Backend:
 
     "auto" takes CUDA, then MPS, then the CPU. In "auto" precision a CPU computes in bf16 only
     where it multiplies bf16 natively (AMX, AVX512-BF16), a GPU in bf16 where it does so, else
-    fp16. Raises EnhanceError for a device that is not there, or a precision that is none.
+    fp16. "int8" is for CPUs, and names the type of what is not in 8 bits there as "auto" does.
+    Raises EnhanceError for a device that is not there, or a precision that is none.
     """
-    if precision not in ("auto", *DTYPES):
-        raise EnhanceError(f"no precision {precision!r}; there is: auto, {', '.join(DTYPES)}")
+    if precision not in ("auto", "int8", *DTYPES):
+        known = ", ".join(("auto", *DTYPES, "int8"))
+        raise EnhanceError(f"no precision {precision!r}; there is: {known}")
+    if precision == "int8":
+        device = "cpu" if device == "auto" else device
     chosen = _pick_device(device)
-    return Backend(chosen, _best_dtype(chosen) if precision == "auto" else DTYPES[precision])
+    return Backend(chosen, DTYPES.get(precision) or _best_dtype(chosen))
 
 
 def available_devices() -> list[str]:
@@ -90,3 +94,9 @@ def cpu_multiplies_bf16() -> bool:
     """Whether the CPU has bf16 products in hardware: emulated ones are slower than fp32."""
     has = torch.cpu.get_capabilities()
     return bool(has.get("amx_bf16") or has.get("avx512_bf16"))
+
+
+def cpu_multiplies_bytes() -> bool:
+    """Whether the CPU has products of 8-bit numbers that it adds up exactly (VNNI)."""
+    has = torch.cpu.get_capabilities()
+    return bool(has.get("avx512_vnni") or has.get("avx_vnni"))

@@ -48,6 +48,8 @@ def open_exported(path: Path, runtime: str, precision: str) -> ExportedNetwork:
 
     Raises EnhanceError if the file is not an exported network, or not of that precision.
     """
+    if precision == "int8":
+        raise EnhanceError(f"{path} has no int8")
     if runtime == "openvino":
         return ExportedNetwork(open_openvino(path, precision))
     graph = open_onnx(path)

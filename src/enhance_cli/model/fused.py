@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enhance_cli.model.device import Backend
+from enhance_cli.model.folding import fold, interleave, join_blocks
 from enhance_cli.model.generator import Generator, ResidualBlock
 from enhance_cli.model.rrdb import RESIDUAL, SLOPE, DenseBlock, LeakyConv, RRDBNet
 from enhance_cli.model.span import SiLUConv
@@ -79,11 +80,11 @@ class FusedConv(nn.Module):
         super().__init__()
         assert conv.bias is not None
         self.weight, self.bias = conv.weight, conv.bias
-        self.activation = _activation_of(conv)
+        self.activation, self.padding = _activation_of(conv), (1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, C', H, W)."""
-        return _active_conv(x, self.weight, self.bias, self.activation)
+        return _active_conv(x, self.weight, self.bias, self.activation, self.padding)
 
 
 class EnlargingConv(FusedConv):
@@ -118,7 +119,7 @@ class FusedBlock(nn.Module):
 
     def __init__(self, block: ResidualBlock) -> None:
         super().__init__()
-        self.first, self.second = FusedConv(block.first), FusedConv(block.second)
+        self.first, self.second = FusedConv(block.first), block.second
 
     def forward(self, x: Tensor) -> Tensor:
         """Keep the shape (N, C, H, W)."""
@@ -135,33 +136,14 @@ class FoldedConv(nn.Module):
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
-        self.activation = _activation_of(conv)
-        weight = conv.weight.detach()
-        kinds = [
-            _fold(_fold(weight, 2, is_odd=row), 3, is_odd=column)
-            for row in (False, True)
-            for column in (False, True)
-        ]
-        self.weight = nn.Parameter(torch.cat(kinds), requires_grad=False)
+        self.activation, self.padding = _activation_of(conv), (1, 1)
+        self.weight = nn.Parameter(fold(conv.weight.detach()), requires_grad=False)
         assert conv.bias is not None
         self.bias = nn.Parameter(conv.bias.detach().repeat(4), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, C', 2H, 2W)."""
-        count, _, height, width = x.shape
-        kinds = _active_conv(x, self.weight, self.bias, self.activation)  # (N, 4C', H + 1, W + 1)
-        kinds = kinds.permute(0, 2, 3, 1).contiguous()
-        dtype = kinds.dtype
-        if kinds.shape[3] % 16 == 0 and dtype.itemsize == 2:
-            kinds = kinds.view(torch.int64)  # four channels at once: GPUs copy faster
-        channels = kinds.shape[3] // 4
-        image, row, column, _ = kinds.stride()
-        # Output pixel (2i + r, 2j + c) is kind 2r + c at (i + r, j + c).
-        shape = (count, height, 2, width, 2, channels)
-        stride = (image, row, row + 2 * channels, column, column + channels, 1)
-        pixels = kinds.as_strided(shape, stride)
-        pixels = pixels.reshape(count, 2 * height, 2 * width, channels).view(dtype)
-        return pixels.permute(0, 3, 1, 2)
+        return interleave(_active_conv(x, self.weight, self.bias, self.activation, self.padding))
 
 
 class BlockConv(nn.Module):
@@ -173,25 +155,14 @@ class BlockConv(nn.Module):
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
-        weight = conv.weight.detach()
-        channels, features = weight.shape[:2]
-        blocks = weight.new_zeros(channels, 2, 2, features, 4, 4)
-        for row in (0, 1):
-            for column in (0, 1):
-                blocks[:, row, column, :, row : row + 3, column : column + 3] = weight
-        self.weight = nn.Parameter(blocks.flatten(0, 2), requires_grad=False)
+        self.padding = (1, 1)
+        self.weight = nn.Parameter(join_blocks(conv.weight.detach()), requires_grad=False)
         assert conv.bias is not None
         self.bias = nn.Parameter(conv.bias.detach().repeat_interleave(4), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, C', H, W)."""
-        return F.pixel_shuffle(F.conv2d(x, self.weight, self.bias, stride=2, padding=1), 2)
-
-
-def _fold(weight: Tensor, dim: int, *, is_odd: bool) -> Tensor:
-    """Add the two of three weights along a dimension that meet the same input pixel."""
-    first, middle, last = (weight.narrow(dim, index, 1) for index in range(3))
-    return torch.cat((first + middle, last) if is_odd else (first, middle + last), dim)
+        return F.pixel_shuffle(F.conv2d(x, self.weight, self.bias, 2, self.padding), 2)
 
 
 def _activation_of(conv: nn.Conv2d) -> tuple[str, list[float]]:
@@ -202,18 +173,22 @@ def _activation_of(conv: nn.Conv2d) -> tuple[str, list[float]]:
 
 
 def _active_conv(
-    x: Tensor, weight: Tensor, bias: Tensor | None, activation: tuple[str, list[float]]
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    activation: tuple[str, list[float]],
+    padding: tuple[int, int],
 ) -> Tensor:
     one, (name, numbers) = [1, 1], activation
     result: Tensor
     if not x.is_cuda:
         result = torch.ops.mkldnn._convolution_pointwise(
-            x, weight, bias, one, one, one, 1, name, numbers, ""
+            x, weight, bias, padding, one, one, 1, name, numbers, ""
         )
     elif name == "relu":
-        result = torch.cudnn_convolution_relu(x, weight, bias, one, one, one, 1)
+        result = torch.cudnn_convolution_relu(x, weight, bias, one, padding, one, 1)
     else:
-        plain = F.conv2d(x, weight, bias, padding=1)
+        plain = F.conv2d(x, weight, bias, padding=padding)
         result = F.silu(plain, True) if name == "swish" else F.leaky_relu_(plain, *numbers)
     return result
 

@@ -161,7 +161,7 @@ class Generator(nn.Module):
     def describe(self, x: Tensor) -> Tensor:
         """Return the features (N, features, H, W) of the image, at its own resolution."""
         mean = constant(MEAN, x).view(1, 3, 1, 1)
-        described: Tensor = self.body(self.first((x - mean).to(self.last.weight.dtype)))
+        described: Tensor = self.body(self.first((x - mean).to(self.first.weight.dtype)))
         return described
 
     def add_detail(self, x: Tensor, described: Tensor) -> Tensor:

@@ -57,6 +57,8 @@ def _open_blend(
 ) -> Network:
     if not 0 <= strength <= 1:
         raise EnhanceError(f"a strength of {strength} is not between 0 and 1")
+    if precision == "int8":
+        raise EnhanceError("a network between two has no int8")
     first, second = pair_of(model) if other is None else (model, other)
     for each in (first, second):
         pick_runtime(str(find_weights(each)), "torch")
@@ -75,14 +77,17 @@ def _open_one(model: str, device: str, precision: str, runtime: str) -> Network:
     path = find_weights(model)
     chosen = pick_runtime(str(path), runtime)
     if chosen == "torch":
+        from enhance_cli.model.calibration import choose_8_bits
         from enhance_cli.model.device import pick_backend
         from enhance_cli.model.load import load_module
         from enhance_cli.model.pytorch import TorchNetwork
         from enhance_cli.model.trial import usable_backend
+        from enhance_cli.model.weights import load_ranges
 
         module, _ = load_module(path)
-        backend = pick_backend(device, precision)
-        return TorchNetwork(module, usable_backend(module, backend, path.name))
+        backend = usable_backend(module, pick_backend(device, precision), path.name)
+        ranges = load_ranges(path, module)
+        return TorchNetwork(module, backend, choose_8_bits(module, ranges, backend, precision))
     if device not in ("auto", "cpu"):
         raise EnhanceError(f"{chosen} computes on the CPU here, not on {device}")
     return open_exported(path, chosen, precision)

@@ -50,17 +50,21 @@ class TorchNetwork(Network):
     the result's resolution. `module` is the module as it was given.
 
     A side that is too short, or no multiple of `align`, is continued by its reflection. A network
-    of one channel computes each colour by itself.
+    of one channel computes each colour by itself. `quantized`
+    is the module in 8 bits, which computes all pictures but those of 16 bits.
     """
 
-    def __init__(self, module: nn.Module, backend: Backend) -> None:
+    def __init__(
+        self, module: nn.Module, backend: Backend, quantized: nn.Module | None = None
+    ) -> None:
         stated: Any = module
-        self.module, self.backend = module, backend
+        self.module, self.backend, self.quantized = module, backend, quantized
         self.scale, self.halo = stated.scale, stated.halo
         self.channels, self.align, self.least = stated.channels, stated.align, stated.least
         self.features: int = stated.features
         self.held: int = stated.held
-        self.precision, self.precisions = backend.precision, tuple(DTYPES)
+        self.precision = "int8" if quantized else backend.precision
+        self.precisions = (*DTYPES, "int8") if quantized else tuple(DTYPES)
         self.fused: Any
         self.fused, self.layout = fuse_any(stated, backend)
         self.tile = self._fastest_tile()
@@ -68,7 +72,7 @@ class TorchNetwork(Network):
         self.ahead = 1 if backend.device.type == "cuda" else 0
 
     def __str__(self) -> str:
-        return str(self.backend)
+        return f"{self.backend.device}, {self.precision}"
 
     def _fastest_tile(self) -> int:
         """Return the tile that is fastest, in input pixels: on CUDA as large as memory allows."""
@@ -113,13 +117,18 @@ class TorchNetwork(Network):
         x = self._to_device(tile)[None].div(np.iinfo(tile.dtype).max)  # (1, 3, h, w)
         x = x if self.channels == 3 else x.transpose(0, 1)  # (3, 1, h, w)
         x = x.contiguous(memory_format=self.layout)
-        if isinstance(self.fused, HasHead) and self.align == 1:
+        module = self._module_for(tile)
+        if isinstance(module, HasHead) and self.align == 1:
             piece = 0 if x.is_cuda else _HEAD_PIECE
-            estimate = _run_in_two_parts(self.fused, self.scale, x, row, column, piece)
+            estimate = _run_in_two_parts(module, self.scale, x, row, column, piece)
         else:
             window = row.enlarged_core(self.scale), column.enlarged_core(self.scale)
-            estimate = self.fused(x)[..., window[0], window[1]]
+            estimate = module(x)[..., window[0], window[1]]
         return estimate[0] if self.channels == 3 else estimate[:, 0]
+
+    def _module_for(self, pixels: Levels) -> Any:
+        """Return what computes pictures of this depth."""
+        return self.quantized if self.quantized and pixels.dtype == np.uint8 else self.fused
 
     def _to_device(self, tile: Levels) -> Tensor:
         """Return the levels as floats on the device; a GPU is sent bytes, and nobody waits."""

@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from enhance_cli.atomic import replacing
 from enhance_cli.config import MAX_BLOCKS, MAX_FEATURES, SCALES, Dimensions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.generator import Generator
+from enhance_cli.model.ranges import RANGES, ActivationRange, read_ranges, write_ranges
 from enhance_cli.model.shipped import list_shipped, shipped_models
 
 UNPICKLING_ERRORS = (
@@ -41,16 +42,24 @@ def describe_shipped() -> dict[str, dict[str, Any]]:
     return {name: json.loads(values["provenance"]) for name, values in metadata.items()}
 
 
-def save_generator(generator: Generator, path: Path, provenance: dict[str, Any]) -> None:
+def save_generator(
+    generator: Generator,
+    path: Path,
+    provenance: dict[str, Any],
+    ranges: dict[str, ActivationRange] | None = None,
+) -> None:
     """Write the weights in fp32, with dimensions and provenance, in one atomic step.
 
     `provenance` is anything JSON can hold: letters of the losses, data, steps, seed, commit,
-    scores. Loaded equals saved: `load_generator` returns the same weights, bit for bit.
+    scores. `ranges` are those of the activations, for int8. Loaded equals saved: `load_generator`
+    returns the same weights, bit for bit.
     """
     metadata = {
         "dimensions": json.dumps(asdict(generator.dimensions)),
         "provenance": json.dumps(provenance, sort_keys=True),
     }
+    if ranges:
+        metadata[RANGES] = write_ranges(ranges)
     tensors = {
         name: value.detach().float().cpu().contiguous()
         for name, value in generator.state_dict().items()
@@ -87,6 +96,16 @@ def load_generator(path: Path) -> tuple[Generator, dict[str, Any]]:
         return _load_generator(path)
     except EnhanceError as error:
         raise EnhanceError(f"{error}; shipped are {list_shipped()}") from error
+
+
+def load_ranges(path: Path, network: nn.Module) -> dict[str, ActivationRange]:
+    """Return the ranges of a network's activations in the file of its weights; none without.
+
+    Raises EnhanceError if they are not those of this network, not finite, or not positive.
+    """
+    if path.suffix.lower() != ".safetensors":
+        return {}
+    return read_ranges(path, read_tensors(path)[1], network)
 
 
 def _load_generator(path: Path) -> tuple[Generator, dict[str, Any]]:

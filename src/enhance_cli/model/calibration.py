@@ -1,0 +1,104 @@
+"""8 bits for a loaded network: whether it takes them, by which ranges, and a trial before use."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+
+import enhance_cli
+from enhance_cli.errors import EnhanceError
+from enhance_cli.model.device import Backend, cpu_multiplies_bytes
+from enhance_cli.model.generator import Generator
+from enhance_cli.model.quantized import quantize
+from enhance_cli.model.ranges import ActivationRange, measure_ranges
+
+LEAST = 40.0  # dB, of a result in 8 bits against that in fp32, on a small crop of a photograph
+_CROP = 256  # pixels of a photograph that ranges are measured on; the network sees a fourth
+_TRIED = 32  # rows and columns of the crop that is tried
+
+_log = logging.getLogger(__name__)
+
+
+def choose_8_bits(
+    module: nn.Module, ranges: dict[str, ActivationRange], backend: Backend, precision: str
+) -> nn.Module | None:
+    """Return the network in 8 bits where `precision` asks for it, or where that is faster.
+
+    "auto" takes 8 bits on a CPU that multiplies them (VNNI) and has no AMX, if there are `ranges`
+    of the activations. Before use the result is compared with fp32. "auto" goes on without 8 bits,
+    with a remark, if it is further away than `LEAST`. "int8" raises EnhanceError then, and where
+    the device or the network cannot.
+    """
+    if precision == "int8":
+        return _in_8_bits(module, ranges, backend)
+    if precision != "auto" or not ranges or not _gains(backend):
+        return None
+    try:
+        return _in_8_bits(module, ranges, backend)
+    except EnhanceError as error:
+        _log.warning("%s; computing in %s", error, backend.precision)
+        return None
+
+
+def _gains(backend: Backend) -> bool:
+    """Whether 8 bits are faster than what `backend` says."""
+    has_amx = bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    return backend.device.type == "cpu" and cpu_multiplies_bytes() and not has_amx
+
+
+def _in_8_bits(
+    module: nn.Module, ranges: dict[str, ActivationRange], backend: Backend
+) -> nn.Module:
+    if backend.device.type != "cpu":
+        raise EnhanceError(f"int8 computes on the CPU, not on {backend.device}")
+    if not isinstance(module, Generator):
+        raise EnhanceError("this network has no int8")
+    if not ranges:
+        _log.warning("the weights have no ranges for int8: measuring them on 8 photographs")
+        ranges = measure_ranges(module, sample_images())
+    try:
+        quantized = quantize(module, ranges)
+        nearness = _nearness(quantized, module)
+    except (AttributeError, RuntimeError, TypeError) as error:  # no such operator, or another one
+        raise EnhanceError(
+            f"int8 needs operators that PyTorch {torch.__version__} does not have here"
+        ) from error
+    if not nearness >= LEAST:
+        raise EnhanceError(
+            f"in int8 this network is {nearness:.1f} dB away from fp32, expected at least "
+            f"{LEAST:.0f}"
+        )
+    return quantized
+
+
+def _nearness(quantized: nn.Module, module: nn.Module) -> float:
+    """Return the PSNR between two networks' results on a crop of a photograph, in dB."""
+    crop = sample_images(count=1)[0][:, :, :_TRIED, :_TRIED]
+    with torch.inference_mode():
+        one, other = (network(crop).clamp(0, 1) for network in (quantized, module))
+        return float(-10 * (one - other).square().mean().clamp_min(1e-12).log10())
+
+
+def sample_images(count: int | None = None) -> list[Tensor]:
+    """Return the photographs that come with the package, reduced by four: (1, 3, H, W)."""
+    paths = sorted((Path(enhance_cli.__file__).parent / "samples").glob("*.webp"))
+    return [reduced_crop(path) for path in paths[:count]]
+
+
+def reduced_crop(photograph: Path) -> Tensor:
+    """Return the middle of a photograph as networks see it: reduced by four, (1, 3, h, w)."""
+    with Image.open(photograph) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    height, width, _ = pixels.shape
+    top, left = max(0, height - _CROP) // 2, max(0, width - _CROP) // 2
+    crop = torch.from_numpy(pixels[top : top + _CROP, left : left + _CROP].copy())
+    x = crop.permute(2, 0, 1)[None].float().div(255)
+    reduced = F.interpolate(x, scale_factor=0.25, mode="bicubic", antialias=True)
+    levels = reduced.clamp(0, 1).mul(255).round().div(255)
+    return levels.contiguous(memory_format=torch.channels_last)

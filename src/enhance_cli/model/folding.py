@@ -1,0 +1,62 @@
+"""The weights of several convolutions as one, and its result's pixels in their places."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def fold(weight: Tensor) -> Tensor:
+    """Return weights (4C', C, 2, 2) that do what nearest ×2 and weights (C', C, 3, 3) do.
+
+    An output pixel sees only 2×2 different input pixels, and which ones depends on whether its row
+    and its column are even. So each of the four kinds has its own kernel, a sum of weights. The
+    padding is one pixel; `interleave` brings the result's pixels to their places.
+    """
+    kinds = [
+        _fold(_fold(weight, 2, is_odd=row), 3, is_odd=column)
+        for row in (False, True)
+        for column in (False, True)
+    ]
+    return torch.cat(kinds)
+
+
+def _fold(weight: Tensor, dim: int, *, is_odd: bool) -> Tensor:
+    """Add the two of three weights along a dimension that meet the same input pixel."""
+    first, middle, last = (weight.narrow(dim, index, 1) for index in range(3))
+    return torch.cat((first + middle, last) if is_odd else (first, middle + last), dim)
+
+
+def interleave(kinds: Tensor) -> Tensor:
+    """Bring the four kinds of pixels of folded weights to their places.
+
+    They are channels, (N, 4C', H + 1, W + 1); the result is (N, C', 2H, 2W).
+    """
+    count, _, height, width = kinds.shape
+    height, width = height - 1, width - 1
+    kinds = kinds.permute(0, 2, 3, 1).contiguous()
+    dtype = kinds.dtype
+    if dtype.itemsize <= 2 and kinds.shape[3] * dtype.itemsize % 32 == 0:
+        kinds = kinds.view(torch.int64)  # several channels at once: they are copied faster
+    channels = kinds.shape[3] // 4
+    image, row, column, _ = kinds.stride()
+    # Output pixel (2i + r, 2j + c) is kind 2r + c at (i + r, j + c).
+    shape = (count, height, 2, width, 2, channels)
+    stride = (image, row, row + 2 * channels, column, column + channels, 1)
+    pixels = kinds.as_strided(shape, stride)
+    pixels = pixels.reshape(count, 2 * height, 2 * width, channels).view(dtype)
+    return pixels.permute(0, 3, 1, 2)
+
+
+def join_blocks(weight: Tensor) -> Tensor:
+    """Return weights (4C', C, 4, 4), stride 2, that do what weights (C', C, 3, 3) do.
+
+    The 2×2 pixels of a block are computed together, as channels, from the 4×4 around it; a pixel
+    shuffle brings them to their places.
+    """
+    channels, features = weight.shape[:2]
+    blocks = weight.new_zeros(channels, 2, 2, features, 4, 4)
+    for row in (0, 1):
+        for column in (0, 1):
+            blocks[:, row, column, :, row : row + 3, column : column + 3] = weight
+    return blocks.flatten(0, 2)

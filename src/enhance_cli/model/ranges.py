@@ -1,0 +1,124 @@
+"""Ranges of activations: what 8 bits of each stand for, measured once and kept with the weights."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from enhance_cli.errors import EnhanceError
+
+RANGES = "ranges"  # of a file's metadata: JSON, [low, high] by the name of the convolution
+_STEPS = 255  # between the levels of 8 bits
+_SHARE = 0.95  # of photographs, that stay within a range
+
+
+@dataclass(frozen=True)
+class ActivationRange:
+    """The values that enter a convolution: 256 levels lie evenly from `low` to `high`.
+
+    Zero is one of the levels, so that padding and what ReLU cuts off stay exact.
+    """
+
+    low: float  # 0 or less
+    high: float  # more than 0
+
+    @property
+    def step(self) -> float:
+        """The distance of two levels."""
+        return (self.high - self.low) / _STEPS
+
+    @property
+    def zero(self) -> int:
+        """The level that stands for 0."""
+        return round(-self.low / self.step)
+
+    def quantize(self, x: Tensor) -> Tensor:
+        """Return floats as the nearest levels, uint8 in the same layout; those beyond are clamped.
+
+        By way of int8, since PyTorch vectorises that conversion and not the one to uint8: 1.1
+        instead of 2.0 ms for 2 million values.
+        """
+        zero = x.new_tensor(self.zero - 128)
+        signed = torch.add(zero, x, alpha=1 / self.step).round_().clamp_(-128, 127).to(torch.int8)
+        return signed.view(torch.uint8).bitwise_xor_(128)
+
+
+def measure_ranges(network: nn.Module, images: list[Tensor]) -> dict[str, ActivationRange]:
+    """Return the range of what enters each convolution, by its name, over images (1, C, H, W).
+
+    Of the images' extremes the outermost twentieth is left out: one picture with unusual values
+    would make the levels coarser for all others.
+    """
+    found: dict[str, list[Tensor]] = {name: [] for name in convolutions(network)}
+
+    def note(name: str, _module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        found[name].append(torch.stack(inputs[0].aminmax()))
+
+    hooks = [
+        module.register_forward_pre_hook(partial(note, name))
+        for name, module in convolutions(network).items()
+    ]
+    try:
+        with torch.inference_mode():
+            for image in images:
+                network(image)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {name: _range_of(torch.stack(extremes)) for name, extremes in found.items()}
+
+
+def _range_of(extremes: Tensor) -> ActivationRange:
+    """Return the range that the lowest and highest values of images, (N, 2), ask for."""
+    low = min(float(extremes[:, 0].quantile(1 - _SHARE, interpolation="nearest")), 0.0)
+    high = max(float(extremes[:, 1].quantile(_SHARE, interpolation="nearest")), 0.0)
+    return ActivationRange(low, high or 1.0)  # what is never above 0 has any width
+
+
+def convolutions(network: nn.Module) -> dict[str, nn.Conv2d]:
+    """Return the convolutions of a network by name."""
+    return {
+        name: module for name, module in network.named_modules() if isinstance(module, nn.Conv2d)
+    }
+
+
+def write_ranges(ranges: dict[str, ActivationRange]) -> str:
+    """Return ranges as a file's metadata holds them."""
+    return json.dumps({name: [value.low, value.high] for name, value in sorted(ranges.items())})
+
+
+def read_ranges(
+    source: Path, metadata: dict[str, str], network: nn.Module
+) -> dict[str, ActivationRange]:
+    """Return the ranges in the metadata of the file `source`; none if it has none.
+
+    Raises EnhanceError if they are not those of this network, not finite, or not positive.
+    """
+    if RANGES not in metadata:
+        return {}
+    try:
+        held: dict[str, Any] = json.loads(metadata[RANGES])
+        ranges = {name: ActivationRange(*map(float, value)) for name, value in held.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise EnhanceError(f"{source} is damaged: its ranges are not pairs of numbers") from error
+    wrong = sorted(ranges.keys() ^ convolutions(network).keys())
+    if wrong:
+        found, expected = ("a range", "no such layer") if wrong[0] in ranges else ("none", "one")
+        raise EnhanceError(
+            f"{source} has the ranges of another network: {wrong[0]} has {found}, "
+            f"expected {expected}"
+        )
+    for name, value in ranges.items():
+        if not (math.isfinite(value.high - value.low) and value.low <= 0 < value.high):
+            raise EnhanceError(
+                f"{source} is damaged: the range of {name} is {value.low} to {value.high}, "
+                "expected finite numbers, from 0 or less to more than 0"
+            )
+    return ranges

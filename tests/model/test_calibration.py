@@ -1,0 +1,115 @@
+import pytest
+import torch
+
+from enhance_cli.config import Dimensions
+from enhance_cli.errors import EnhanceError
+from enhance_cli.model import calibration, quantized
+from enhance_cli.model.calibration import choose_8_bits
+from enhance_cli.model.device import Backend
+from enhance_cli.model.generator import Generator
+from enhance_cli.model.open import open_network
+from enhance_cli.model.ranges import ActivationRange, measure_ranges
+
+FP32 = Backend(torch.device("cpu"), torch.float32)
+
+
+@pytest.fixture(scope="module")
+def generator():
+    return Generator(Dimensions(features=8, blocks=1)).eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def ranges(generator):
+    return measure_ranges(generator, calibration.sample_images(2))
+
+
+@pytest.fixture
+def has_vnni(monkeypatch):
+    monkeypatch.setattr(calibration, "cpu_multiplies_bytes", lambda: True)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+
+
+@pytest.fixture
+def has_no_operator(monkeypatch):
+    class Missing:
+        def __getattr__(self, name):
+            raise AttributeError(name)
+
+    monkeypatch.setattr(quantized.torch.ops, "onednn", Missing(), raising=False)
+
+
+@pytest.mark.usefixtures("has_vnni")
+def test_auto_takes_8_bits_where_the_cpu_multiplies_them(generator, ranges):
+    assert choose_8_bits(generator, ranges, FP32, "auto")
+
+
+@pytest.mark.parametrize(("capabilities", "multiplies"), [({"amx_bf16": True}, True), ({}, False)])
+def test_auto_leaves_8_bits_where_another_precision_is_as_fast(
+    generator, ranges, monkeypatch, capabilities, multiplies
+):
+    monkeypatch.setattr(calibration, "cpu_multiplies_bytes", lambda: multiplies)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert choose_8_bits(generator, ranges, FP32, "auto") is None
+
+
+@pytest.mark.usefixtures("has_vnni")
+def test_auto_leaves_8_bits_to_networks_that_have_ranges(generator):
+    assert choose_8_bits(generator, {}, FP32, "auto") is None
+
+
+@pytest.mark.usefixtures("has_vnni")
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_another_precision_is_what_it_says(generator, ranges, precision):
+    assert choose_8_bits(generator, ranges, FP32, precision) is None
+
+
+def test_8_bits_without_ranges_are_calibrated_and_say_so(generator, caplog):
+    made = choose_8_bits(generator, {}, FP32, "int8")
+    assert made is not None
+    assert caplog.messages == [
+        "the weights have no ranges for int8: measuring them on 8 photographs"
+    ]
+
+
+@pytest.mark.usefixtures("has_vnni", "has_no_operator")
+def test_auto_goes_on_with_a_remark_where_the_operators_are_missing(generator, ranges, caplog):
+    assert choose_8_bits(generator, ranges, FP32, "auto") is None
+    assert caplog.messages == [
+        f"int8 needs operators that PyTorch {torch.__version__} does not have here; "
+        "computing in fp32"
+    ]
+
+
+@pytest.mark.usefixtures("has_no_operator")
+def test_8_bits_that_were_asked_for_are_an_error_where_the_operators_are_missing(generator, ranges):
+    with pytest.raises(EnhanceError, match=r"int8 needs operators that PyTorch .* does not have"):
+        choose_8_bits(generator, ranges, FP32, "int8")
+
+
+@pytest.mark.usefixtures("has_vnni")
+def test_8_bits_that_are_far_from_fp32_are_left(generator, ranges, caplog):
+    narrow = {
+        name: ActivationRange(value.low / 50, value.high / 50) for name, value in ranges.items()
+    }
+    bold = Generator(generator.dimensions).eval().requires_grad_(False)
+    bold.last.weight.mul_(100)
+    assert choose_8_bits(bold, narrow, FP32, "auto") is None
+    assert caplog.messages[0].endswith("dB away from fp32, expected at least 40; computing in fp32")
+    with pytest.raises(EnhanceError, match=r"^in int8 this network is \d+\.\d dB away from fp32"):
+        choose_8_bits(bold, narrow, FP32, "int8")
+
+
+def test_8_bits_on_a_gpu_are_one_line(generator, ranges):
+    backend = Backend(torch.device("cuda:0"), torch.float16)
+    with pytest.raises(EnhanceError, match=r"^int8 computes on the CPU, not on cuda:0$"):
+        choose_8_bits(generator, ranges, backend, "int8")
+
+
+def test_8_bits_between_two_networks_are_one_line():
+    with pytest.raises(EnhanceError, match=r"^a network between two has no int8$"):
+        open_network("pat", device="cpu", precision="int8", strength=0.5)
+
+
+def test_8_bits_of_another_network_are_one_line():
+    with pytest.raises(EnhanceError, match=r"^this network has no int8$"):
+        choose_8_bits(torch.nn.Identity(), {}, FP32, "int8")
