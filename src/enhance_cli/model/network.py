@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -44,6 +44,22 @@ class Span:
         return slice(scale * self.core.start, scale * self.core.stop)
 
 
+class Strip(Protocol):
+    """A strip of a picture over its whole height, computed from top to bottom.
+
+    What a row needs of those above it is kept, and not computed again as in a tile's halo.
+    """
+
+    done: int
+    """The rows of the picture whose result was given."""
+
+    def advance(self) -> Any:
+        """Read more rows; return the core of those that are complete since, as `estimate` does.
+
+        None where none is. All strips of a picture complete the same rows at each step.
+        """
+
+
 class Network(ABC):
     """A network that is loaded and ready to compute.
 
@@ -64,6 +80,8 @@ class Network(ABC):
     """The arithmetic that it computes in, one of `precisions`."""
     precisions: tuple[str, ...]
     """The arithmetic that it may run in, by the names of `config.PRECISIONS`."""
+    strip: int = 0
+    """The width of the strips that `begin_strip` computes, in input pixels; 0 if it has none."""
     tile: int
     """The side of the core that is fastest, in input pixels; 0 means the whole image."""
     most: int | None = None
@@ -82,6 +100,10 @@ class Network(ABC):
         Returns the enlarged core as floats in [0, 1], unrounded, (3, scale*rows, scale*columns):
         a tensor on the network's device, or a NumPy array.
         """
+
+    def begin_strip(self, pixels: Levels, column: Span) -> Strip:
+        """Start with a strip of a picture, (3, H, W) levels, where `strip` is not 0."""
+        raise NotImplementedError
 
     @abstractmethod
     def round(self, estimate: Any, levels: np.dtype[Any]) -> Callable[[], Levels]:

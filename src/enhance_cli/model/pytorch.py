@@ -15,7 +15,8 @@ from enhance_cli.machine import allowed_memory
 from enhance_cli.model.device import DTYPES, Backend
 from enhance_cli.model.fused import fuse_any
 from enhance_cli.model.levels import Levels
-from enhance_cli.model.network import Network, Span
+from enhance_cli.model.network import Network, Span, Strip
+from enhance_cli.model.strips import WIDTH, GeneratorStrip, has_strips
 
 _TILES = {"cpu": 128, "mps": 256}  # input pixels, the least; of a CPU by docs/decisions/0002
 _HALOS, _LARGEST_TILE = 16, 2048  # halos to a tile of a deep network, docs/decisions/0060
@@ -68,6 +69,8 @@ class TorchNetwork(Network):
         self.fused: Any
         self.fused, self.layout = fuse_any(stated, backend)
         self.tile = self._fastest_tile()
+        is_in_strips = backend.device.type == "cpu" and has_strips(self.fused)
+        self.strip = WIDTH if is_in_strips else 0
         self.most = self._most() if self.halo is None else None
         self.ahead = 1 if backend.device.type == "cuda" else 0
 
@@ -125,6 +128,10 @@ class TorchNetwork(Network):
             window = row.enlarged_core(self.scale), column.enlarged_core(self.scale)
             estimate = module(x)[..., window[0], window[1]]
         return estimate[0] if self.channels == 3 else estimate[:, 0]
+
+    def begin_strip(self, pixels: Levels, column: Span) -> Strip:
+        """Start with a strip of a picture, (3, H, W) levels, where `strip` is not 0."""
+        return GeneratorStrip(self._module_for(pixels), pixels, column)
 
     def _module_for(self, pixels: Levels) -> Any:
         """Return what computes pictures of this depth."""

@@ -51,6 +51,7 @@ class Tiler:
         self.scale, self.deepest = network.scale, network.deepest
         own = 0 if network.halo is None else network.tile
         self.tile = own if tile is None else tile
+        self.is_in_strips = tile is None and network.strip > 0
 
     def __str__(self) -> str:
         return str(self.network)
@@ -120,6 +121,14 @@ class Tiler:
         channels, height, width = pixels.shape
         started: deque[_Started] = deque()
         top = 0
+        try:
+            if self.is_in_strips and max(height, width) > self.tile:
+                for strip in self._start_strips(pixels, levels):
+                    yield strip
+                    top = strip.row.stop if strip.column.stop == width else top
+        except network.failures as error:
+            self._take_smaller_tiles(error, max(height, width))
+            self.is_in_strips = False
         while top < height:
             row = self._split(height, start=top)[0]
             try:
@@ -137,6 +146,26 @@ class Tiler:
                 continue
             top = row.stop
         yield from started
+
+    def _start_strips(self, pixels: Levels, levels: np.dtype[Any]) -> Iterator[_Started]:
+        """Yield the rows that are complete of each strip, in turn, top to bottom."""
+        network = self.network
+        channels, height, width = pixels.shape
+        columns = split(width, network.strip, network.halo or 0)
+        strips = [network.begin_strip(pixels, column) for column in columns]
+        done = 0
+        while done < height:
+            band = None
+            for column, strip in zip(columns, strips, strict=True):
+                estimate = strip.advance()
+                if estimate is None:
+                    continue
+                if band is None:
+                    size = (channels, self.scale * (strip.done - done), self.scale * width)
+                    band = empty_levels(size, levels)
+                row = Span(done, strip.done, 0, 0)
+                yield _Started(row, column, band, network.round(estimate, levels))
+            done = strips[0].done
 
     def _split(self, size: int, start: int = 0) -> list[Span]:
         return split(size, self.tile, self.network.halo or 0, self.network.align, start)

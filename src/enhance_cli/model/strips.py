@@ -1,0 +1,165 @@
+"""Strips of a picture, computed from top to bottom: no row of any layer is computed twice."""
+
+from __future__ import annotations
+
+import copy
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from enhance_cli.model.device import constant
+from enhance_cli.model.fused import BlockConv, EnlargingConv, FusedConv
+from enhance_cli.model.generator import BICUBIC_REACH, MEAN, Generator
+from enhance_cli.model.levels import Levels
+from enhance_cli.model.network import Span
+from enhance_cli.model.quantized import QuantizedConv
+from enhance_cli.model.ranges import ActivationRange
+
+ROWS = 32  # of the picture that are read at once: docs/decisions/0091
+WIDTH = 512  # input pixels of a strip at most
+
+
+def has_strips(module: nn.Module) -> bool:
+    """Whether a module that was rewritten for inference can be computed in strips."""
+    return isinstance(module, Generator) and isinstance(module.first, FusedConv)
+
+
+class RowLayer:
+    """A convolution that is given its input's rows in parts and keeps those that it needs again.
+
+    At the picture's top and bottom it adds the zeros that padding would. It gives as many rows as
+    are complete: None as long as there are none.
+    """
+
+    def __init__(self, layer: nn.Module) -> None:
+        made = _without_rows_of_padding(layer)
+        self.is_enlarging = isinstance(made, EnlargingConv)
+        # Rows are kept after its enlargement, which needs none of the others.
+        self.run: Any = partial(FusedConv.forward, made) if self.is_enlarging else made
+        self.entering: ActivationRange | None = getattr(layer, "entering", None)
+        strided = layer.stride if isinstance(layer, QuantizedConv) else 1
+        self.step = 2 if isinstance(layer, BlockConv) else strided
+        self.kept: Tensor | None = None
+
+    def __call__(self, x: Tensor | None, *, is_last: bool) -> Tensor | None:
+        """Return the next rows, (1, C', h', W'), after more of the input, (1, C, h, W)."""
+        if x is None:
+            return None
+        if self.is_enlarging:
+            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+        entering = self.entering
+        if entering and x.dtype != torch.uint8:
+            x = entering.quantize(x)
+        zero = torch.full_like(x[:, :, :1], entering.zero if entering else 0)
+        above = zero if self.kept is None else self.kept
+        rows = torch.cat((above, x, zero) if is_last else (above, x), 2)
+        whole = (rows.shape[2] - 2) // self.step * self.step
+        self.kept = rows[:, :, max(whole, 0) :].clone()
+        if whole <= 0:
+            return None
+        result: Tensor = self.run(rows[:, :, : whole + 2])
+        return result
+
+
+class RowBlock:
+    """A residual block that is given its input's rows in parts."""
+
+    def __init__(self, block: Any) -> None:
+        self.first, self.second = RowLayer(block.first), RowLayer(block.second)
+        self.waiting: list[Tensor] = []  # rows of the input that their change is not known of
+
+    def __call__(self, x: Tensor | None, *, is_last: bool) -> Tensor | None:
+        """Return the next rows, (1, C, h', W), after more of the input, (1, C, h, W)."""
+        if x is None:
+            return None
+        self.waiting.append(x)
+        change = self.second(self.first(x, is_last=is_last), is_last=is_last)
+        if change is None:
+            return None
+        done = 0
+        while done < change.shape[2]:
+            rows = self.waiting.pop(0)
+            count = min(rows.shape[2], change.shape[2] - done)
+            change[:, :, done : done + count] += rows[:, :, :count]
+            done += count
+            if count < rows.shape[2]:
+                self.waiting.insert(0, rows[:, :, count:].clone())
+        return change
+
+
+class GeneratorStrip:
+    """A generator on one strip of a picture: the columns of `column`, and all rows.
+
+    `pixels` are the whole picture's levels, (3, H, W). A strip equals that part of the whole
+    image's result, to rounding. `done` are the rows of the picture whose result was given.
+    """
+
+    def __init__(self, module: Any, pixels: Levels, column: Span) -> None:
+        self.pixels, self.module, self.scale = pixels[:, :, column.read], module, module.scale
+        self.first = RowLayer(module.first)
+        self.body = [RowBlock(block) for block in module.body]
+        enlarging = [layer for each in module.upsample for layer in _parts(each)]
+        self.head = [RowLayer(layer) for layer in (*enlarging, module.refine, module.last)]
+        left, right = (min(module.head_halo, side) for side in (column.left, column.right))
+        size = column.stop - column.start
+        self.seen = slice(column.left - left, column.left + size + right)  # by the head
+        self.core = slice(self.scale * left, self.scale * (left + size))
+        self.read = self.done = 0
+        self.rest: Tensor | None = None
+
+    @torch.inference_mode()
+    def advance(self) -> Tensor | None:
+        """Read more rows; return the result's rows that are complete since, or None.
+
+        They are (3, scale*rows, scale*columns), floats in [0, 1].
+        """
+        height = self.pixels.shape[1]
+        stop = min(self.read + ROWS, height)
+        rows, self.read, is_last = self._floats(self.read, stop), stop, stop == height
+        mean = constant(MEAN, rows).view(1, 3, 1, 1)
+        x = (rows - mean).to(self.module.first.weight.dtype)
+        x = x.contiguous(memory_format=torch.channels_last)
+        described = self.first(x, is_last=is_last)
+        for block in self.body:
+            described = block(described, is_last=is_last)
+        residual = None if described is None else described[:, :, :, self.seen]
+        for layer in self.head:
+            residual = layer(residual, is_last=is_last)
+        if residual is None:
+            return None
+        # Of the pixels of one row some may be complete before the others.
+        residual = torch.cat((self.rest, residual), 2) if self.rest is not None else residual
+        whole = residual.shape[2] // self.scale * self.scale
+        self.rest = residual[:, :, whole:].clone()
+        return self._add_bicubic(residual[:, :, :whole]) if whole else None
+
+    def _floats(self, start: int, stop: int) -> Tensor:
+        """Return rows of the picture in [0, 1], (1, 3, h, w)."""
+        rows = torch.from_numpy(self.pixels[:, start:stop].astype(np.float32))
+        return rows[None].div_(np.iinfo(self.pixels.dtype).max)
+
+    def _add_bicubic(self, residual: Tensor) -> Tensor:
+        start, stop = self.done, self.done + residual.shape[2] // self.scale
+        self.done = stop
+        above = min(BICUBIC_REACH, start)
+        image = self._floats(start - above, stop + BICUBIC_REACH)[:, :, :, self.seen].contiguous()
+        bicubic = F.interpolate(
+            image, scale_factor=float(self.scale), mode="bicubic", align_corners=False
+        )
+        bicubic = bicubic[:, :, self.scale * above :][:, :, : residual.shape[2]]
+        return (bicubic + residual.to(image.dtype))[0, :, :, self.core]
+
+
+def _parts(layer: nn.Module) -> list[nn.Module]:
+    return list(layer) if isinstance(layer, nn.Sequential) else [layer]
+
+
+def _without_rows_of_padding(layer: nn.Module) -> Any:
+    """Return a convolution with the same weights that pads columns alone."""
+    made: Any = copy.copy(layer)
+    made.padding = (0, 1)
+    return made
