@@ -46,7 +46,9 @@ endif
 	@rm -f .venv/.unfinished
 	@touch $@ .venv/.installed
 
+# BUILD=folder names another checkout to compare with.
 bench: .venv/.installed-dev
+	$(if $(BUILD),$(BIN)/python benchmarks/builds.py --commands "$(BUILD)")
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/runtimes.py
 	$(BIN)/python benchmarks/peers.py
