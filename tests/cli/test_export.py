@@ -75,7 +75,7 @@ def test_what_was_exported_is_not_exported_again(fails, tmp_path):
     other = tmp_path / "other.onnx"
     other.write_bytes(b"hello")
     line = fails("export", "--model", other, "-o", tmp_path / "x.pt2")
-    assert line == f"cannot export {other}: expected .safetensors or the folder of a run"
+    assert line == f"cannot export {other}: expected .safetensors, .pth or the folder of a run"
 
 
 def test_weights_are_not_replaced_by_what_is_made_of_them(export_fails, model, tmp_path):

@@ -18,6 +18,7 @@ from enhance_cli.images.resize import to_size
 from enhance_cli.model import open as module
 from enhance_cli.model.device import Backend
 from enhance_cli.model.generator import Generator
+from enhance_cli.model.library import models_folder
 from enhance_cli.model.open import pick_runtime
 from enhance_cli.model.pytorch import TorchNetwork
 from enhance_cli.model.runtimes import open_onnx, open_openvino
@@ -166,7 +167,9 @@ def test_a_runtime_that_the_model_is_not_for_is_refused(model, wanted, line):
             "no.onnx",
             {},
             "no model '{}': neither a file, the folder of a run, nor one of those shipped "
-            "(e, ea, eat, p, pa, pat-photo, pat)",
+            "(e, ea, eat, p, pa, pat-photo, pat), known (realesrgan-x4plus, "
+            "realesrgan-x4plus-anime, realesr-general-x4v3, realesr-animevideov3) or kept in "
+            f"{models_folder()}",
         ),
         ("x.onnx", {"device": "cuda"}, "onnxruntime computes on the CPU here, not on cuda"),
         (

@@ -50,8 +50,8 @@ def find_weights(model: str) -> Path:
         path = find_kept(model) or path
     if not os.path.isfile(path):
         raise EnhanceError(
-            f"no model {model!r}: neither a file, the folder of a run, one in {models_folder()}, "
-            f"nor one of those shipped ({list_shipped()}) or known ({', '.join(KNOWN)})"
+            f"no model {model!r}: neither a file, the folder of a run, nor one of those shipped "
+            f"({list_shipped()}), known ({', '.join(KNOWN)}) or kept in {models_folder()}"
         )
     if path.suffix.lower() not in RUNNABLE:
         raise EnhanceError(f"{path} is none of what enhance runs: {', '.join(RUNNABLE)}")

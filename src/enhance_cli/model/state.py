@@ -19,6 +19,7 @@ _WRAPPERS = ("params_ema", "params-ema", "params", "state_dict", "model_state_di
 _PREFIXES = ("module.", "netG.")
 _LORA = re.compile(r"lora[_.]|\.alpha$", re.IGNORECASE)
 _PAGE = re.compile(rb"\s*<(!doctype|html|\?xml)", re.IGNORECASE)
+_UNKNOWN = "neither PyTorch's nor safetensors"
 _POINTER = b"version https://git-lfs"
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 _SAY = "expected the weights of a network, as .pth or .safetensors"
@@ -50,14 +51,21 @@ def _read(path: Path) -> dict[str, Any]:
             size = file.seek(0, 2)
     except OSError as error:
         raise EnhanceError(f"cannot read {path}: {error.strerror or error}") from error
-    if start[8:9] == b"{":  # safetensors; the length before it may begin like a pickle
+    found = _name_content(start, size)
+    is_meant = (
+        path.suffix.lower() == ".safetensors" and found == _UNKNOWN
+    )  # its reader says why not
+    is_packed = start.startswith((_ZIP, _PICKLE))
+    if start[8:9] == b"{" or (
+        is_meant and not is_packed
+    ):  # the length before it may begin like a pickle
         held = dict(read_tensors(path)[0])
-    elif start.startswith((_ZIP, _PICKLE)):
+    elif is_packed:
         is_archive = start.startswith(_ZIP)
         (_check_archive if is_archive else _check_numbers)(path, size)
         held = _load(path, is_archive=is_archive)
     else:
-        raise EnhanceError(f"{path} is {_name_content(start, size)}: {_SAY}")
+        raise EnhanceError(f"{path} is {found}: {_SAY}")
     return _unwrap(path, held)
 
 
@@ -69,7 +77,7 @@ def _name_content(start: bytes, size: int) -> str:
         return "a web page, not the file it links to"
     if start.startswith(_POINTER):
         return "a pointer of Git LFS, not the file it stands for"
-    return "neither PyTorch's nor safetensors"
+    return _UNKNOWN
 
 
 def _check_archive(path: Path, size: int) -> None:
