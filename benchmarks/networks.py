@@ -42,7 +42,7 @@ NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "mlp_ratio": 2.0, "upsampler": "pixelshuffle"}),
     "RCAN ×4": ("RCAN", "RCAN", {"scale": 4, "n_resgroups": 2, "n_resblocks": 4, "n_feats": 24}),
     "HAT ×4": ("HAT", "HAT", {
-        "embed_dim": 24, "depths": (2, 2), "num_heads": (2, 2), "window_size": 16, "upscale": 4,
+        "embed_dim": 36, "depths": (2, 2), "num_heads": (2, 2), "window_size": 16, "upscale": 4,
         "upsampler": "pixelshuffle"}),
     "DAT ×4": ("DAT", "DAT", {
         "embed_dim": 24, "depth": [2, 2], "num_heads": [2, 2], "split_size": [8, 16],
@@ -103,8 +103,8 @@ def row(name: str, side: int, rounds: int) -> str:
     state = theirs.state_dict()
     for key, value in state.items():
         is_table = "relative_position" in key or "mask" in key or "mean" in key
-        if value.is_floating_point() and value.dim() > 1 and not is_table:
-            value.normal_(std=math.sqrt(0.5 / max(value[0].numel(), 4)))
+        if value.is_floating_point() and value.dim() > 1 and value.numel() and not is_table:
+            value.normal_(std=math.sqrt(0.5 * len(value) / max(value.numel(), 4)))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "network.pth")
         torch.save(state, path)
