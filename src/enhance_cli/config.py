@@ -1,4 +1,4 @@
-"""Every default, with its unit. No torch in here: `--help` reads these."""
+"""Every default, with its unit. This module does not import torch, because `--help` reads it."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ PURPOSES = {
     "pa": "features, adversary; a short run",
     "eat": "pixel error, texture, adversary; a short run",
 }
-"""What the shipped networks were trained for, by name; the README says the same."""
+"""The purpose that each shipped network was trained for, by name; the README says the same."""
 
 IMAGE_SUFFIXES = (
     ".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpe", ".jpeg", ".jpg", ".jxl",
     ".png", ".tif", ".tiff", ".webp",
 )  # fmt: skip
-"""The files that a folder given as input stands for."""
+"""Extensions of the files that are taken from a folder given as input."""
 
 MAX_PIXELS = 178_956_970
-"""Above it an image counts as a decompression bomb, as for Pillow: 0.5 GB of RGB."""
+"""An image with more pixels counts as a decompression bomb, as in Pillow: 0.5 GB of RGB."""
 
 MAX_FEATURES, MAX_BLOCKS = 1024, 256
-"""Of a generator: weights that ask for more are refused before memory is taken for them."""
+"""Limits of a generator: weights beyond them are refused before memory is taken for them."""
 
 SCALES = {"nearest": (2, 4, 8), "shuffle": (1, 2, 3, 4, 8)}
-"""Of a generator, by its tail."""
+"""Scales that a generator can have, by its tail."""
 
 LARGEST_SCALE = 16
 SMALLEST_TILE = 16  # input pixels
@@ -46,7 +46,7 @@ TEXTURE_METRICS = {
     "gram_conv3.1": "conv3.1",
     "features_pool2": "pool2",
 }
-"""Distances in VGG-19's features, of Gram matrices or of the features, and of which layer."""
+"""Distances between Gram matrices or features of VGG-19, and the layer of each."""
 
 METRICS = (
     "psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "ms_ssim", "lpips", "dists", "niqe",
@@ -55,7 +55,7 @@ METRICS = (
 METRIC_NETWORKS = {
     "lpips": "alexnet", "dists": "vgg16", **dict.fromkeys(TEXTURE_METRICS, "vgg19"),
 }  # fmt: skip
-"""What some metrics look through, by torchvision's names."""
+"""The networks that some metrics use, by torchvision's names."""
 
 PROTOCOL_NAMES = ("standard", "rgb", "lanczos")
 DEGRADATIONS = ("bicubic", "lanczos", "photo", "camera")
@@ -67,10 +67,10 @@ VGG_LAYERS = (
     "conv4.1", "conv4.2", "conv4.3", "conv4.4", "pool4",
     "conv5.1", "conv5.2", "conv5.3", "conv5.4", "pool5",
 )  # fmt: skip
-"""The layers of VGG-19 in the paper's names, from the input on."""
+"""The layers of VGG-19 by the paper's names, from the input on."""
 
 LITE_LAYERS = ("lite2", "lite4", "lite8", "lite16", "lite32")
-"""The layers of EfficientNet-Lite0, by how many pixels of an image are one of theirs each way."""
+"""The layers of EfficientNet-Lite0, by how many image pixels, each way, make one of theirs."""
 
 LETTERS = {"E": "pixels", "P": "perceptual", "A": "adversarial", "T": "texture"}
 """The losses, in the order in which the paper names its networks."""
@@ -83,12 +83,12 @@ ADVERSARIAL_WEIGHTS = {"EA": 1e-3, "PA": 1.0, "EAT": 1e-3, "PAT": 2.0}
 
 @dataclass(frozen=True, kw_only=True)
 class Dimensions:
-    """The shape of a generator; it travels with the weights."""
+    """The shape of a generator; it is stored with the weights."""
 
     features: int = 64  # channels of every hidden layer
     blocks: int = 10  # residual blocks
-    scale: int = 4  # output pixels per input pixel, each way: SCALES
-    tail: str = "nearest"  # how it enlarges: as EnhanceNet, or "shuffle", all at low resolution
+    scale: int = 4  # output pixels per input pixel, each way; one of SCALES
+    tail: str = "nearest"  # enlarge as EnhanceNet, or "shuffle": all layers at low resolution
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,12 +102,12 @@ class UpscaleOptions:
     device: str = "auto"
     precision: str = "auto"
     runtime: str = "auto"
-    tile: int | None = None  # input pixels; 0 is the whole image, None lets the engine choose
+    tile: int | None = None  # input pixels; 0 is the whole image, None lets the network choose
     exact: bool = False  # refuse tiles that could differ from the whole image
     scale: float | None = None  # 1 to 16; None is the network's own
-    width: int | None = None  # pixels of the result, in place of a scale
+    width: int | None = None  # pixels of the result, instead of a scale
     height: int | None = None
-    format: str | None = None  # None goes by the output's extension
+    format: str | None = None  # None takes the format of the output's extension
     quality: int = 95  # of JPEG, WebP, AVIF, HEIC and JPEG XL, 1 to 100
     lossless: bool = False  # WebP and JPEG XL; PNG, TIFF and BMP always are
     background: tuple[int, int, int] | None = None  # 8-bit RGB put behind transparency
@@ -118,22 +118,22 @@ class UpscaleOptions:
     shard: tuple[int, int] = (1, 1)  # which part of the files, of how many
     overwrite: bool = False
     workers: int = 1  # processes; more than one have one thread each
-    preserve_time: bool = False  # results get the time at which their photographs were changed
+    preserve_time: bool = False  # results get the time of the last change of their photographs
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateOptions:
     """What `enhance evaluate` measures, and on what."""
 
-    data: Path | None = None  # None stands for the bundled photographs
+    data: Path | None = None  # None means the bundled photographs
     metrics: tuple[str, ...] = ("psnr",)  # in the colours of the protocol
     protocol: str = "standard"
     models: tuple[str, ...] = (DEFAULT_MODEL,)  # shipped names, paths, or plain interpolation
     images: tuple[Path, ...] = ()  # folders of results of other programs
     networks: tuple[tuple[str, Path], ...] = ()  # torchvision's name of a network, and its file
-    recognition: bool = False  # what a classifier sees, instead of metrics
+    recognition: bool = False  # measure what a classifier recognises, instead of metrics
     classifier: str = "resnet50"  # torchvision's name
-    labels: Path | None = None  # file of the classes of images that no folder names
+    labels: Path | None = None  # file with the classes of images, if folders do not name them
     skip_bad: bool = False  # leave out images that do not fit instead of refusing the set
     device: str = "auto"
     precision: str = "auto"
@@ -141,7 +141,7 @@ class EvaluateOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class LossWeights:
-    """What each term of the loss counts; 0 or absent means that it is not computed."""
+    """The weight of each term of the loss; a term with 0, or without a weight, is not computed."""
 
     pixel: float = 0.0
     perceptual: dict[str, float] = field(default_factory=dict)  # by layer of VGG-19 or Lite0
@@ -158,42 +158,42 @@ class LossWeights:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """A training run. Whatever decides its result is here, and is stored in its checkpoint."""
+    """A training run. All that decides its result is here, and is stored in its checkpoint."""
 
     data: str
     losses: str = "E"  # letters, in the order of LETTERS
-    weight: dict[str, float] = field(default_factory=dict)  # factors on terms, by letter
+    weight: dict[str, float] = field(default_factory=dict)  # factors for terms, by letter
     perceptual_layers: dict[str, float] = field(default_factory=lambda: dict(PERCEPTUAL_LAYERS))
     texture_layers: dict[str, float] = field(default_factory=lambda: dict(TEXTURE_LAYERS))
     vgg: str | None = None  # weights of VGG-19; None is torchvision's download
     lite0: str | None = None  # weights of EfficientNet-Lite0, for its layers
     pooling: str = "average"  # inside VGG-19; "max" as it was trained, "mixed" their mean
-    d_threshold: float = 0.8  # share judged right, of either class, below which it learns on
+    d_threshold: float = 0.8  # the discriminator rests while it judges this share right
     d_warmup: int = 400  # steps in which the discriminator learns alone
-    d_rate: float = 1.0  # its learning rate, as a multiple of the generator's
+    d_rate: float = 1.0  # the discriminator's learning rate, as a multiple of the generator's
     pixel: str = "mse"  # what the letter E measures: "mse" as in the paper, or "l1"
-    luma: float = 0.0  # the share of E that compares luma, the rest colours
-    spectrum: float = 0.0  # weight of the log-spectral distance, beside the letters
-    checkerboard: float = 0.0  # weight of patterns that repeat with each low-resolution pixel
+    luma: float = 0.0  # share of E that compares luma alone; the rest compares RGB
+    spectrum: float = 0.0  # weight of the log-spectral distance, besides the letters
+    checkerboard: float = 0.0  # weight of the loss against patterns of each low-resolution pixel
     steps: int = 30_000
-    time: float | None = None  # seconds; the schedule ends at whichever of steps and time is first
+    time: float | None = None  # seconds; the schedule ends with steps or time, whichever is first
     batch: int = 16  # crops
     crop: int = 128  # pixels of the original
     prepare: str | None = None  # "paper": centre squares of large images, reduced
     degradation: str = "bicubic"  # how low-resolution images are made: DEGRADATIONS
-    teacher: str | None = None  # weights whose results are learned in place of the originals
+    teacher: str | None = None  # network whose results are learned instead of the originals
     teacher_cache: str = "runs/targets"  # folder of these results
-    teacher_crops: int = 1024  # how many of them are made
-    teacher_licence: str | None = None  # passed on with the weights
-    candidates: int = 1  # crops drawn for each one kept, the most detailed of them
+    teacher_crops: int = 1024  # number of crops that the teacher enlarges
+    teacher_licence: str | None = None  # stored with the weights
+    candidates: int = 1  # crops to draw for each one used, which is the most detailed
     shrink: float = 1.0  # photographs are reduced at random, down to this scale
     lr: float | None = None  # None: 5e-4 for the pixel loss alone, 1e-4 with others
     warmup: int = 200  # steps
-    clip: float = 0.5  # norm of the gradient
+    clip: float = 0.5  # largest norm of the gradient
     ema: float = 0.998  # decay per step of the averaged weights
     seed: int = 0
     init: str | None = None  # weights; None: "scratch" for the pixel loss alone, else ENet-E
-    val: str | None = None  # folder measured during training
+    val: str | None = None  # folder of photographs to measure during training
     val_every: int = 500  # steps
     save_every: int = 300  # seconds
     keep: int = 2  # checkpoints
@@ -204,11 +204,11 @@ class TrainOptions:
     features: int = 64
     blocks: int = 10
     scale: int = 4
-    tail: str = "nearest"  # of a new generator: Dimensions
+    tail: str = "nearest"  # of a new generator, as in Dimensions
 
     @property
     def loss_weights(self) -> LossWeights:
-        """The weights of the paper for these letters, times the factors given."""
+        """The paper's weights for these letters, multiplied by the given factors."""
         factors = {x: self.weight.get(x, 1.0) if x in self.losses else 0.0 for x in LETTERS}
         return LossWeights(
             pixel=factors["E"],
@@ -237,12 +237,12 @@ class ExportOptions:
     model: str = DEFAULT_MODEL
     io: str = "float"  # or "uint8": 8-bit pixels in and out, channels last
     fp16: bool = False  # weights and convolutions in half precision
-    ema: bool = True  # of a run: its averaged weights, else its last ones
+    ema: bool = True  # of a run: its averaged weights, otherwise its last ones
     overwrite: bool = False
 
 
 def name_of_losses(letters: str) -> str:
-    """Return the letters in the order of the paper's names: EAT and PAT, not ETA and TAP."""
+    """Return the letters in the order of the paper: EAT and PAT, not ETA and TAP."""
     return "".join(letter for letter in LETTERS if letter in letters)
 
 

@@ -20,7 +20,7 @@ _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
 class DeviceType(click.ParamType[str]):
-    """The name of a device, whether or not it is there, or several names between commas."""
+    """The name of a device, which need not exist on this machine, or names between commas."""
 
     name = "device"
 
@@ -28,7 +28,7 @@ class DeviceType(click.ParamType[str]):
         self.is_list = is_list
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Refuse what no machine has."""
+        """Refuse a name that is no device on any machine."""
         for name in str(value).split(",") if self.is_list else [value]:
             if not _DEVICE.fullmatch(name):
                 self.fail(f"{name!r} is not one of {DEVICES}.", param, ctx)
@@ -36,7 +36,7 @@ class DeviceType(click.ParamType[str]):
 
 
 def is_given(ctx: click.Context, name: str) -> bool:
-    """Whether the user gave a parameter, rather than left its default."""
+    """Whether the user gave a parameter, instead of leaving its default."""
     return ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
 
 
@@ -62,7 +62,7 @@ def backend_options(command: Callable[..., None], *, is_list: bool = False) -> C
 
 
 def list_models(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
-    """Print the shipped networks with what was measured of each, and end the command."""
+    """Print the shipped networks with their measured scores, and end the command."""
     if not is_asked or ctx.resilient_parsing:
         return
     from enhance_cli.model.weights import describe_shipped

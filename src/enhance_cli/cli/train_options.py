@@ -1,4 +1,4 @@
-"""The options of a training run: those given, and those that it or another had before."""
+"""Merging the options of a training run: those given now, and those of an earlier run."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _LETTERS_OF = {
     "pixel": "E",
     "luma": "E",
 }
-"""The losses that read an option, where not all do."""
+"""The losses that use an option, for options that not all losses use."""
 
 
 def merge_options(before: dict[str, Any], given: dict[str, Any]) -> TrainOptions:
-    """Put those given in place of those before, factors of losses one by one."""
+    """Return earlier options with given ones in their place; factors are replaced one by one."""
     weight = before.get("weight", {}) | given.get("weight", {})
     return TrainOptions(**(before | given | {"weight": weight}))
 
 
 def check_options(options: TrainOptions, given: dict[str, Any]) -> None:
-    """Refuse, as wrong usage, what training cannot do or would ignore; "none" asks for nothing."""
+    """Refuse options that training cannot use or would ignore; the value "none" is allowed."""
     if options.precision == "fp16":
         raise click.UsageError("Training computes in fp32 or bf16; fp16 would need a scaled loss.")
     if options.precision == "int8":
@@ -56,7 +56,7 @@ def check_options(options: TrainOptions, given: dict[str, Any]) -> None:
 
 
 def recorded_options(ctx: click.Context, config: Path) -> dict[str, Any]:
-    """Return the options in a run.toml, checked as those that are given. Raises EnhanceError."""
+    """Return the options in a run.toml, checked like given ones. Raises EnhanceError."""
     from enhance_cli.train.record import read_record
 
     options = read_record(config).options

@@ -1,4 +1,4 @@
-"""8 bits for a loaded network: whether it takes them, by which ranges, and a trial before use."""
+"""Choosing 8 bits for a loaded network: whether, with which ranges, and with a test before use."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from enhance_cli.model.generator import Generator
 from enhance_cli.model.quantized import quantize
 from enhance_cli.model.ranges import ActivationRange, measure_ranges
 
-LEAST = 40.0  # dB, of a result in 8 bits against that in fp32, on a small crop of a photograph
-_CROP = 256  # pixels of a photograph that ranges are measured on; the network sees a fourth
-_TRIED = 32  # rows and columns of the crop that is tried
+LEAST = 40.0  # dB: PSNR that 8 bits need against fp32, on a small crop of a photograph
+_CROP = 256  # pixels on a side of the crops for ranges, before they are reduced to a fourth
+_TRIED = 32  # rows and columns of the crop for the test
 
 _log = logging.getLogger(__name__)
 
@@ -28,12 +28,12 @@ _log = logging.getLogger(__name__)
 def choose_8_bits(
     module: nn.Module, ranges: dict[str, ActivationRange], backend: Backend, precision: str
 ) -> nn.Module | None:
-    """Return the network in 8 bits where `precision` asks for it, or where that is faster.
+    """Return the network in 8 bits if `precision` asks for it or it is faster, else None.
 
-    "auto" takes 8 bits on a CPU that multiplies them (VNNI) and has no AMX, if there are `ranges`
-    of the activations. Before use the result is compared with fp32. "auto" goes on without 8 bits,
-    with a remark, if it is further away than `LEAST`. "int8" raises EnhanceError then, and where
-    the device or the network cannot.
+    "auto" takes 8 bits on a CPU with VNNI and without AMX, if there are `ranges` of the
+    activations. Before use the result is compared with fp32. If the PSNR is below `LEAST`, "auto"
+    logs a warning and returns None, and "int8" raises EnhanceError. "int8" also raises it if the
+    device or the network has no int8.
     """
     if precision == "int8":
         return _in_8_bits(module, ranges, backend)
@@ -47,7 +47,7 @@ def choose_8_bits(
 
 
 def _gains(backend: Backend) -> bool:
-    """Whether 8 bits are faster than what `backend` says."""
+    """Whether 8 bits are faster than the type of `backend`."""
     has_amx = bool(torch.cpu.get_capabilities().get("amx_bf16"))
     return backend.device.type == "cpu" and cpu_multiplies_bytes() and not has_amx
 
@@ -65,7 +65,7 @@ def _in_8_bits(
     try:
         quantized = quantize(module, ranges)
         nearness = _nearness(quantized, module)
-    except (AttributeError, RuntimeError, TypeError) as error:  # no such operator, or another one
+    except (AttributeError, RuntimeError, TypeError) as error:  # no such operator, or changed
         raise EnhanceError(
             f"int8 needs operators that PyTorch {torch.__version__} does not have here"
         ) from error
@@ -78,7 +78,7 @@ def _in_8_bits(
 
 
 def _nearness(quantized: nn.Module, module: nn.Module) -> float:
-    """Return the PSNR between two networks' results on a crop of a photograph, in dB."""
+    """Return the PSNR in dB between the results of two networks on a crop of a photograph."""
     crop = sample_images(count=1)[0][:, :, :_TRIED, :_TRIED]
     with torch.inference_mode():
         one, other = (network(crop).clamp(0, 1) for network in (quantized, module))
@@ -86,13 +86,13 @@ def _nearness(quantized: nn.Module, module: nn.Module) -> float:
 
 
 def sample_images(count: int | None = None) -> list[Tensor]:
-    """Return the photographs that come with the package, reduced by four: (1, 3, H, W)."""
+    """Return crops of the photographs in the package, reduced to a fourth, each (1, 3, h, w)."""
     paths = sorted((Path(enhance_cli.__file__).parent / "samples").glob("*.webp"))
     return [reduced_crop(path) for path in paths[:count]]
 
 
 def reduced_crop(photograph: Path) -> Tensor:
-    """Return the middle of a photograph as networks see it: reduced by four, (1, 3, h, w)."""
+    """Return the middle of a photograph, reduced to a fourth as networks get it: (1, 3, h, w)."""
     with Image.open(photograph) as image:
         pixels = np.asarray(image.convert("RGB"))
     height, width, _ = pixels.shape

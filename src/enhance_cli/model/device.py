@@ -1,4 +1,4 @@
-"""Where a network runs, and in which precision."""
+"""The device that a network runs on, and its precision."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from torch import Tensor
 from enhance_cli.errors import EnhanceError
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-"""What PyTorch networks may compute in, by the names of `config.PRECISIONS`."""
+"""The types that PyTorch networks may compute in, by the names of `config.PRECISIONS`."""
 
 
 @dataclass(frozen=True)
 class Backend:
-    """A device and the type that convolutions are computed in there."""
+    """A device, and the type in which convolutions are computed there."""
 
     device: torch.device
     dtype: torch.dtype
 
     @property
     def precision(self) -> str:
-        """The type by the name that `--precision` takes."""
+        """The name of the type, as `--precision` takes it."""
         return next(name for name, dtype in DTYPES.items() if dtype == self.dtype)
 
     def __str__(self) -> str:
@@ -31,12 +31,13 @@ class Backend:
 
 
 def pick_backend(device: str = "auto", precision: str = "auto") -> Backend:
-    """Choose the device and the precision. Nothing of the process is changed.
+    """Choose the device and the precision. No setting of the process is changed.
 
-    "auto" takes CUDA, then MPS, then the CPU. In "auto" precision a CPU computes in bf16 only
-    where it multiplies bf16 natively (AMX, AVX512-BF16), a GPU in bf16 where it does so, else
-    fp16. "int8" is for CPUs, and names the type of what is not in 8 bits there as "auto" does.
-    Raises EnhanceError for a device that is not there, or a precision that is none.
+    "auto" takes CUDA, then MPS, then the CPU. With "auto" precision a CPU computes in bf16 if it
+    has bf16 products in hardware (AMX, AVX512-BF16), otherwise in fp32; a GPU computes in bf16 if
+    it has it in hardware, otherwise in fp16. "int8" is for CPUs; parts that are not in 8 bits have
+    the type of "auto". Raises EnhanceError for a device that is not available, or a precision that
+    does not exist.
     """
     if precision not in ("auto", "int8", *DTYPES):
         known = ", ".join(("auto", *DTYPES, "int8"))
@@ -68,7 +69,7 @@ def _best_dtype(device: torch.device) -> torch.dtype:
     if device.type == "cpu":
         return torch.bfloat16 if cpu_multiplies_bf16() else torch.float32
     if device.type == "cuda":
-        with torch.cuda.device(device):  # the question is about the current one
+        with torch.cuda.device(device):  # the next call asks about the current device
             if torch.cuda.is_bf16_supported(including_emulation=False):
                 return torch.bfloat16
     return torch.float16
@@ -77,7 +78,7 @@ def _best_dtype(device: torch.device) -> torch.dtype:
 def constant(values: tuple[float, ...], like: Tensor) -> Tensor:
     """Return numbers in the type and on the device of a tensor.
 
-    On CUDA they stay there: a copy would wait for all that the device still has to do.
+    On CUDA they are cached: copying them again would wait until the device has done all its work.
     """
     if like.is_cuda:
         return _on_cuda(values, like.device, like.dtype)
@@ -91,12 +92,12 @@ def _on_cuda(values: tuple[float, ...], device: torch.device, dtype: torch.dtype
 
 
 def cpu_multiplies_bf16() -> bool:
-    """Whether the CPU has bf16 products in hardware: emulated ones are slower than fp32."""
+    """Whether the CPU has bf16 products in hardware; emulated ones are slower than fp32."""
     has = torch.cpu.get_capabilities()
     return bool(has.get("amx_bf16") or has.get("avx512_bf16"))
 
 
 def cpu_multiplies_bytes() -> bool:
-    """Whether the CPU has products of 8-bit numbers that it adds up exactly (VNNI)."""
+    """Whether the CPU has products of 8-bit numbers in hardware, with exact sums (VNNI)."""
     has = torch.cpu.get_capabilities()
     return bool(has.get("avx512_vnni") or has.get("avx_vnni"))

@@ -18,7 +18,7 @@ _TILE = 384  # input pixels, docs/decisions/0031
 
 
 class ExportedNetwork(Network):
-    """An exported graph, which is run on a tile with its whole halo."""
+    """An exported graph, which computes each tile with its whole halo."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -38,7 +38,7 @@ class ExportedNetwork(Network):
         return enlarged[:, row.enlarged_core(self.scale), column.enlarged_core(self.scale)]
 
     def round(self, estimate: NDArray[np.float32], levels: np.dtype[Any]) -> Callable[[], Levels]:
-        """Round an estimate; what is returned gives the result."""
+        """Round an estimate to levels; the returned function gives the result."""
         rounded = to_levels(estimate, levels)
         return lambda: rounded
 
@@ -46,7 +46,7 @@ class ExportedNetwork(Network):
 def open_exported(path: Path, runtime: str, precision: str) -> ExportedNetwork:
     """Load an exported file into "onnxruntime" or "openvino".
 
-    Raises EnhanceError if the file is not an exported network, or not of that precision.
+    Raises EnhanceError if the file is not an exported network, or does not have that precision.
     """
     if precision == "int8":
         raise EnhanceError(f"{path} has no int8")

@@ -1,4 +1,4 @@
-"""The weights of several convolutions as one, and its result's pixels in their places."""
+"""Folding several convolutions into one, and putting the result's pixels into their places."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from torch import Tensor
 
 
 def fold(weight: Tensor) -> Tensor:
-    """Return weights (4C', C, 2, 2) that do what nearest ×2 and weights (C', C, 3, 3) do.
+    """Return weights (4C', C, 2, 2) that equal nearest ×2 followed by weights (C', C, 3, 3).
 
-    An output pixel sees only 2×2 different input pixels, and which ones depends on whether its row
-    and its column are even. So each of the four kinds has its own kernel, a sum of weights. The
-    padding is one pixel; `interleave` brings the result's pixels to their places.
+    An output pixel depends on only 2×2 different input pixels. Which ones depends on whether its
+    row and its column are even. So each of the four kinds of pixels has its own kernel, whose
+    values are sums of weights. The padding is one pixel. `interleave` puts the pixels into place.
     """
     kinds = [
         _fold(_fold(weight, 2, is_odd=row), 3, is_odd=column)
@@ -22,22 +22,22 @@ def fold(weight: Tensor) -> Tensor:
 
 
 def _fold(weight: Tensor, dim: int, *, is_odd: bool) -> Tensor:
-    """Add the two of three weights along a dimension that meet the same input pixel."""
+    """Add those two of three weights along a dimension that apply to the same input pixel."""
     first, middle, last = (weight.narrow(dim, index, 1) for index in range(3))
     return torch.cat((first + middle, last) if is_odd else (first, middle + last), dim)
 
 
 def interleave(kinds: Tensor) -> Tensor:
-    """Bring the four kinds of pixels of folded weights to their places.
+    """Put the four kinds of pixels that folded weights compute into their places.
 
-    They are channels, (N, 4C', H + 1, W + 1); the result is (N, C', 2H, 2W).
+    They come as channels, (N, 4C', H + 1, W + 1); the result is (N, C', 2H, 2W).
     """
     count, _, height, width = kinds.shape
     height, width = height - 1, width - 1
     kinds = kinds.permute(0, 2, 3, 1).contiguous()
     dtype = kinds.dtype
     if dtype.itemsize <= 2 and kinds.shape[3] * dtype.itemsize % 32 == 0:
-        kinds = kinds.view(torch.int64)  # several channels at once: they are copied faster
+        kinds = kinds.view(torch.int64)  # copying several channels at once is faster
     channels = kinds.shape[3] // 4
     image, row, column, _ = kinds.stride()
     # Output pixel (2i + r, 2j + c) is kind 2r + c at (i + r, j + c).
@@ -49,10 +49,10 @@ def interleave(kinds: Tensor) -> Tensor:
 
 
 def join_blocks(weight: Tensor) -> Tensor:
-    """Return weights (4C', C, 4, 4), stride 2, that do what weights (C', C, 3, 3) do.
+    """Return weights (4C', C, 4, 4), for stride 2, that equal weights (C', C, 3, 3).
 
-    The 2×2 pixels of a block are computed together, as channels, from the 4×4 around it; a pixel
-    shuffle brings them to their places.
+    The 2×2 pixels of a block are computed together, as channels, from the 4×4 pixels around it. A
+    pixel shuffle puts them into place.
     """
     channels, features = weight.shape[:2]
     blocks = weight.new_zeros(channels, 2, 2, features, 4, 4)

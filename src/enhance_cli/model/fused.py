@@ -1,4 +1,4 @@
-"""A generator rewritten for inference: the same function in less time."""
+"""Rewriting networks for inference: they compute the same in less time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from enhance_cli.model.winograd import WinogradDense, has_winograd, use_winograd
 
 
 def fuse_any(network: nn.Module, backend: Backend) -> tuple[nn.Module, torch.memory_format]:
-    """Return a copy of any network for inference, and the layout that its input should have."""
+    """Return a copy of a network, rewritten for inference, and the memory layout of its input."""
     if isinstance(network, Generator):
         return fuse(network, backend), torch.channels_last
     rewritten: Any = copy.deepcopy(network).eval().requires_grad_(False)
@@ -41,12 +41,12 @@ def _fuse_rrdb(network: Any, backend: Backend, *, is_planar: bool) -> None:
     enlarge = FoldedConv if _pays_to_fold(backend) else EnlargingConv
     network.upsample = nn.Sequential(*map(enlarge, network.upsample))
     network.refine = network.refine if is_planar else FusedConv(network.refine)
-    if _pays_to_fold(backend) and len(network.upsample):  # which makes the sides even
+    if _pays_to_fold(backend) and len(network.upsample):  # then the sides are even
         network.last = BlockConv(network.last)
 
 
 def _replace(network: nn.Module, old: type[Any], new: Callable[[Any], nn.Module]) -> None:
-    """Replace the layers of a kind, wherever they are in a network."""
+    """Replace all layers of a type in a network."""
     for parent in list(network.modules()):
         for name, layer in parent.named_children():
             if type(layer) is old:
@@ -54,11 +54,12 @@ def _replace(network: nn.Module, old: type[Any], new: Callable[[Any], nn.Module]
 
 
 def fuse(generator: Generator, backend: Backend) -> Generator:
-    """Return a copy for inference, with activations and sums inside convolutions where it can be.
+    """Return a copy for inference, with fused activations and sums where PyTorch has operators.
 
-    Writing every feature map once instead of twice saves a quarter of the time on a CPU in bf16,
-    more on a GPU. The enlarging layers are folded too where that pays (docs/decisions/0041). The
-    operators are those that torch.compile uses for oneDNN and cuDNN, called without compiling.
+    Each feature map is then written once instead of twice, which saves a quarter of the time on a
+    CPU in bf16 and more on a GPU. Enlarging layers are folded if that is faster
+    (docs/decisions/0041). The operators are those that torch.compile uses for oneDNN and cuDNN,
+    called without compiling.
     """
     rewritten: Any = copy.deepcopy(generator).eval().requires_grad_(False)
     if _is_fusible(backend):
@@ -74,7 +75,7 @@ def fuse(generator: Generator, backend: Backend) -> Generator:
 
 
 class FusedConv(nn.Module):
-    """The same as an `ActiveConv`, `LeakyConv` or `SiLUConv`, (N, C, H, W) to (N, C', H, W)."""
+    """Equals an `ActiveConv`, `LeakyConv` or `SiLUConv`, (N, C, H, W) to (N, C', H, W)."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
@@ -88,7 +89,7 @@ class FusedConv(nn.Module):
 
 
 class EnlargingConv(FusedConv):
-    """The same as a `NearestConv`, or a `NearestLeakyConv`: (N, C, H, W) to (N, C', 2H, 2W)."""
+    """Equals a `NearestConv` or a `NearestLeakyConv`, (N, C, H, W) to (N, C', 2H, 2W)."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, C', 2H, 2W)."""
@@ -96,7 +97,7 @@ class EnlargingConv(FusedConv):
 
 
 class FusedDense(nn.Module):
-    """The same as a `DenseBlock`, to rounding, (N, C, H, W)."""
+    """Equals a `DenseBlock`, to rounding, (N, C, H, W)."""
 
     def __init__(self, block: DenseBlock) -> None:
         super().__init__()
@@ -115,7 +116,7 @@ class FusedDense(nn.Module):
 
 
 class FusedBlock(nn.Module):
-    """The same as a `ResidualBlock`, (N, C, H, W)."""
+    """Equals a `ResidualBlock`, (N, C, H, W)."""
 
     def __init__(self, block: ResidualBlock) -> None:
         super().__init__()
@@ -127,11 +128,11 @@ class FusedBlock(nn.Module):
 
 
 class FoldedConv(nn.Module):
-    """The same as a `NearestConv`, or a `NearestLeakyConv`, to rounding, with 4/9 of its products.
+    """Equals a `NearestConv` or `NearestLeakyConv`, to rounding, with 4/9 of the multiplications.
 
-    An output pixel sees only 2×2 different input pixels, and which ones depends on whether its row
-    and its column are even. So each of the four kinds has its own 2×2 kernel, a sum of weights.
-    One convolution computes them all, as channels.
+    An output pixel depends on only 2×2 different input pixels. Which ones depends on whether its
+    row and its column are even. So each of the four kinds of pixels has its own 2×2 kernel, whose
+    values are sums of weights. One convolution computes all four, as channels.
     """
 
     def __init__(self, conv: nn.Conv2d) -> None:
@@ -147,10 +148,10 @@ class FoldedConv(nn.Module):
 
 
 class BlockConv(nn.Module):
-    """The same as a 3×3 convolution to few channels, (N, C, H, W) to (N, C', H, W), H and W even.
+    """Equals a 3×3 convolution to few channels, (N, C, H, W) to (N, C', H, W), H and W even.
 
-    Processors compute 16 channels at once, and of an image there are three. So the 2×2 pixels of a
-    block are computed together, as channels, from the 4×4 around it.
+    Processors compute 16 channels at once, but an image has three. So the 2×2 pixels of a block are
+    computed together, as channels, from the 4×4 pixels around it.
     """
 
     def __init__(self, conv: nn.Conv2d) -> None:
@@ -166,7 +167,7 @@ class BlockConv(nn.Module):
 
 
 def _activation_of(conv: nn.Conv2d) -> tuple[str, list[float]]:
-    """Return oneDNN's name for the activation of a layer, and its numbers."""
+    """Return oneDNN's name for the activation of a layer, and its parameters."""
     if isinstance(conv, LeakyConv):
         return "leaky_relu", [SLOPE]
     return ("swish", []) if isinstance(conv, SiLUConv) else ("relu", [])
@@ -194,7 +195,7 @@ def _active_conv(
 
 
 def _conv_and_add(x: Tensor, added: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    if x.is_cuda:  # cuDNN adds only with a ReLU, and PyTorch a bias in a pass of its own
+    if x.is_cuda:  # cuDNN fuses a sum only with a ReLU; PyTorch would add the bias separately
         assert bias is not None
         return F.conv2d(x, weight, padding=1).add_(added).add_(bias[:, None, None])
     summed: Tensor = torch.ops.mkldnn._convolution_pointwise.binary(
@@ -204,14 +205,14 @@ def _conv_and_add(x: Tensor, added: Tensor, weight: Tensor, bias: Tensor | None)
 
 
 def _pays_to_fold(backend: Backend) -> bool:
-    """Whether arithmetic is what takes time: AMX has more of it than memory can feed."""
+    """Whether folding saves time: not with AMX, where memory is the limit and not arithmetic."""
     is_fp32 = backend.dtype == torch.float32
     has_amx = bool(torch.cpu.get_capabilities().get("amx_bf16"))
     return backend.device.type == "cuda" or is_fp32 or not has_amx
 
 
 def _is_fusible(backend: Backend) -> bool:
-    """Whether this build of PyTorch has the operators, and they do what they should."""
+    """Whether this build of PyTorch has the operators, and they compute the right result."""
     if backend.device.type not in ("cpu", "cuda"):
         return False
     block = ResidualBlock(16).to(backend.device, backend.dtype).eval()
@@ -221,5 +222,5 @@ def _is_fusible(backend: Backend) -> bool:
     try:
         with torch.inference_mode():
             return torch.allclose(FusedBlock(block)(x), block(x), atol=0.1)
-    except (AttributeError, RuntimeError, TypeError):  # no such operator, or with other arguments
+    except (AttributeError, RuntimeError, TypeError):  # no such operator, or other arguments
         return False

@@ -13,7 +13,7 @@ from enhance_cli.config import SCALES, Dimensions
 from enhance_cli.model.device import constant
 
 MEAN = (0.47614917, 0.45001204, 0.40904046)  # RGB, of the authors' training photographs
-BICUBIC_REACH = 2  # input pixels that a bicubic sample looks at on each side
+BICUBIC_REACH = 2  # input pixels on each side that a bicubic sample depends on
 
 
 class ActiveConv(nn.Conv2d):
@@ -38,8 +38,8 @@ class NearestConv(ActiveConv):
 class ShuffleConv(nn.Conv2d):
     """A 3×3 convolution to all pixels of a block at once: (N, C, H, W) to (N, 3, sH, sW).
 
-    It starts with the same value in the whole block, as nearest-neighbour enlargement does: no
-    checkerboard has to be unlearned (Aitken et al., arXiv 1707.02937).
+    At first all pixels of a block are equal, as in nearest-neighbour enlargement, so that training
+    does not begin with a checkerboard (Aitken et al., arXiv 1707.02937).
     """
 
     def __init__(self, features: int, scale: int) -> None:
@@ -52,7 +52,7 @@ class ShuffleConv(nn.Conv2d):
 
     @torch.no_grad()
     def level(self) -> None:
-        """Give the pixels of a block the weights of the first of them."""
+        """Give all pixels of a block the weights of its first pixel."""
         block = self.scale**2
         self.weight.copy_(self.weight[::block].repeat_interleave(block, 0))
 
@@ -74,11 +74,10 @@ class ResidualBlock(nn.Module):
 class Generator(nn.Module):
     """Enlarge (N, 3, H, W) RGB in [0, 1] to (N, 3, scale*H, scale*W).
 
-    The result is the bicubic enlargement plus a learned residual. It is not clamped: values a
-    little outside [0, 1] are meant for the end of the pipeline. With the default dimensions this
-    is the published network: 25 convolutions and 852,867 parameters. With the tail "shuffle" no
-    layer works at more than the input's resolution, which costs a third for the same blocks, and
-    any scale will do.
+    The result is the bicubic enlargement plus a learned residual. It is not clamped, and may lie a
+    little outside [0, 1]. With the default dimensions this is the published network, with 25
+    convolutions and 852,867 parameters. With the tail "shuffle", all layers work at the input's
+    resolution, which costs a third for the same number of blocks, and other scales are possible.
 
     The weights may be in any floating type; the input and the result are in the input's type.
 
@@ -86,7 +85,7 @@ class Generator(nn.Module):
     """
 
     channels, align, least = 3, 1, 1
-    held = 0  # little: its tiles are small, docs/decisions/0002
+    held = 0  # not counted: its tiles are small, docs/decisions/0002
 
     def __init__(self, dimensions: Dimensions | None = None) -> None:
         super().__init__()
@@ -107,7 +106,8 @@ class Generator(nn.Module):
     def _initialise(self) -> None:
         """Start close to plain bicubic, so that the first steps are stable.
 
-        He initialisation halved, and a last layer ten times smaller still; measured in pilots.
+        Weights have half the size of He's initialisation, those of the last layer a tenth of that.
+        Pilot runs decided both factors.
         """
         for layer in self._convolutions():
             nn.init.kaiming_normal_(layer.weight)
@@ -135,21 +135,21 @@ class Generator(nn.Module):
 
     @property
     def halo(self) -> int:
-        """How many input pixels, in each direction, one output pixel depends on at most.
+        """Input pixels, in each direction, that one output pixel depends on at most.
 
-        Followed backwards through the layers, from the output pixel of every phase: a 3×3
-        convolution reaches one further on each side, a nearest enlargement halves coordinates.
-        23 for the published shape.
+        It is followed backwards through the layers, for each position of an output pixel within an
+        input pixel: a 3×3 convolution adds one pixel on each side, a nearest enlargement halves
+        coordinates. It is 23 for the published shape.
         """
         return self.reach(1 + 2 * len(self.body))
 
     @property
     def head_halo(self) -> int:
-        """The same from the features of `describe` on: what lies behind the enlargement."""
+        """The same as `halo` for the part of the network after `describe`."""
         return self.reach(0)
 
     def reach(self, low_convolutions: int) -> int:
-        """Return the reach in input pixels with so many convolutions at low resolution."""
+        """Return the halo, in input pixels, with so many convolutions at low resolution."""
         reaches = [BICUBIC_REACH]
         for phase in range(2 ** len(self.upsample)):
             low, high = phase - 2, phase + 2  # last and refine
@@ -165,7 +165,7 @@ class Generator(nn.Module):
         return described
 
     def add_detail(self, x: Tensor, described: Tensor) -> Tensor:
-        """Enlarge the image `x` bicubically and add the residual that its features give."""
+        """Enlarge the image `x` bicubically and add the residual computed from its features."""
         residual: Tensor = self.last(self.refine(self.upsample(described)))
         bicubic = F.interpolate(
             x, scale_factor=float(self.scale), mode="bicubic", align_corners=False

@@ -51,10 +51,10 @@ class Strip(Protocol):
     """
 
     done: int
-    """The rows of the picture whose result was given."""
+    """How many rows of the picture have been computed and returned."""
 
     def advance(self) -> Any:
-        """Read more rows; return the core of those that are complete since, as `estimate` does.
+        """Read more rows; return the core of those that are now complete, as `estimate` does.
 
         None where none is. All strips of a picture complete the same rows at each step.
         """
@@ -102,7 +102,7 @@ class Network(ABC):
         """
 
     def begin_strip(self, pixels: Levels, column: Span) -> Strip:
-        """Start with a strip of a picture, (3, H, W) levels, where `strip` is not 0."""
+        """Start a strip of a picture, (3, H, W) levels; only if `strip` is not 0."""
         raise NotImplementedError
 
     @abstractmethod

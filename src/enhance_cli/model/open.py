@@ -1,4 +1,4 @@
-"""The one way to open a network: by a shipped name or a file, in the runtime that fits."""
+"""Opening a network by its name or file, in the runtime that fits. Nothing else opens networks."""
 
 from __future__ import annotations
 
@@ -28,16 +28,15 @@ def open_network(
 ) -> Network:
     """Load a network and make it ready to compute.
 
-    `model` is a shipped name, a file, the folder of a run, or the name of a file in the folder of
-    networks that are kept; several are computed one after another. Runtime "auto" goes by the
-    file's extension; PyTorch is imported only if it is to compute. Nothing of the process is
-    changed beside that.
+    `model` is a shipped name, a file, the folder of a run, or the name of a file in the folder for
+    networks of others; several models run one after another. Runtime "auto" goes by the file's
+    extension. PyTorch is imported only if it computes; no other setting of the process changes.
 
-    With `strength`, 0 to 1, the network lies so far from ENet-E to a shipped texture network; with
-    `blend`, so far from `model` to that one.
+    `strength`, 0 to 1, blends ENet-E (0) with the shipped texture network `model` (1). With `blend`
+    it blends `model` (0) with that network (1).
 
-    Raises EnhanceError for a model that is not there or is not a network, and for a device,
-    precision or runtime that cannot be had.
+    Raises EnhanceError for a model that does not exist or is not a network, and for a device,
+    precision or runtime that is not available.
     """
     _check_known("precision", precision, PRECISIONS)
     _check_known("runtime", runtime, RUNTIMES)
@@ -94,7 +93,7 @@ def _open_one(model: str, device: str, precision: str, runtime: str) -> Network:
 
 
 def pick_runtime(model: str, wanted: str = "auto") -> str:
-    """Return the runtime for a model by its extension. Raises EnhanceError if it has another."""
+    """Return the runtime for a model's extension. Raises EnhanceError if `wanted` cannot run it."""
     possible = _RUNTIMES_OF.get(Path(model).suffix.lower(), ("torch",))
     if wanted == "auto":
         return next((name for name in possible if find_spec(name)), possible[-1])

@@ -19,12 +19,12 @@ from enhance_cli.model.network import Network, Span, Strip
 from enhance_cli.model.strips import WIDTH, GeneratorStrip, has_strips
 
 _TILES = {"cpu": 128, "mps": 256}  # input pixels, the least; of a CPU by docs/decisions/0002
-_HALOS, _LARGEST_TILE = 16, 2048  # halos to a tile of a deep network, docs/decisions/0060
-_HEAD_PIECE = 256  # input pixels that a head enlarges at once on a CPU: large results take memory
+_HALOS, _LARGEST_TILE = 16, 2048  # a deep network's tile in halos, and pixels, docs/decisions/0060
+_HEAD_PIECE = 256  # input pixels on a side that a head enlarges at once on a CPU, to save memory
 _CUDA_TILES = (1024, 768, 512, 384, 256, 128)  # the largest that fits, docs/decisions/0043
-_CUDA_MAPS = {2: 2, 4: 4}  # by bytes a number: feature maps of the enlarged tile that are held
-_CUDA_REST = 64  # bytes for each of its pixels: images in fp32
-_CUDA_WORK = {2: 0, 4: 1 << 30}  # bytes that cuDNN takes, by bytes a number
+_CUDA_MAPS = {2: 2, 4: 4}  # feature maps of the enlarged tile in memory, by bytes per number
+_CUDA_REST = 64  # further bytes per pixel of the enlarged tile: images in fp32
+_CUDA_WORK = {2: 0, 4: 1 << 30}  # bytes that cuDNN takes, by bytes per number
 
 
 @runtime_checkable
@@ -45,14 +45,14 @@ class HasHead(Protocol):
 class TorchNetwork(Network):
     """A module on a device, rewritten for inference.
 
-    The module computes (N, C, H, W) in [0, 1] to (N, C, scale*H, scale*W), and states `scale`,
-    `halo`, `channels`, `align`, `least` (the smallest side that it computes), `held` (the numbers
-    that it holds at once for an input pixel) and `features`, the channels of its widest layer at
-    the result's resolution. `module` is the module as it was given.
+    The module maps (N, C, H, W) in [0, 1] to (N, C, scale*H, scale*W). It states `scale`, `halo`,
+    `channels`, `align`, `least` (the smallest side that it can compute), `held` (how many numbers
+    it holds in memory per input pixel) and `features` (the channels of its widest layer at the
+    result's resolution). `module` is the original module.
 
-    A side that is too short, or no multiple of `align`, is continued by its reflection. A network
-    of one channel computes each colour by itself. `quantized`
-    is the module in 8 bits, which computes all pictures but those of 16 bits.
+    A side that is too short, or no multiple of `align`, is extended by reflection. A network of one
+    channel computes each colour separately. `quantized` is the module in 8 bits; it computes all
+    pictures except those of 16 bits.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class TorchNetwork(Network):
         return f"{self.backend.device}, {self.precision}"
 
     def _fastest_tile(self) -> int:
-        """Return the tile that is fastest, in input pixels: on CUDA as large as memory allows."""
+        """Return the side of the fastest tile, in input pixels; on CUDA the largest that fits."""
         device = self.backend.device
         if device.type != "cuda":
             return self._tile_of_a_deep_one() if self.held else _TILES[device.type]
@@ -87,7 +87,7 @@ class TorchNetwork(Network):
         return next(fitting, _CUDA_TILES[-1])
 
     def _tile_of_a_deep_one(self) -> int:
-        """Return a tile whose halo costs little, as far as memory goes."""
+        """Return a tile that is large against its halo, if memory allows."""
         tile: int = min(max(_HALOS * (self.halo or 0), _TILES["cpu"]), _LARGEST_TILE)
         memory = (allowed_memory() or 1 << 32) / 4
         while tile > _TILES["cpu"] and self._held_bytes(tile) > memory:
@@ -95,7 +95,7 @@ class TorchNetwork(Network):
         return tile
 
     def _most(self) -> int | None:
-        """Return how many input pixels half of the memory holds, by the widest layer."""
+        """Return how many input pixels fit into half of the memory, or None if unknown."""
         device = self.backend.device
         is_cuda = device.type == "cuda"
         memory = torch.cuda.mem_get_info(device)[0] if is_cuda else allowed_memory()
@@ -107,7 +107,7 @@ class TorchNetwork(Network):
         return pixels * self.held * self.backend.dtype.itemsize
 
     def bytes_of_a_tile(self, side: int) -> int:
-        """Return how much of a GPU's memory a tile takes at most, with one waiting to be copied."""
+        """Return how many bytes of a GPU a tile takes at most, while another is being copied."""
         itemsize = self.backend.dtype.itemsize
         maps = _CUDA_MAPS[itemsize] * self.features * itemsize
         pixels = (side + 2 * (self.halo or 0)) ** 2 * self.scale**2
@@ -130,15 +130,15 @@ class TorchNetwork(Network):
         return estimate[0] if self.channels == 3 else estimate[:, 0]
 
     def begin_strip(self, pixels: Levels, column: Span) -> Strip:
-        """Start with a strip of a picture, (3, H, W) levels, where `strip` is not 0."""
+        """Start a strip of a picture, (3, H, W) levels; only if `strip` is not 0."""
         return GeneratorStrip(self._module_for(pixels), pixels, column)
 
     def _module_for(self, pixels: Levels) -> Any:
-        """Return what computes pictures of this depth."""
+        """Return the module that computes pictures of this depth."""
         return self.quantized if self.quantized and pixels.dtype == np.uint8 else self.fused
 
     def _to_device(self, tile: Levels) -> Tensor:
-        """Return the levels as floats on the device; a GPU is sent bytes, and nobody waits."""
+        """Return the levels as floats on the device; a GPU gets bytes, without waiting."""
         device = self.backend.device
         if device.type != "cuda" or tile.dtype != np.uint8:
             return torch.from_numpy(tile.astype(np.float32)).to(device)
@@ -147,14 +147,14 @@ class TorchNetwork(Network):
         return pinned.to(device, non_blocking=True).float()
 
     def round(self, estimate: Tensor, levels: np.dtype[Any]) -> Callable[[], Levels]:
-        """Start rounding an estimate; what is returned waits for the result."""
+        """Start rounding an estimate to levels; the returned function waits for the result."""
         return start_rounding(estimate, levels)
 
 
 def fit(tile: Levels, align: int, least: int) -> Levels:
-    """Continue (C, h, w) by its reflection, at the right and at the bottom, where it is too short.
+    """Extend (C, h, w) by reflection, on the right and at the bottom, where it is too short.
 
-    Its sides are `least` then, or more, and multiples of `align`.
+    Both sides are then multiples of `align` and at least `least`.
     """
     missing = [-(-max(side, least) // align) * align - side for side in tile.shape[1:]]
     if not any(missing):
@@ -165,11 +165,11 @@ def fit(tile: Levels, align: int, least: int) -> Levels:
 def _run_in_two_parts(
     module: HasHead, scale: int, x: Tensor, row: Span, column: Span, piece: int
 ) -> Tensor:
-    """Compute (N, C, h, w) to its enlarged core (N, C, h', w').
+    """Compute the enlarged core (N, C, h', w') of a tile (N, C, h, w).
 
-    The features need the whole halo, but the head needs only `head_halo`. Cutting the rest away in
-    between saves most of the cost of the halo and changes no result. Nor does it that the head is
-    run on pieces of the core, of at most so many input pixels each way; 0 stands for all.
+    The features need the whole halo, but the head needs only `head_halo`. Cutting the rest off in
+    between saves most of the cost of the halo. The head runs on pieces of the core of at most
+    `piece` input pixels each way, or on all at once for 0. Neither changes the result.
     """
     described = module.describe(x)
     rows, columns = _divide(row, piece), _divide(column, piece)
@@ -186,12 +186,12 @@ def _run_head(
     kept_row, row_core = _trim(row, module.head_halo, scale)
     kept_column, column_core = _trim(column, module.head_halo, scale)
     window = (slice(None), slice(None), kept_row, kept_column)
-    seen = x[window].contiguous()  # plane by plane: bicubic takes 0.6 of the time
+    seen = x[window].contiguous()  # one plane per channel: bicubic takes 0.6 of the time
     return module.add_detail(seen, described[window])[:, :, row_core, column_core]
 
 
 def _divide(span: Span, piece: int) -> list[Span]:
-    """Return a span as spans of the same pixels with cores of at most `piece`."""
+    """Divide a span into spans of the same pixels, with cores of at most `piece` pixels."""
     size = span.stop - span.start
     count = -(-size // piece) if piece else 1
     edges = [span.start + size * index // count for index in range(count + 1)]
@@ -200,7 +200,7 @@ def _divide(span: Span, piece: int) -> list[Span]:
 
 
 def _trim(span: Span, halo: int, scale: int) -> tuple[slice, slice]:
-    """Return which features the head needs, and where the core lies in its output."""
+    """Return the features that the head needs, and the place of the core in its output."""
     left, right = min(span.left, halo), min(span.right, halo)
     size = span.stop - span.start
     first = span.left - left
@@ -209,9 +209,9 @@ def _trim(span: Span, halo: int, scale: int) -> tuple[slice, slice]:
 
 @torch.inference_mode()
 def start_rounding(image: Tensor, levels: np.dtype[Any]) -> Callable[[], Levels]:
-    """Round floats in [0, 1] to levels of uint8 or uint16, on the device as far as it can.
+    """Round floats in [0, 1] to levels of uint8 or uint16; the returned function gives them.
 
-    From a GPU they are copied while it computes what is next.
+    They are rounded on the device, and copied from a GPU while it computes the next tile.
     """
     white = np.iinfo(levels).max
     image = image.mul(white).round_().clamp_(0, white)
@@ -235,5 +235,5 @@ def start_rounding(image: Tensor, levels: np.dtype[Any]) -> Callable[[], Levels]
 
 @lru_cache
 def _copies(device: torch.device) -> torch.cuda.Stream:
-    """Return the stream that results are copied on."""
+    """Return the CUDA stream for copies of results."""
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's own

@@ -1,4 +1,4 @@
-"""Convolutions in 8 bits: the network in half the time of bf16, where the CPU multiplies bytes."""
+"""Convolutions in 8 bits: half the time of bf16 on a CPU with products of bytes in hardware."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from enhance_cli.model.fused import BlockConv, FoldedConv, FusedConv
 from enhance_cli.model.generator import ActiveConv, Generator, ResidualBlock, ShuffleConv
 from enhance_cli.model.ranges import ActivationRange
 
-_FULL, _HALF = 127, 64  # the largest weight; 2 · 255 · 64 still fits into 16 bits
+_FULL, _HALF = 127, 64  # largest level of a weight; 2 · 255 · 64 still fits into 16 bits
 _TYPICAL = 128  # rows and columns of an input
 
 
 class QuantizedConv(nn.Module):
-    """A convolution, with or without ReLU, of 8-bit activations and weights.
+    """A convolution of 8-bit activations and weights, with or without ReLU.
 
-    Takes floats (N, C, H, W), which it rounds to the levels of `entering`, or these levels as
-    uint8. Gives levels of `leaving`, or floats where that is None. Each output channel has its
-    own scale of weights. Sums are exact in 32 bits.
+    It takes floats (N, C, H, W) and rounds them to the levels of `entering`, or takes such levels
+    as uint8. It returns levels of `leaving`, or floats if that is None. Each output channel has its
+    own scale for the weights. Sums are exact in 32 bits.
     """
 
     def __init__(
@@ -40,12 +40,12 @@ class QuantizedConv(nn.Module):
         weight, bias = cast(Tensor, conv.weight), cast(Tensor, conv.bias)
         self.entering, self.stride, self.padding = entering, stride, (1, 1)
         self.activation = "relu" if relu else "none"
-        floats = (1.0, 0, torch.float32)  # for which oneDNN wants 1 and 0
+        floats = (1.0, 0, torch.float32)  # oneDNN wants 1 and 0 for floats
         self.leaving = (leaving.step, leaving.zero, torch.uint8) if leaving else floats
         self.scale, levels = quantize_weight(weight.detach().float(), largest_weight())
         self.zero = torch.zeros(len(weight), dtype=torch.int8)
         self.bias = bias.detach().float()
-        shape = [1, weight.shape[1], _TYPICAL, _TYPICAL]  # which decides the layout of weights
+        shape = [1, weight.shape[1], _TYPICAL, _TYPICAL]  # decides the layout of the weights
         self.weight = torch.ops.onednn.qconv_prepack(
             levels, self.scale, entering.step, entering.zero, *self._geometry(), shape
         )
@@ -66,7 +66,7 @@ class QuantizedConv(nn.Module):
 
 
 class QuantizedBlock(nn.Module):
-    """The same as a `ResidualBlock` in 8 bits, with its sums in floats, (N, C, H, W)."""
+    """A `ResidualBlock` in 8 bits, whose sum is computed in floats, (N, C, H, W)."""
 
     def __init__(
         self, block: ResidualBlock, first: ActivationRange, second: ActivationRange
@@ -82,7 +82,7 @@ class QuantizedBlock(nn.Module):
 
 
 class QuantizedEnlargement(QuantizedConv):
-    """The same as a `NearestConv` in 8 bits, as one convolution of four kinds of pixels."""
+    """A `NearestConv` in 8 bits, as one convolution that computes four kinds of pixels."""
 
     def __init__(
         self, conv: ActiveConv, entering: ActivationRange, leaving: ActivationRange
@@ -95,7 +95,7 @@ class QuantizedEnlargement(QuantizedConv):
 
 
 class QuantizedShuffle(QuantizedConv):
-    """A convolution in 8 bits, to floats that are all pixels of a block, (N, C, r*H', r*W')."""
+    """A convolution in 8 bits and a pixel shuffle, with floats as result, (N, C, r*H', r*W')."""
 
     def __init__(
         self, conv: nn.Module, entering: ActivationRange, block: int, *, stride: int = 1
@@ -109,10 +109,10 @@ class QuantizedShuffle(QuantizedConv):
 
 
 def quantize(generator: Generator, ranges: dict[str, ActivationRange]) -> Generator:
-    """Return a copy for inference in 8 bits, on the CPU, by the ranges of its activations.
+    """Return a copy for inference in 8 bits on the CPU, with these ranges of its activations.
 
-    The first convolution, bicubic enlargement and all sums are in fp32. Raises RuntimeError or
-    AttributeError where PyTorch or the CPU has not the operators.
+    The first convolution, the bicubic enlargement and all sums are in fp32. Raises RuntimeError or
+    AttributeError if PyTorch or the CPU does not have the operators.
     """
     rewritten: Any = copy.deepcopy(generator).eval().requires_grad_(False).float()
     rewritten.first = FusedConv(rewritten.first)
@@ -142,14 +142,14 @@ def _quantize_last(conv: nn.Conv2d, entering: ActivationRange) -> QuantizedShuff
 
 
 def quantize_weight(weight: Tensor, largest: int) -> tuple[Tensor, Tensor]:
-    """Return the scales (C',) and levels, int8 up to `largest`, of weights (C', C, K, K)."""
+    """Return weights (C', C, K, K) as scales (C',) and int8 levels of at most `largest`."""
     scale = weight.abs().amax((1, 2, 3)).div(largest).clamp_min(torch.finfo(torch.float32).tiny)
     return scale, weight.div(scale[:, None, None, None]).round().to(torch.int8)
 
 
 def largest_weight() -> int:
-    """Return the largest level of a weight that the CPU adds up exactly.
+    """Return the largest level of a weight with which the CPU's sums are exact.
 
-    Without VNNI it adds two products in 16 bits and cuts off what is beyond them.
+    Without VNNI a CPU adds two products in 16 bits, and clips a larger sum.
     """
     return _FULL if cpu_multiplies_bytes() else _HALF

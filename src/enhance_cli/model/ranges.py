@@ -1,4 +1,4 @@
-"""Ranges of activations: what 8 bits of each stand for, measured once and kept with the weights."""
+"""Ranges of activations for 8 bits, which are measured once and stored with the weights."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from torch import Tensor, nn
 
 from enhance_cli.errors import EnhanceError
 
-RANGES = "ranges"  # of a file's metadata: JSON, [low, high] by the name of the convolution
-_STEPS = 255  # between the levels of 8 bits
-_SHARE = 0.95  # of photographs, that stay within a range
+RANGES = "ranges"  # key of a file's metadata: JSON with [low, high] for each convolution's name
+_STEPS = 255  # steps between the levels of 8 bits
+_SHARE = 0.95  # share of photographs that stay within a range
 
 
 @dataclass(frozen=True)
 class ActivationRange:
-    """The values that enter a convolution: 256 levels lie evenly from `low` to `high`.
+    """The range of values that enter a convolution, with 256 even levels from `low` to `high`.
 
-    Zero is one of the levels, so that padding and what ReLU cuts off stay exact.
+    Zero is one of the levels, so that padding and the zeros of a ReLU stay exact.
     """
 
     low: float  # 0 or less
@@ -31,7 +31,7 @@ class ActivationRange:
 
     @property
     def step(self) -> float:
-        """The distance of two levels."""
+        """The distance between two levels."""
         return (self.high - self.low) / _STEPS
 
     @property
@@ -40,10 +40,10 @@ class ActivationRange:
         return round(-self.low / self.step)
 
     def quantize(self, x: Tensor) -> Tensor:
-        """Return floats as the nearest levels, uint8 in the same layout; those beyond are clamped.
+        """Round floats to the nearest levels, uint8 in the same layout; others are clamped.
 
-        By way of int8, since PyTorch vectorises that conversion and not the one to uint8: 1.1
-        instead of 2.0 ms for 2 million values.
+        The conversion goes through int8, because PyTorch vectorises that and not the one to uint8:
+        it takes 1.1 instead of 2.0 ms for 2 million values.
         """
         zero = x.new_tensor(self.zero - 128)
         signed = torch.add(zero, x, alpha=1 / self.step).round_().clamp_(-128, 127).to(torch.int8)
@@ -51,9 +51,9 @@ class ActivationRange:
 
 
 def measure_ranges(network: nn.Module, images: list[Tensor]) -> dict[str, ActivationRange]:
-    """Return the range of what enters each convolution, by its name, over images (1, C, H, W).
+    """Return the range of the input of each convolution, by its name, over images (1, C, H, W).
 
-    Of the images' extremes the outermost twentieth is left out: one picture with unusual values
+    The most extreme twentieth of the images is left out, because one picture with unusual values
     would make the levels coarser for all others.
     """
     found: dict[str, list[Tensor]] = {name: [] for name in convolutions(network)}
@@ -76,10 +76,10 @@ def measure_ranges(network: nn.Module, images: list[Tensor]) -> dict[str, Activa
 
 
 def _range_of(extremes: Tensor) -> ActivationRange:
-    """Return the range that the lowest and highest values of images, (N, 2), ask for."""
+    """Return the range for the lowest and highest values of N images, (N, 2)."""
     low = min(float(extremes[:, 0].quantile(1 - _SHARE, interpolation="nearest")), 0.0)
     high = max(float(extremes[:, 1].quantile(_SHARE, interpolation="nearest")), 0.0)
-    return ActivationRange(low, high or 1.0)  # what is never above 0 has any width
+    return ActivationRange(low, high or 1.0)  # any width will do if no value is above 0
 
 
 def convolutions(network: nn.Module) -> dict[str, nn.Conv2d]:
@@ -90,16 +90,16 @@ def convolutions(network: nn.Module) -> dict[str, nn.Conv2d]:
 
 
 def write_ranges(ranges: dict[str, ActivationRange]) -> str:
-    """Return ranges as a file's metadata holds them."""
+    """Return ranges as text for a file's metadata."""
     return json.dumps({name: [value.low, value.high] for name, value in sorted(ranges.items())})
 
 
 def read_ranges(
     source: Path, metadata: dict[str, str], network: nn.Module
 ) -> dict[str, ActivationRange]:
-    """Return the ranges in the metadata of the file `source`; none if it has none.
+    """Return the ranges in the metadata of the file `source`; empty if it has none.
 
-    Raises EnhanceError if they are not those of this network, not finite, or not positive.
+    Raises EnhanceError if they are for another network, or are not finite or not positive.
     """
     if RANGES not in metadata:
         return {}

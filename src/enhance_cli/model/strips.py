@@ -1,4 +1,4 @@
-"""Strips of a picture, computed from top to bottom: no row of any layer is computed twice."""
+"""Computing strips of a picture from top to bottom, so that no row of a layer is computed twice."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from enhance_cli.model.network import Span
 from enhance_cli.model.quantized import QuantizedConv
 from enhance_cli.model.ranges import ActivationRange
 
-ROWS = 32  # of the picture that are read at once: docs/decisions/0091
-WIDTH = 512  # input pixels of a strip at most
+ROWS = 32  # rows of the picture to read at once: docs/decisions/0091
+WIDTH = 512  # input pixels; the largest width of a strip
 
 
 def has_strips(module: nn.Module) -> bool:
@@ -29,16 +29,16 @@ def has_strips(module: nn.Module) -> bool:
 
 
 class RowLayer:
-    """A convolution that is given its input's rows in parts and keeps those that it needs again.
+    """A convolution that gets the rows of its input in parts, and keeps those that it needs again.
 
-    At the picture's top and bottom it adds the zeros that padding would. It gives as many rows as
-    are complete: None as long as there are none.
+    At the top and bottom of the picture it adds zeros, as padding would. It returns the rows that
+    are complete, or None if there are none yet.
     """
 
     def __init__(self, layer: nn.Module) -> None:
         made = _without_rows_of_padding(layer)
         self.is_enlarging = isinstance(made, EnlargingConv)
-        # Rows are kept after its enlargement, which needs none of the others.
+        # Rows are kept after the enlargement, which treats each row separately.
         self.run: Any = partial(FusedConv.forward, made) if self.is_enlarging else made
         self.entering: ActivationRange | None = getattr(layer, "entering", None)
         strided = layer.stride if isinstance(layer, QuantizedConv) else 1
@@ -66,11 +66,11 @@ class RowLayer:
 
 
 class RowBlock:
-    """A residual block that is given its input's rows in parts."""
+    """A residual block that gets the rows of its input in parts."""
 
     def __init__(self, block: Any) -> None:
         self.first, self.second = RowLayer(block.first), RowLayer(block.second)
-        self.waiting: list[Tensor] = []  # rows of the input that their change is not known of
+        self.waiting: list[Tensor] = []  # rows of the input whose change is not computed yet
 
     def __call__(self, x: Tensor | None, *, is_last: bool) -> Tensor | None:
         """Return the next rows, (1, C, h', W), after more of the input, (1, C, h, W)."""
@@ -92,10 +92,10 @@ class RowBlock:
 
 
 class GeneratorStrip:
-    """A generator on one strip of a picture: the columns of `column`, and all rows.
+    """Runs a generator on one strip of a picture: the columns of `column`, and all rows.
 
-    `pixels` are the whole picture's levels, (3, H, W). A strip equals that part of the whole
-    image's result, to rounding. `done` are the rows of the picture whose result was given.
+    `pixels` are the levels of the whole picture, (3, H, W). A strip equals that part of the whole
+    image's result, to rounding. `done` counts the picture's rows whose result has been returned.
     """
 
     def __init__(self, module: Any, pixels: Levels, column: Span) -> None:
@@ -113,7 +113,7 @@ class GeneratorStrip:
 
     @torch.inference_mode()
     def advance(self) -> Tensor | None:
-        """Read more rows; return the result's rows that are complete since, or None.
+        """Read more rows; return the rows of the result that are now complete, or None.
 
         They are (3, scale*rows, scale*columns), floats in [0, 1].
         """
@@ -131,7 +131,7 @@ class GeneratorStrip:
             residual = layer(residual, is_last=is_last)
         if residual is None:
             return None
-        # Of the pixels of one row some may be complete before the others.
+        # Some of the output rows of an input row may be complete before the others.
         residual = torch.cat((self.rest, residual), 2) if self.rest is not None else residual
         whole = residual.shape[2] // self.scale * self.scale
         self.rest = residual[:, :, whole:].clone()
@@ -159,7 +159,7 @@ def _parts(layer: nn.Module) -> list[nn.Module]:
 
 
 def _without_rows_of_padding(layer: nn.Module) -> Any:
-    """Return a convolution with the same weights that pads columns alone."""
+    """Return a convolution with the same weights that pads only columns."""
     made: Any = copy.copy(layer)
     made.padding = (0, 1)
     return made

@@ -1,4 +1,4 @@
-"""Weights as files: safetensors that carry their dimensions and where they come from."""
+"""Files of weights: safetensors with the network's dimensions and the weights' provenance."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ UNPICKLING_ERRORS = (
     TypeError,
     ValueError,
 )
-"""What torch.load raises on files that are not what it expects."""
+"""Errors that torch.load raises for files that are not what it expects."""
 
 
 def describe_shipped() -> dict[str, dict[str, Any]]:
-    """Return the provenance of each shipped model, by its name: losses, scores, licence."""
+    """Return the provenance of each shipped model by name: losses, scores, licence."""
     metadata = {name: read_tensors(path)[1] for name, path in shipped_models().items()}
     return {name: json.loads(values["provenance"]) for name, values in metadata.items()}
 
@@ -50,8 +50,8 @@ def save_generator(
 ) -> None:
     """Write the weights in fp32, with dimensions and provenance, in one atomic step.
 
-    `provenance` is anything JSON can hold: letters of the losses, data, steps, seed, commit,
-    scores. `ranges` are those of the activations, for int8. Loaded equals saved: `load_generator`
+    `provenance` is anything that JSON can hold: letters of the losses, data, steps, seed, commit,
+    scores. `ranges` are the ranges of activations for int8. Loaded equals saved: `load_generator`
     returns the same weights, bit for bit.
     """
     metadata = {
@@ -69,7 +69,7 @@ def save_generator(
 
 
 def is_generator(path: Path) -> bool:
-    """Whether a file says that it holds a generator of enhance; one that is damaged does not."""
+    """Whether a file states that it holds a generator of enhance; a damaged file does not."""
     try:
         with safe_open(path, framework="pt") as file:
             return "dimensions" in (file.metadata() or {})
@@ -78,7 +78,7 @@ def is_generator(path: Path) -> bool:
 
 
 def is_of_others(path: Path) -> bool:
-    """Whether a file holds weights that enhance did not write; damaged ones are not told apart."""
+    """Whether a file holds weights that enhance did not write; no for a damaged .safetensors."""
     try:
         with safe_open(path, framework="pt") as file:
             return "dimensions" not in (file.metadata() or {})
@@ -87,7 +87,7 @@ def is_of_others(path: Path) -> bool:
 
 
 def load_generator(path: Path) -> tuple[Generator, dict[str, Any]]:
-    """Return the generator in a file, in eval mode, and its provenance. Nothing is unpickled.
+    """Return the generator in a file, in eval mode, and its provenance. Nothing is executed.
 
     Raises EnhanceError, with the names of the shipped models, if the file is damaged, not
     safetensors, or not a generator.
@@ -99,9 +99,9 @@ def load_generator(path: Path) -> tuple[Generator, dict[str, Any]]:
 
 
 def load_ranges(path: Path, network: nn.Module) -> dict[str, ActivationRange]:
-    """Return the ranges of a network's activations in the file of its weights; none without.
+    """Return the ranges of a network's activations from its file of weights; empty without any.
 
-    Raises EnhanceError if they are not those of this network, not finite, or not positive.
+    Raises EnhanceError if they are for another network, or are not finite or not positive.
     """
     if path.suffix.lower() != ".safetensors":
         return {}
@@ -151,9 +151,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a file of another project: .pth or .pt as PyTorch's, else safetensors.
+    """Return the tensors of a file of another project: PyTorch's .pth or .pt, or safetensors.
 
-    Nothing in it is executed. Raises EnhanceError if it holds anything but named tensors.
+    Nothing in it is executed. Raises EnhanceError if it holds anything except named tensors.
     """
     if path.suffix not in (".pth", ".pt"):
         return read_tensors(path)[0]
@@ -171,7 +171,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def _check_dimensions(path: Path, dimensions: Dimensions, tensors: dict[str, Tensor]) -> None:
-    """Refuse absurd sizes, and those of a larger network, before memory is taken for them."""
+    """Refuse absurd sizes, and sizes that need more weights, before memory is taken for them."""
     features, blocks = range(1, MAX_FEATURES + 1), range(MAX_BLOCKS + 1)
     if not isinstance(dimensions.tail, str) or dimensions.tail not in SCALES:
         tail = repr(dimensions.tail)
