@@ -47,7 +47,7 @@ class Span:
 class Strip(Protocol):
     """A strip of a picture over its whole height, computed from top to bottom.
 
-    What a row needs of those above it is kept, and not computed again as in a tile's halo.
+    Rows that later rows depend on are kept, so that none is computed twice, unlike a tile's halo.
     """
 
     done: int
@@ -56,7 +56,7 @@ class Strip(Protocol):
     def advance(self) -> Any:
         """Read more rows; return the core of those that are now complete, as `estimate` does.
 
-        None where none is. All strips of a picture complete the same rows at each step.
+        Returns None if there are none. All strips of a picture complete the same rows in each step.
         """
 
 

@@ -148,7 +148,7 @@ class Tiler:
         yield from started
 
     def _start_strips(self, pixels: Levels, levels: np.dtype[Any]) -> Iterator[_Started]:
-        """Yield the rows that are complete of each strip, in turn, top to bottom."""
+        """Yield the completed rows of each strip in turn, from top to bottom."""
         network = self.network
         channels, height, width = pixels.shape
         columns = split(width, network.strip, network.halo or 0)
