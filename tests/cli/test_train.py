@@ -12,6 +12,7 @@ from PIL import Image
 
 from enhance_cli import atomic
 from enhance_cli.cli.types import LayersType
+from enhance_cli.config import VGG_LAYERS
 from enhance_cli.model.weights import load_generator
 from enhance_cli.train.checkpoint import Checkpoint
 from enhance_cli.train.loop import Run
@@ -92,7 +93,7 @@ def test_a_factor_given_later_leaves_those_of_other_losses(enhance, photographs,
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("scale = 3", "scale: 3 is not one of '2', '4', '8'."),
+        ("scale = 5", "scale: 5 is not one of '1', '2', '3', '4', '8'."),
         ('pooling = "avg"', "pooling: 'avg' is not one of 'average', 'max', 'mixed'."),
         ("batch = 0", "batch: 0 is not in the range x>=1."),
         ('clip = "x"', "clip: 'x' is not a valid float range."),
@@ -373,7 +374,7 @@ def test_the_layers_defaults_are_shown_as_they_are_given(enhance):
     shown = "".join(enhance("train", "--help").stdout.split())
     assert "[default:pool2=0.2,pool5=0.02]" in shown
     assert "[default:conv1.1=3e-07,conv2.1=1e-06,conv3.1=1e-06]" in shown
-    assert LayersType({}).convert("conv1.1=3e-07", None, None) == {"conv1.1": 3e-7}
+    assert LayersType({}, VGG_LAYERS).convert("conv1.1=3e-07", None, None) == {"conv1.1": 3e-7}
 
 
 def test_letters_may_come_in_any_order_and_a_run_has_a_default_folder(
