@@ -19,8 +19,8 @@ from typing import Any
 
 from speed import photograph, show, size
 
+from enhance_cli.model.engine.strips import WIDTH
 from enhance_cli.model.generator import Generator
-from enhance_cli.model.strips import WIDTH
 from enhance_cli.upscale.tiles import split
 
 HERE = Path(__file__).parents[1]

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from enhance_cli.config import IMAGE_SUFFIXES
 from enhance_cli.errors import EnhanceError
-from enhance_cli.model.calibration import reduced_crop
-from enhance_cli.model.ranges import measure_ranges
+from enhance_cli.model.engine.calibration import reduced_crop
+from enhance_cli.model.engine.ranges import measure_ranges
 from enhance_cli.model.shipped import find_weights
 from enhance_cli.model.weights import load_generator, save_generator
 

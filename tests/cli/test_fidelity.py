@@ -7,8 +7,8 @@ import pytest
 from PIL import Image, ImageCms, ImageDraw, PngImagePlugin, TiffImagePlugin
 
 from enhance_cli.images import tiff
-from enhance_cli.images.directories import read_directory, read_header
 from enhance_cli.images.files import from_pillow, read_photo
+from enhance_cli.images.metadata.directories import read_directory, read_header
 from enhance_cli.upscale.enlarge import Upscaler
 
 TAGS = (

@@ -7,7 +7,7 @@ from PIL import Image
 
 from enhance_cli.images.encode import Encoding, encode
 from enhance_cli.images.formats import format_named
-from enhance_cli.images.metadata import Metadata
+from enhance_cli.images.metadata.metadata import Metadata
 from enhance_cli.images.photo import Photo
 
 

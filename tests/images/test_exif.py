@@ -6,8 +6,8 @@ import zlib
 import pytest
 from PIL import Image
 
-from enhance_cli.images.change import Change
-from enhance_cli.images.directories import (
+from enhance_cli.images.metadata.change import Change
+from enhance_cli.images.metadata.directories import (
     Tag,
     build,
     entry_of,
@@ -15,8 +15,8 @@ from enhance_cli.images.directories import (
     read_directory,
     read_header,
 )
-from enhance_cli.images.exif import fit_exif
-from enhance_cli.images.exif_block import DamagedError
+from enhance_cli.images.metadata.exif import fit_exif
+from enhance_cli.images.metadata.exif_block import DamagedError
 
 SHORT, LONG, RATIONAL, SIGNED_RATIONAL, UNDEFINED, ASCII = 3, 4, 5, 10, 7, 2
 UPRIGHT = Change(1, (64, 48), (256, 192))

@@ -18,7 +18,7 @@ from enhance_cli.images.files import (
 )
 from enhance_cli.images.folders import find_images
 from enhance_cli.images.formats import format_of
-from enhance_cli.images.gather import orientation_of
+from enhance_cli.images.metadata.gather import orientation_of
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from enhance_cli.images.change import Change
-from enhance_cli.images.directories import entry_of, numbers_of
-from enhance_cli.images.georeference import fit_georeference
+from enhance_cli.images.metadata.change import Change
+from enhance_cli.images.metadata.directories import entry_of, numbers_of
+from enhance_cli.images.metadata.georeference import fit_georeference
 
 SCALE, TIES, MATRIX, KEYS, WORDS = 33550, 33922, 34264, 34735, 34737
 POINTS = (1, 1, 0, 1, 1025, 0, 1, 2)  # the key of the raster type: whole numbers are middles

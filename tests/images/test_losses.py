@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
-from enhance_cli.images.directories import Tag, build
 from enhance_cli.images.encode import Encoding, encode
 from enhance_cli.images.files import read_contents, read_photo
 from enhance_cli.images.formats import format_named
-from enhance_cli.images.metadata import Metadata
+from enhance_cli.images.metadata.directories import Tag, build
+from enhance_cli.images.metadata.metadata import Metadata
 from enhance_cli.images.photo import Photo
 
 CLIP = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + b"\0\0\0\x10mdat" + bytes(8)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps, PngImagePlugin
 
-from enhance_cli.images.change import Change
 from enhance_cli.images.files import read_photo
-from enhance_cli.images.long_xmp import LIMIT, merge_xmp, split_xmp
-from enhance_cli.images.markup import MarkupError
-from enhance_cli.images.xmp import fit_xmp, orientation_in_xmp
+from enhance_cli.images.metadata.change import Change
+from enhance_cli.images.metadata.long_xmp import LIMIT, merge_xmp, split_xmp
+from enhance_cli.images.metadata.markup import MarkupError
+from enhance_cli.images.metadata.xmp import fit_xmp, orientation_in_xmp
 
 GOOGLE = "http://ns.google.com/photos/1.0/"
 SPACES = {

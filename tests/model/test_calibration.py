@@ -3,12 +3,12 @@ import torch
 
 from enhance_cli.config import Dimensions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.model import calibration, quantized
-from enhance_cli.model.calibration import choose_8_bits
 from enhance_cli.model.device import Backend
+from enhance_cli.model.engine import calibration, quantized
+from enhance_cli.model.engine.calibration import choose_8_bits
+from enhance_cli.model.engine.ranges import ActivationRange, measure_ranges
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.open import open_network
-from enhance_cli.model.ranges import ActivationRange, measure_ranges
 
 FP32 = Backend(torch.device("cpu"), torch.float32)
 

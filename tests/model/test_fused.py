@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from enhance_cli.config import Dimensions
-from enhance_cli.model import fused
 from enhance_cli.model.device import Backend, pick_backend
-from enhance_cli.model.fused import fuse
+from enhance_cli.model.engine import fused
+from enhance_cli.model.engine.fused import fuse
 from enhance_cli.model.generator import Generator
 
 CPU = torch.device("cpu")

@@ -1,13 +1,13 @@
 import pytest
 import torch
 
-from enhance_cli.model import fused
 from enhance_cli.model.compact import Compact
 from enhance_cli.model.device import Backend
-from enhance_cli.model.fused import fuse_any
+from enhance_cli.model.engine import fused
+from enhance_cli.model.engine.fused import fuse_any
+from enhance_cli.model.engine.winograd import has_winograd
 from enhance_cli.model.rrdb import DenseBlock, RRDBNet
 from enhance_cli.model.span import SPAN
-from enhance_cli.model.winograd import has_winograd
 
 CPU = torch.device("cpu")
 FP32 = Backend(CPU, torch.float32)

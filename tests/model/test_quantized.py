@@ -3,11 +3,16 @@ import torch
 import torch.nn.functional as F
 
 from enhance_cli.config import Dimensions
-from enhance_cli.model import quantized
-from enhance_cli.model.calibration import sample_images
+from enhance_cli.model.engine import quantized
+from enhance_cli.model.engine.calibration import sample_images
+from enhance_cli.model.engine.quantized import (
+    QuantizedBlock,
+    QuantizedConv,
+    largest_weight,
+    quantize,
+)
+from enhance_cli.model.engine.ranges import ActivationRange, measure_ranges
 from enhance_cli.model.generator import Generator
-from enhance_cli.model.quantized import QuantizedBlock, QuantizedConv, largest_weight, quantize
-from enhance_cli.model.ranges import ActivationRange, measure_ranges
 from enhance_cli.model.shipped import find_weights, shipped_models
 from enhance_cli.model.weights import load_generator, load_ranges
 

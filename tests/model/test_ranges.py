@@ -6,8 +6,8 @@ import torch
 
 from enhance_cli.config import Dimensions
 from enhance_cli.errors import EnhanceError
+from enhance_cli.model.engine.ranges import ActivationRange, measure_ranges
 from enhance_cli.model.generator import Generator
-from enhance_cli.model.ranges import ActivationRange, measure_ranges
 from enhance_cli.model.weights import load_generator, load_ranges, read_tensors, save_generator
 
 torch.manual_seed(0)

@@ -7,14 +7,14 @@ from torch import nn
 
 from enhance_cli.config import Dimensions
 from enhance_cli.images.files import read_photo
-from enhance_cli.model import fused, strips
-from enhance_cli.model.calibration import sample_images
 from enhance_cli.model.device import Backend
+from enhance_cli.model.engine import fused, strips
+from enhance_cli.model.engine.calibration import sample_images
+from enhance_cli.model.engine.quantized import quantize
+from enhance_cli.model.engine.ranges import measure_ranges
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.open import open_network
 from enhance_cli.model.pytorch import TorchNetwork
-from enhance_cli.model.quantized import quantize
-from enhance_cli.model.ranges import measure_ranges
 from enhance_cli.upscale.tiler import Tiler
 
 FP32 = Backend(torch.device("cpu"), torch.float32)

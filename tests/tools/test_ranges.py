@@ -2,8 +2,8 @@ import pytest
 import torch
 from PIL import Image
 
-from enhance_cli.model.calibration import reduced_crop
-from enhance_cli.model.ranges import measure_ranges
+from enhance_cli.model.engine.calibration import reduced_crop
+from enhance_cli.model.engine.ranges import measure_ranges
 from enhance_cli.model.weights import load_generator, load_ranges
 
 

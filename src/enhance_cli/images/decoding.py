@@ -14,14 +14,14 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from enhance_cli.errors import Cause, EnhanceError
-from enhance_cli.images.boxes import plays_of
 from enhance_cli.images.depth import bits_a_channel, bits_before, in_8_bits_a_channel
 from enhance_cli.images.faults import in_one_line, silence_libtiff
 from enhance_cli.images.formats import Contents
-from enhance_cli.images.gather import complete, profile_of, read_from_header, read_metadata
 from enhance_cli.images.jxl import JxlHeader, decode_deep_jxl, jxl_header, mend_jxl
 from enhance_cli.images.kinds import HEAD, check_kind
-from enhance_cli.images.metadata import Metadata
+from enhance_cli.images.metadata.boxes import plays_of
+from enhance_cli.images.metadata.gather import complete, profile_of, read_from_header, read_metadata
+from enhance_cli.images.metadata.metadata import Metadata
 from enhance_cli.images.photo import Photo, from_pillow, upright, with_words
 from enhance_cli.images.plugins import FORMAT_OF_KIND, load_plugin
 from enhance_cli.images.pngread import decode_png16, frames_of, mend_transparency

@@ -13,13 +13,13 @@ from typing import Any, BinaryIO
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images import formats
 from enhance_cli.images.bands import Page, peek
-from enhance_cli.images.boxes import with_colour_codes
-from enhance_cli.images.exif import exif_from_dpi, has_resolution, without_orientation
-from enhance_cli.images.fitting import fit_metadata
 from enhance_cli.images.formats import Format
 from enhance_cli.images.gif import to_indexed
 from enhance_cli.images.jpeg import write_jpeg
-from enhance_cli.images.metadata import Metadata
+from enhance_cli.images.metadata.boxes import with_colour_codes
+from enhance_cli.images.metadata.exif import exif_from_dpi, has_resolution, without_orientation
+from enhance_cli.images.metadata.fitting import fit_metadata
+from enhance_cli.images.metadata.metadata import Metadata
 from enhance_cli.images.photo import Photo, to_pillow
 from enhance_cli.images.png import with_metadata, write_png
 from enhance_cli.images.tiff import write_tiff

@@ -8,10 +8,9 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from enhance_cli.images.bands import Page, Parts, write_behind
-from enhance_cli.images.long_xmp import split_xmp
-from enhance_cli.images.photo import Photo
-from enhance_cli.images.photoshop import iptc_segments
-from enhance_cli.images.segments import (
+from enhance_cli.images.metadata.long_xmp import split_xmp
+from enhance_cli.images.metadata.photoshop import iptc_segments
+from enhance_cli.images.metadata.segments import (
     APP1,
     APP2,
     APP13,
@@ -20,6 +19,7 @@ from enhance_cli.images.segments import (
     LONG_XMP_HEAD,
     XMP_HEAD,
 )
+from enhance_cli.images.photo import Photo
 
 _log = logging.getLogger(__name__)
 

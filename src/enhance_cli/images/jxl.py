@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from enhance_cli.images.exif import upright_exif, without_prefix
-from enhance_cli.images.gather import complete, profile_of
+from enhance_cli.images.metadata.exif import upright_exif, without_prefix
+from enhance_cli.images.metadata.gather import complete, profile_of
 from enhance_cli.images.photo import Photo, with_words
 from enhance_cli.model.levels import DEEP, Levels, to_levels
 

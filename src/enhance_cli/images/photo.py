@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms
 
-from enhance_cli.images.gather import complete, profile_of
-from enhance_cli.images.metadata import NOTHING_SAID, Metadata
+from enhance_cli.images.metadata.gather import complete, profile_of
+from enhance_cli.images.metadata.metadata import NOTHING_SAID, Metadata
 from enhance_cli.model.levels import DEEP, Levels
 
 _BAND = 1 << 22  # pixels taken from Pillow at once

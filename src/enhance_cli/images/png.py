@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enhance_cli.images.bands import Page, peek, write_behind
-from enhance_cli.images.chunks import FRACTIONS, INCH, SIGNATURE, XMP_KEYWORD
-from enhance_cli.images.metadata import Chunk, Metadata
+from enhance_cli.images.metadata.chunks import FRACTIONS, INCH, SIGNATURE, XMP_KEYWORD
+from enhance_cli.images.metadata.metadata import Chunk, Metadata
 from enhance_cli.images.photo import Photo, stack_channels
 
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by channels: grey, grey and alpha, RGB, RGBA

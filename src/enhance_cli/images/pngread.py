@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from enhance_cli.images.chunks import SIGNATURE
+from enhance_cli.images.metadata.chunks import SIGNATURE
 from enhance_cli.images.photo import empty_levels
 from enhance_cli.images.png import chunk
 from enhance_cli.model.levels import DEEP, Levels

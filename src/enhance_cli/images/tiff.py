@@ -15,7 +15,7 @@ from typing import BinaryIO
 import numpy as np
 
 from enhance_cli.images.bands import Page, Parts, peek, write_behind
-from enhance_cli.images.directories import (
+from enhance_cli.images.metadata.directories import (
     LONG,
     LONG8,
     RATIONAL,
@@ -25,15 +25,15 @@ from enhance_cli.images.directories import (
     entry_of,
     reordered,
 )
-from enhance_cli.images.exif import (
+from enhance_cli.images.metadata.exif import (
     RESOLUTION_UNIT,
     X_RESOLUTION,
     Y_RESOLUTION,
     order_of,
 )
-from enhance_cli.images.exif_block import ORIENTATION_TAG
+from enhance_cli.images.metadata.exif_block import ORIENTATION_TAG
+from enhance_cli.images.metadata.tags import IPTC, PROFILE, XMP, exif_tags
 from enhance_cli.images.photo import Photo, stack_channels
-from enhance_cli.images.tags import IPTC, PROFILE, XMP, exif_tags
 from enhance_cli.model.levels import Levels
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262

@@ -14,10 +14,10 @@ from enhance_cli.images.alpha import straight
 from enhance_cli.images.colour_spaces import from_cmyk, from_lab, load_vips
 from enhance_cli.images.faults import DECODER_ERRORS
 from enhance_cli.images.formats import Contents
-from enhance_cli.images.gather import profile_of
+from enhance_cli.images.metadata.gather import profile_of
+from enhance_cli.images.metadata.tags import read_tiff
 from enhance_cli.images.photo import Photo, from_pillow, upright, with_words
 from enhance_cli.images.pillow_resize import resize_box
-from enhance_cli.images.tags import read_tiff
 from enhance_cli.images.tiffpages import (
     COLOUR_MAP,
     COMPRESSION,

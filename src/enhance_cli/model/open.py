@@ -76,8 +76,8 @@ def _open_one(model: str, device: str, precision: str, runtime: str) -> Network:
     path = find_weights(model)
     chosen = pick_runtime(str(path), runtime)
     if chosen == "torch":
-        from enhance_cli.model.calibration import choose_8_bits
         from enhance_cli.model.device import pick_backend
+        from enhance_cli.model.engine.calibration import choose_8_bits
         from enhance_cli.model.load import load_module
         from enhance_cli.model.pytorch import TorchNetwork
         from enhance_cli.model.trial import usable_backend

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from enhance_cli.machine import allowed_memory
 from enhance_cli.model.device import DTYPES, Backend
-from enhance_cli.model.fused import fuse_any
+from enhance_cli.model.engine.fused import fuse_any
+from enhance_cli.model.engine.strips import WIDTH, GeneratorStrip, has_strips
 from enhance_cli.model.levels import Levels
 from enhance_cli.model.network import Network, Span, Strip
-from enhance_cli.model.strips import WIDTH, GeneratorStrip, has_strips
 
 _TILES = {"cpu": 128, "mps": 256}  # input pixels, the least; of a CPU by docs/decisions/0002
 _HALOS, _LARGEST_TILE = 16, 2048  # a deep network's tile in halos, and pixels, docs/decisions/0060

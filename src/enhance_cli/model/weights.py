@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from enhance_cli.atomic import replacing
 from enhance_cli.config import MAX_BLOCKS, MAX_FEATURES, SCALES, Dimensions
 from enhance_cli.errors import EnhanceError
+from enhance_cli.model.engine.ranges import RANGES, ActivationRange, read_ranges, write_ranges
 from enhance_cli.model.generator import Generator
-from enhance_cli.model.ranges import RANGES, ActivationRange, read_ranges, write_ranges
 from enhance_cli.model.shipped import list_shipped, shipped_models
 
 UNPICKLING_ERRORS = (

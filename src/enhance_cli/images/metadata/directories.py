@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from enhance_cli.images.change import Number
+from enhance_cli.images.metadata.change import Number
 
 SHORT, LONG, RATIONAL, LONG8 = 3, 4, 5, 16  # types of values
 EXIF_DIRECTORY, GPS_DIRECTORY, INTEROP_DIRECTORY = 0x8769, 0x8825, 0xA005

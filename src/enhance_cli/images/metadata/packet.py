@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from math import isfinite
 
-from enhance_cli.images.change import Number
-from enhance_cli.images.markup import Element, Markup, Name, Slot
-from enhance_cli.images.xmp_names import RDF, plain_address
+from enhance_cli.images.metadata.change import Number
+from enhance_cli.images.metadata.markup import Element, Markup, Name, Slot
+from enhance_cli.images.metadata.xmp_names import RDF, plain_address
 
 _HEADS = ((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"),
           (b"\xfe\xff", "utf-16"), (b"<\0", "utf-16-le"), (b"\0<", "utf-16-be"))  # fmt: skip

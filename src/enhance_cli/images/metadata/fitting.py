@@ -7,16 +7,16 @@ import re
 from dataclasses import replace
 
 from enhance_cli.images import formats
-from enhance_cli.images.change import Change
-from enhance_cli.images.chunk_sizes import fit_chunks, is_text
-from enhance_cli.images.exif import fit_exif
-from enhance_cli.images.exif_block import DamagedError
 from enhance_cli.images.formats import Format
-from enhance_cli.images.georeference import fit_georeference
-from enhance_cli.images.markup import MarkupError
-from enhance_cli.images.metadata import NOTHING_SAID, Metadata
+from enhance_cli.images.metadata.change import Change
+from enhance_cli.images.metadata.chunk_sizes import fit_chunks, is_text
+from enhance_cli.images.metadata.exif import fit_exif
+from enhance_cli.images.metadata.exif_block import DamagedError
+from enhance_cli.images.metadata.georeference import fit_georeference
+from enhance_cli.images.metadata.markup import MarkupError
+from enhance_cli.images.metadata.metadata import NOTHING_SAID, Metadata
+from enhance_cli.images.metadata.xmp import fit_xmp
 from enhance_cli.images.photo import Photo
-from enhance_cli.images.xmp import fit_xmp
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import re
 import struct
 from typing import Any
 
-from enhance_cli.images.directories import (
+from enhance_cli.images.metadata.directories import (
     DIRECTORIES,
     EXIF_DIRECTORY,
     LONG,
@@ -22,14 +22,14 @@ from enhance_cli.images.directories import (
     read_directory,
     read_header,
 )
-from enhance_cli.images.exif import (
+from enhance_cli.images.metadata.exif import (
     RESOLUTION_UNIT,
     X_RESOLUTION,
     Y_RESOLUTION,
 )
-from enhance_cli.images.exif_block import ORIENTATION_TAG
-from enhance_cli.images.metadata import Metadata, resolution_of
-from enhance_cli.images.photoshop import read_resources, sound_iptc
+from enhance_cli.images.metadata.exif_block import ORIENTATION_TAG
+from enhance_cli.images.metadata.metadata import Metadata, resolution_of
+from enhance_cli.images.metadata.photoshop import read_resources, sound_iptc
 
 _log = logging.getLogger(__name__)
 

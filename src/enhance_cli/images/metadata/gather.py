@@ -10,12 +10,12 @@ from typing import Any, BinaryIO
 
 from PIL import ExifTags, Image, TiffImagePlugin
 
-from enhance_cli.images.boxes import read_avif, read_webp
-from enhance_cli.images.chunks import SIGNATURE, read_png
-from enhance_cli.images.exif import resolution_in, without_prefix
-from enhance_cli.images.metadata import NOTHING_SAID, Metadata, resolution_of
-from enhance_cli.images.segments import read_jpeg
-from enhance_cli.images.tags import PROFILE, read_tiff
+from enhance_cli.images.metadata.boxes import read_avif, read_webp
+from enhance_cli.images.metadata.chunks import SIGNATURE, read_png
+from enhance_cli.images.metadata.exif import resolution_in, without_prefix
+from enhance_cli.images.metadata.metadata import NOTHING_SAID, Metadata, resolution_of
+from enhance_cli.images.metadata.segments import read_jpeg
+from enhance_cli.images.metadata.tags import PROFILE, read_tiff
 
 
 def read_metadata(data: Any, *, header: bool = False) -> tuple[Metadata, Any]:

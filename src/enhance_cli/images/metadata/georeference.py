@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from enhance_cli.images.change import Change
-from enhance_cli.images.directories import Tag, Tags, entry_of, numbers_of
+from enhance_cli.images.metadata.change import Change
+from enhance_cli.images.metadata.directories import Tag, Tags, entry_of, numbers_of
 
 PIXEL_SCALE, TIE_POINTS, TRANSFORMATION, KEYS = 33550, 33922, 34264, 34735
 RATIONAL_POLYNOMIALS = 50844

@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enhance_cli.model.device import constant
-from enhance_cli.model.fused import BlockConv, EnlargingConv, FusedConv
+from enhance_cli.model.engine.fused import BlockConv, EnlargingConv, FusedConv
+from enhance_cli.model.engine.quantized import QuantizedConv
+from enhance_cli.model.engine.ranges import ActivationRange
 from enhance_cli.model.generator import BICUBIC_REACH, MEAN, Generator
 from enhance_cli.model.levels import Levels
 from enhance_cli.model.network import Span
-from enhance_cli.model.quantized import QuantizedConv
-from enhance_cli.model.ranges import ActivationRange
 
 ROWS = 32  # rows of the picture to read at once: docs/decisions/0091
 WIDTH = 512  # input pixels; the largest width of a strip

@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from enhance_cli.images.change import Number
-from enhance_cli.images.directories import (
+from enhance_cli.images.metadata.change import Number
+from enhance_cli.images.metadata.directories import (
     LONG,
     SHORT,
     Tag,

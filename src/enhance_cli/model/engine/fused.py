@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enhance_cli.model.device import Backend
-from enhance_cli.model.folding import fold, interleave, join_blocks
+from enhance_cli.model.engine.folding import fold, interleave, join_blocks
+from enhance_cli.model.engine.winograd import WinogradDense, has_winograd, use_winograd
 from enhance_cli.model.generator import Generator, ResidualBlock
 from enhance_cli.model.rrdb import RESIDUAL, SLOPE, DenseBlock, LeakyConv, RRDBNet
 from enhance_cli.model.span import SiLUConv
-from enhance_cli.model.winograd import WinogradDense, has_winograd, use_winograd
 
 
 def fuse_any(network: nn.Module, backend: Backend) -> tuple[nn.Module, torch.memory_format]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import re
 
-from enhance_cli.images.markup import Element, MarkupError, Slot
-from enhance_cli.images.packet import Packet
-from enhance_cli.images.xmp_names import RDF
+from enhance_cli.images.metadata.markup import Element, MarkupError, Slot
+from enhance_cli.images.metadata.packet import Packet
+from enhance_cli.images.metadata.xmp_names import RDF
 
 LIMIT = 65_502  # bytes of a packet in a segment
 _NOTE = (

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from enhance_cli.images.exif import without_prefix
-from enhance_cli.images.long_xmp import merge_xmp
-from enhance_cli.images.metadata import Metadata, orientation_from
-from enhance_cli.images.photoshop import read_resources
-from enhance_cli.images.xmp_names import CLIP, CREDENTIALS, GAIN_MAP
+from enhance_cli.images.metadata.exif import without_prefix
+from enhance_cli.images.metadata.long_xmp import merge_xmp
+from enhance_cli.images.metadata.metadata import Metadata, orientation_from
+from enhance_cli.images.metadata.photoshop import read_resources
+from enhance_cli.images.metadata.xmp_names import CLIP, CREDENTIALS, GAIN_MAP
 
 SOI, SCAN, END, COMMENT = 0xD8, 0xDA, 0xD9, 0xFE
 APP0, APP1, APP2, APP13, APP14 = 0xE0, 0xE1, 0xE2, 0xED, 0xEE

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import partial
 
-from enhance_cli.images import xmp_names as names
-from enhance_cli.images.change import Change, Number
-from enhance_cli.images.markup import Element
-from enhance_cli.images.packet import Fields, Packet, all_numbers, number_in, number_of
+from enhance_cli.images.metadata import xmp_names as names
+from enhance_cli.images.metadata.change import Change, Number
+from enhance_cli.images.metadata.markup import Element
+from enhance_cli.images.metadata.packet import Fields, Packet, all_numbers, number_in, number_of
 
 _PIXELS = {"pixel", "pixels"}
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import struct
 
-from enhance_cli.images.change import Change
-from enhance_cli.images.chunks import TEXTS, chunk_name
-from enhance_cli.images.metadata import Chunk
+from enhance_cli.images.metadata.change import Change
+from enhance_cli.images.metadata.chunks import TEXTS, chunk_name
+from enhance_cli.images.metadata.metadata import Chunk
 
 
 def fit_chunks(chunks: tuple[Chunk, ...], change: Change) -> tuple[list[Chunk], list[str]]:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from enhance_cli.images import xmp_names as names
-from enhance_cli.images.change import Change, Number
-from enhance_cli.images.exif import fit_subject, rounded
-from enhance_cli.images.markup import Element, MarkupError, Slot
-from enhance_cli.images.packet import Packet, all_numbers, number_of
-from enhance_cli.images.xmp_places import fit_places
+from enhance_cli.images.metadata import xmp_names as names
+from enhance_cli.images.metadata.change import Change, Number
+from enhance_cli.images.metadata.exif import fit_subject, rounded
+from enhance_cli.images.metadata.markup import Element, MarkupError, Slot
+from enhance_cli.images.metadata.packet import Packet, all_numbers, number_of
+from enhance_cli.images.metadata.xmp_places import fit_places
 
 _Fit = Callable[[Number, Number], tuple[Number, Number]]
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from enhance_cli.images.change import Number
-from enhance_cli.images.directories import Tags
-from enhance_cli.images.exif import orientation_in
-from enhance_cli.images.xmp import orientation_in_xmp
+from enhance_cli.images.metadata.change import Number
+from enhance_cli.images.metadata.directories import Tags
+from enhance_cli.images.metadata.exif import orientation_in
+from enhance_cli.images.metadata.xmp import orientation_in_xmp
 
 Chunk = tuple[bytes, bytes]
 """The name of a chunk of a PNG, and its content."""

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from fractions import Fraction
 
-from enhance_cli.images.change import Change, Number
-from enhance_cli.images.directories import (
+from enhance_cli.images.metadata.change import Change, Number
+from enhance_cli.images.metadata.directories import (
     EXIF_DIRECTORY,
     GPS_DIRECTORY,
     INTEROP_DIRECTORY,
@@ -20,7 +20,7 @@ from enhance_cli.images.directories import (
     build,
     entry_of,
 )
-from enhance_cli.images.exif_block import ORIENTATION_TAG, Block, DamagedError, Lines
+from enhance_cli.images.metadata.exif_block import ORIENTATION_TAG, Block, DamagedError, Lines
 
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
 _SIZES = (256, 257), (0xA002, 0xA003)

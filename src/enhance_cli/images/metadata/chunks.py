@@ -13,11 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from enhance_cli.images.exif import without_prefix
-from enhance_cli.images.metadata import Chunk, Metadata, orientation_from
-from enhance_cli.images.photoshop import read_resources, sound_iptc
-from enhance_cli.images.segments import XMP_HEAD
-from enhance_cli.images.xmp_names import CREDENTIALS, GAIN_MAP
+from enhance_cli.images.metadata.exif import without_prefix
+from enhance_cli.images.metadata.metadata import Chunk, Metadata, orientation_from
+from enhance_cli.images.metadata.photoshop import read_resources, sound_iptc
+from enhance_cli.images.metadata.segments import XMP_HEAD
+from enhance_cli.images.metadata.xmp_names import CREDENTIALS, GAIN_MAP
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEYWORD = b"XML:com.adobe.xmp"

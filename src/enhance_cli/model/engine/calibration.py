@@ -14,9 +14,9 @@ from torch import Tensor, nn
 import enhance_cli
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.device import Backend, cpu_multiplies_bytes
+from enhance_cli.model.engine.quantized import quantize
+from enhance_cli.model.engine.ranges import ActivationRange, measure_ranges
 from enhance_cli.model.generator import Generator
-from enhance_cli.model.quantized import quantize
-from enhance_cli.model.ranges import ActivationRange, measure_ranges
 
 LEAST = 40.0  # dB: PSNR that 8 bits need against fp32, on a small crop of a photograph
 _CROP = 256  # pixels on a side of the crops for ranges, before they are reduced to a fourth

@@ -10,9 +10,9 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-from enhance_cli.images.exif import without_prefix
-from enhance_cli.images.metadata import Metadata, orientation_from
-from enhance_cli.images.xmp_names import CREDENTIALS, DEPTH_MAP, GAIN_MAP
+from enhance_cli.images.metadata.exif import without_prefix
+from enhance_cli.images.metadata.metadata import Metadata, orientation_from
+from enhance_cli.images.metadata.xmp_names import CREDENTIALS, DEPTH_MAP, GAIN_MAP
 
 _NEEDED = {b"VP8 ", b"VP8L", b"VP8X", b"ANIM", b"ANMF", b"ALPH", b"ICCP", b"FRGM"}
 _LOST_ITEMS = {b"tmap": GAIN_MAP}

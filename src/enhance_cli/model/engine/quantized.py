@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enhance_cli.model.device import cpu_multiplies_bytes
-from enhance_cli.model.folding import interleave
-from enhance_cli.model.fused import BlockConv, FoldedConv, FusedConv
+from enhance_cli.model.engine.folding import interleave
+from enhance_cli.model.engine.fused import BlockConv, FoldedConv, FusedConv
+from enhance_cli.model.engine.ranges import ActivationRange
 from enhance_cli.model.generator import ActiveConv, Generator, ResidualBlock, ShuffleConv
-from enhance_cli.model.ranges import ActivationRange
 
 _FULL, _HALF = 127, 64  # largest level of a weight; 2 · 255 · 64 still fits into 16 bits
 _TYPICAL = 128  # rows and columns of an input
