@@ -12,112 +12,14 @@ import click
 from enhance_cli.cli.networks import bring_known, name_of
 from enhance_cli.cli.options import backend_options, list_models
 from enhance_cli.cli.sections import SectionedCommand, section
-from enhance_cli.cli.types import (
-    ColourType,
-    FiniteRange,
-    Output,
-    OutputType,
-    PathType,
-    ShardType,
-    SuffixType,
-    TileType,
-)
-from enhance_cli.config import FORMAT_NAMES, LARGEST_SCALE, RUNTIMES, UpscaleOptions
+from enhance_cli.cli.types import FiniteRange, Output, OutputType, PathType, TileType
+from enhance_cli.cli.upscale_options import FOLDER_OPTIONS, FORMAT_OPTIONS, SIZE_OPTIONS
+from enhance_cli.config import RUNTIMES, UpscaleOptions
 
 if TYPE_CHECKING:
     from enhance_cli.upscale.tiler import Tiler
 
 _DEFAULTS = UpscaleOptions()
-
-
-_size_options = section(
-    "Size",
-    click.option(
-        "--scale",
-        type=FiniteRange(1, LARGEST_SCALE),
-        help=f"Enlarge so many times, 1 to {LARGEST_SCALE}; by default as the network does (4).",
-    ),
-    click.option(
-        "--width", type=click.IntRange(1), help="Make the result at most so wide, in pixels."
-    ),
-    click.option(
-        "--height", type=click.IntRange(1), help="Make the result at most so high, in pixels."
-    ),
-    click.option(
-        "--consistent",
-        is_flag=True,
-        help="Correct the result until, reduced again, it is the input.",
-    ),
-)
-_format_options = section(
-    "Format",
-    click.option(
-        "--format",
-        type=click.Choice(FORMAT_NAMES, case_sensitive=False),
-        help="Write results in this format; by default the extension of the output decides.",
-    ),
-    click.option(
-        "--quality",
-        type=click.IntRange(1, 100),
-        default=_DEFAULTS.quality,
-        show_default=True,
-        help="Quality of JPEG, WebP, AVIF, HEIC and JPEG XL.",
-    ),
-    click.option("--lossless", is_flag=True, help="Write WebP and JPEG XL without loss."),
-    click.option(
-        "--background",
-        type=ColourType(),
-        metavar="COLOUR",
-        help="Put this colour behind transparent pixels; the result has no transparency then.",
-    ),
-    click.option(
-        "--frames", is_flag=True, help="Enlarge all frames of an animation, or all pages of a TIFF."
-    ),
-)
-_folder_options = section(
-    "Many files",
-    click.option(
-        "--suffix",
-        type=SuffixType(),
-        default=_DEFAULTS.suffix,
-        metavar="TEXT",
-        help="Add this to the names of results in a folder.",
-    ),
-    click.option(
-        "--overwrite",
-        is_flag=True,
-        help="Make finished results again, and replace files that enhance did not make.",
-    ),
-    click.option(
-        "--preserve-time",
-        is_flag=True,
-        help="Give each result the time at which its photograph was last changed.",
-    ),
-    click.option(
-        "--shard",
-        type=ShardType(),
-        default="1/1",
-        metavar="I/N",
-        help="Enlarge only part I of N of the files, so that N machines can share them.",
-    ),
-    click.option(
-        "--max-pixels",
-        type=click.IntRange(1),
-        default=_DEFAULTS.max_pixels,
-        show_default=True,
-        help="Refuse inputs with more pixels.",
-    ),
-    click.option(
-        "--workers",
-        type=click.IntRange(1),
-        default=_DEFAULTS.workers,
-        show_default=True,
-        help="Enlarge so many photographs at once, each in a process of one thread. It is faster "
-        "for many small ones; each process takes as much memory as a run.",
-    ),
-    click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each file."),
-    click.option("-q", "--quiet", is_flag=True, help="Show only errors."),
-)
 
 
 @click.command(cls=SectionedCommand)
@@ -172,9 +74,9 @@ _folder_options = section(
         help="Show the shipped networks, what each is for, their scores and licences, and exit.",
     ),
 )
-@_size_options
-@_format_options
-@_folder_options
+@SIZE_OPTIONS
+@FORMAT_OPTIONS
+@FOLDER_OPTIONS
 @section(
     "Where and how to compute",
     partial(backend_options, is_list=True),
