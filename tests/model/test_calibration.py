@@ -24,12 +24,6 @@ def ranges(generator):
 
 
 @pytest.fixture
-def has_vnni(monkeypatch):
-    monkeypatch.setattr(calibration, "cpu_multiplies_bytes", lambda: True)
-    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
-
-
-@pytest.fixture
 def has_no_operator(monkeypatch):
     class Missing:
         def __getattr__(self, name):
@@ -38,27 +32,7 @@ def has_no_operator(monkeypatch):
     monkeypatch.setattr(quantized.torch.ops, "onednn", Missing(), raising=False)
 
 
-@pytest.mark.usefixtures("has_vnni")
-def test_auto_takes_8_bits_where_the_cpu_multiplies_them(generator, ranges):
-    assert choose_8_bits(generator, ranges, FP32, "auto")
-
-
-@pytest.mark.parametrize(("capabilities", "multiplies"), [({"amx_bf16": True}, True), ({}, False)])
-def test_auto_leaves_8_bits_where_another_precision_is_as_fast(
-    generator, ranges, monkeypatch, capabilities, multiplies
-):
-    monkeypatch.setattr(calibration, "cpu_multiplies_bytes", lambda: multiplies)
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
-    assert choose_8_bits(generator, ranges, FP32, "auto") is None
-
-
-@pytest.mark.usefixtures("has_vnni")
-def test_auto_leaves_8_bits_to_networks_that_have_ranges(generator):
-    assert choose_8_bits(generator, {}, FP32, "auto") is None
-
-
-@pytest.mark.usefixtures("has_vnni")
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("precision", ["auto", "fp32", "bf16", "fp16"])
 def test_another_precision_is_what_it_says(generator, ranges, precision):
     assert choose_8_bits(generator, ranges, FP32, precision) is None
 
@@ -71,30 +45,18 @@ def test_8_bits_without_ranges_are_calibrated_and_say_so(generator, caplog):
     ]
 
 
-@pytest.mark.usefixtures("has_vnni", "has_no_operator")
-def test_auto_goes_on_with_a_remark_where_the_operators_are_missing(generator, ranges, caplog):
-    assert choose_8_bits(generator, ranges, FP32, "auto") is None
-    assert caplog.messages == [
-        f"int8 needs operators that PyTorch {torch.__version__} does not have here; "
-        "computing in fp32"
-    ]
-
-
 @pytest.mark.usefixtures("has_no_operator")
 def test_8_bits_that_were_asked_for_are_an_error_where_the_operators_are_missing(generator, ranges):
     with pytest.raises(EnhanceError, match=r"int8 needs operators that PyTorch .* does not have"):
         choose_8_bits(generator, ranges, FP32, "int8")
 
 
-@pytest.mark.usefixtures("has_vnni")
-def test_8_bits_that_are_far_from_fp32_are_left(generator, ranges, caplog):
+def test_8_bits_that_are_far_from_fp32_are_refused(generator, ranges):
     narrow = {
         name: ActivationRange(value.low / 50, value.high / 50) for name, value in ranges.items()
     }
     bold = Generator(generator.dimensions).eval().requires_grad_(False)
     bold.last.weight.mul_(100)
-    assert choose_8_bits(bold, narrow, FP32, "auto") is None
-    assert caplog.messages[0].endswith("dB away from fp32, expected at least 40; computing in fp32")
     with pytest.raises(EnhanceError, match=r"^in int8 this network is \d+\.\d dB away from fp32"):
         choose_8_bits(bold, narrow, FP32, "int8")
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import enhance_cli
 from enhance_cli.errors import EnhanceError
-from enhance_cli.model.device import Backend, cpu_multiplies_bytes
+from enhance_cli.model.device import Backend
 from enhance_cli.model.engine.quantized import quantize
 from enhance_cli.model.engine.ranges import ActivationRange, measure_ranges
 from enhance_cli.model.generator import Generator
@@ -28,28 +28,14 @@ _log = logging.getLogger(__name__)
 def choose_8_bits(
     module: nn.Module, ranges: dict[str, ActivationRange], backend: Backend, precision: str
 ) -> nn.Module | None:
-    """Return the network in 8 bits if `precision` asks for it or it is faster, else None.
+    """Return the network in 8 bits if `precision` is "int8", else None.
 
-    "auto" takes 8 bits on a CPU with VNNI and without AMX, if there are `ranges` of the
-    activations. Before use the result is compared with fp32. If the PSNR is below `LEAST`, "auto"
-    logs a warning and returns None, and "int8" raises EnhanceError. "int8" also raises it if the
-    device or the network has no int8.
+    "auto" does not take 8 bits: they have not been measured yet on a CPU that multiplies bytes
+    (VNNI), where they should be fastest. Before use the result is compared with fp32. Raises
+    EnhanceError if the PSNR between the two is below `LEAST`, or the device or the network has no
+    int8.
     """
-    if precision == "int8":
-        return _in_8_bits(module, ranges, backend)
-    if precision != "auto" or not ranges or not _gains(backend):
-        return None
-    try:
-        return _in_8_bits(module, ranges, backend)
-    except EnhanceError as error:
-        _log.warning("%s; computing in %s", error, backend.precision)
-        return None
-
-
-def _gains(backend: Backend) -> bool:
-    """Whether 8 bits are faster than the type of `backend`."""
-    has_amx = bool(torch.cpu.get_capabilities().get("amx_bf16"))
-    return backend.device.type == "cpu" and cpu_multiplies_bytes() and not has_amx
+    return _in_8_bits(module, ranges, backend) if precision == "int8" else None
 
 
 def _in_8_bits(
