@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from enhance_cli.cli.main import main
-from enhance_cli.model import library
+from enhance_cli.model import kept
 
 
 @pytest.fixture
@@ -105,13 +105,13 @@ def test_a_known_network_is_brought_only_by_download(
     compact_file, photo, tmp_path, monkeypatch, folder
 ):
     content = compact_file.read_bytes()
-    known = library.KnownNetwork(
+    known = kept.KnownNetwork(
         "mine-x2",
         compact_file.as_uri(),
         len(content),
         hashlib.sha256(content).hexdigest(),
     )
-    monkeypatch.setitem(library.KNOWN, "mine-x2", known)
+    monkeypatch.setitem(kept.KNOWN, "mine-x2", known)
     target = tmp_path / "out.png"
     command = ("upscale", photo, "-o", target, "--model", "mine-x2", "--device", "cpu")
     done = run(*command)

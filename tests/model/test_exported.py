@@ -18,7 +18,7 @@ from enhance_cli.images.resize import to_size
 from enhance_cli.model import open as module
 from enhance_cli.model.device import Backend
 from enhance_cli.model.generator import Generator
-from enhance_cli.model.library import models_folder
+from enhance_cli.model.kept import models_folder
 from enhance_cli.model.open import pick_runtime
 from enhance_cli.model.pytorch import TorchNetwork
 from enhance_cli.model.runtimes import open_onnx, open_openvino

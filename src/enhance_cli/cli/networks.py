@@ -15,7 +15,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from enhance_cli.errors import EnhanceError
-from enhance_cli.model.library import KNOWN, KnownNetwork, download, kept_models, models_folder
+from enhance_cli.model.kept import KNOWN, KnownNetwork, download, kept_models, models_folder
 
 if TYPE_CHECKING:
     from enhance_cli.config import UpscaleOptions

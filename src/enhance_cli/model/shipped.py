@@ -10,7 +10,7 @@ from pathlib import Path
 
 import enhance_cli
 from enhance_cli.errors import EnhanceError
-from enhance_cli.model.library import KNOWN, RUNNABLE, find_kept, models_folder
+from enhance_cli.model.kept import KNOWN, RUNNABLE, find_kept, models_folder
 
 _PREFIX = "enet-"
 _PIXELS = "e"  # the network at strength 0; a texture network is at strength 1

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from enhance_cli.errors import Cause, EnhanceError
-from enhance_cli.model import library
-from enhance_cli.model.library import KNOWN, download, find_kept, kept_models
+from enhance_cli.model import kept
+from enhance_cli.model.kept import KNOWN, download, find_kept, kept_models
 from enhance_cli.model.shipped import find_weights
 
 CONTENT = bytes(range(256)) * 3000  # three parts
@@ -39,7 +39,7 @@ def server():
 
 @pytest.fixture
 def known(server):
-    return library.KnownNetwork(
+    return kept.KnownNetwork(
         "mine", f"{server}/w.pth", len(CONTENT), hashlib.sha256(CONTENT).hexdigest()
     )
 
