@@ -35,6 +35,6 @@ def test_a_named_precision_is_obeyed():
 
 @pytest.mark.parametrize("precision", ["fp8", "", "FP32"])
 def test_an_unknown_precision_is_one_line(precision):
-    line = rf"^no precision '{precision}'; there is: auto, fp32, bf16, fp16$"
+    line = rf"^no precision '{precision}'; there is: auto, fp32, bf16, fp16, int8$"
     with pytest.raises(EnhanceError, match=line):
         pick_backend("cpu", precision)

@@ -125,7 +125,7 @@ def test_a_whole_result_of_the_networks_scale_is_refused_as_well(engine, monkeyp
 
 @pytest.mark.parametrize("target", [(60, 40), (100, 75)])
 def test_a_result_that_is_reduced_comes_in_bands(engine, target):
-    engine.tile = 8
+    engine = Tiler(engine.network, 8)
     photo = Photo(np.random.default_rng(0).integers(0, 256, (3, 30, 40), np.uint8))
     bands = list(enlarge_in_bands(engine, photo, target))
     assert len(bands) > 2

@@ -126,7 +126,9 @@ def test_a_photograph_that_fails_does_not_end_the_rest(options, jobs):
 
 def test_a_network_that_cannot_be_opened_ends_the_run(options, jobs, tmp_path):
     (tmp_path / "small.safetensors").write_bytes(b"damaged")
-    with pytest.raises(EnhanceError, match=r"small\.safetensors is neither"):
+    with pytest.raises(
+        EnhanceError, match=r"small\.safetensors is damaged or not a safetensors file"
+    ):
         run(options, jobs)
 
 
