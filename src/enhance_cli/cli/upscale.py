@@ -47,7 +47,8 @@ _DEFAULTS = UpscaleOptions()
         default=(_DEFAULTS.model,),
         show_default=True,
         help="A shipped network, the folder of a run, a file (.safetensors, .pth, .onnx, .xml), or "
-        "the name of one that is kept. Several are computed one after another.",
+        "the name of a file in the models folder. Given twice, the second enlarges what the first "
+        "made.",
     ),
     click.option(
         "--download",
@@ -58,12 +59,12 @@ _DEFAULTS = UpscaleOptions()
     click.option(
         "--strength",
         type=FiniteRange(0, 1),
-        help="How much of a texture network's invention to take: 0 is network e, 1 the --model.",
+        help="Mix network e (0) with the shipped texture network of --model (1).",
     ),
     click.option(
         "--blend",
         metavar="MODEL",
-        help="Go from --model to this one by --strength, or one half.",
+        help="Mix --model (0) with this network (1), by --strength or one half.",
     ),
     click.option(
         "--list-models",
@@ -97,7 +98,9 @@ _DEFAULTS = UpscaleOptions()
         "changes speed and memory, and the picture by one level at most; that of a network which "
         "sees the whole image by more, and a remark says by how much.",
     ),
-    click.option("--exact", is_flag=True, help="Refuse tiles that are not exact."),
+    click.option(
+        "--exact", is_flag=True, help="Stop with an error if tiles could change the result."
+    ),
 )
 def upscale(
     inputs: tuple[Path, ...],

@@ -26,7 +26,7 @@ SIZE_OPTIONS = section(
     click.option(
         "--consistent",
         is_flag=True,
-        help="Correct the result until, reduced again, it is the input.",
+        help="Adjust the result so that reducing it gives the input back.",
     ),
 )
 FORMAT_OPTIONS = section(

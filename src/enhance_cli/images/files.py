@@ -24,7 +24,6 @@ __all__ = ["Photo", "from_pillow", "to_pillow"]  # other folders import these fr
 STANDARD_STREAM = Path("-")
 """Stands for standard input or output."""
 
-_DECODERS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "WEBP", "HEIF", "JXL")
 _log = logging.getLogger(__name__)
 
 
