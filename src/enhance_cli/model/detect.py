@@ -11,6 +11,7 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.model.compact import read_compact
 from enhance_cli.model.rrdb import read_rrdb
 from enhance_cli.model.span import read_span
+from enhance_cli.model.weights import describe_mismatch
 
 _READERS = (read_rrdb, read_compact, read_span)
 
@@ -34,14 +35,9 @@ def build_network(path: Path, state: Mapping[str, Tensor]) -> nn.Module | None:
 
 
 def _check(path: Path, network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in tensors.items()}
-    wrong = sorted(name for name in expected | found if expected.get(name) != found.get(name))
-    if wrong:
-        name = wrong[0]
+    if mismatch := describe_mismatch(network, tensors):
         raise EnhanceError(
-            f"{path} is not a complete {network.architecture} network: its layer {name} is "
-            f"{found.get(name, 'missing')}, expected {expected.get(name, 'nothing of that name')}"
+            f"{path} is not a complete {network.architecture} network: its layer {mismatch}"
         )
     scale, channels = network.scale, network.channels
     if scale not in (1, 2, 3, 4, 8) or channels not in (1, 3):

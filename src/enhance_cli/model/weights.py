@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import struct
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -119,7 +120,8 @@ def _load_generator(path: Path) -> tuple[Generator, dict[str, Any]]:
         raise EnhanceError(f"{path} does not hold an enhance generator: no provenance")
     _check_dimensions(path, dimensions, tensors)
     generator = Generator(dimensions)
-    _check_shapes(path, generator, tensors)
+    if mismatch := describe_mismatch(generator, tensors):
+        raise EnhanceError(f"{path} holds another network: {mismatch}")
     generator.load_state_dict(tensors)
     for name, value in generator.state_dict().items():
         if not value.isfinite().all():
@@ -127,16 +129,18 @@ def _load_generator(path: Path) -> tuple[Generator, dict[str, Any]]:
     return generator.eval().requires_grad_(False), provenance
 
 
-def _check_shapes(path: Path, generator: Generator, tensors: dict[str, Tensor]) -> None:
-    expected = {name: tuple(value.shape) for name, value in generator.state_dict().items()}
+def describe_mismatch(module: nn.Module, tensors: Mapping[str, Tensor]) -> str | None:
+    """Return the first tensor whose name or shape is not the module's, with what was expected."""
+    expected = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in tensors.items()}
     wrong = sorted(name for name in expected | found if expected.get(name) != found.get(name))
-    if wrong:
-        name = wrong[0]
-        raise EnhanceError(
-            f"{path} holds another network: {name} is {found.get(name, 'missing')}, "
-            f"expected {expected.get(name, 'nothing of that name')}"
-        )
+    if not wrong:
+        return None
+    name = wrong[0]
+    return (
+        f"{name} is {found.get(name, 'missing')}, "
+        f"expected {expected.get(name, 'nothing of that name')}"
+    )
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
