@@ -107,6 +107,16 @@ def test_help_does_not_import_torch():
     assert "torch" not in loaded_after(code)
 
 
+def test_completing_the_name_of_a_network_does_not_import_torch():
+    code = (
+        "from click.shell_completion import ShellComplete\n"
+        "from enhance_cli.cli.main import main\n"
+        "completion = ShellComplete(main, {}, 'enhance', '_ENHANCE_COMPLETE')\n"
+        "assert len(completion.get_completions(['evaluate', '--model'], '')) > 7"
+    )
+    assert "torch" not in loaded_after(code)
+
+
 def test_upscale_does_not_import_torchvision(tmp_path):
     photo, target = tmp_path / "photo.png", tmp_path / "out.png"
     Image.new("RGB", (8, 8)).save(photo)

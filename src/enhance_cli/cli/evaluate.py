@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 
 from enhance_cli.atomic import check_folder, check_replaceable, replacing
+from enhance_cli.cli.completion import offer_models
 from enhance_cli.cli.options import backend_options, is_given
 from enhance_cli.cli.scores import score_table
 from enhance_cli.cli.sections import SectionedCommand, section
@@ -42,6 +43,8 @@ _UNLIMITED = 10_000  # characters: the width of a table for a file or for anothe
     click.option(
         "--model",
         "models",
+        metavar="MODEL",
+        shell_complete=offer_models("bicubic", "lanczos", "nearest"),
         multiple=True,
         default=_DEFAULTS.models,
         show_default=True,
@@ -69,7 +72,9 @@ _UNLIMITED = 10_000  # characters: the width of a table for a file or for anothe
         multiple=True,
         default=_DEFAULTS.metrics,
         show_default=True,
-        help="May be repeated. psnr and ssim are on luma, or on RGB in the protocol rgb.",
+        metavar="NAME",
+        help=f"{', '.join(METRICS)} or all. May be repeated. psnr and ssim are on luma, or on RGB "
+        "in the protocol rgb.",
     ),
     click.option(
         "--protocol",

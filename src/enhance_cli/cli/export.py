@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from enhance_cli.cli.completion import offer_models
+from enhance_cli.cli.sections import SectionedCommand, section
 from enhance_cli.cli.types import PathType
 from enhance_cli.config import EXPORT_IO, ExportOptions
 from enhance_cli.errors import EnhanceError
@@ -18,35 +20,43 @@ if TYPE_CHECKING:
 _DEFAULTS = ExportOptions()
 
 
-@click.command()
-@click.option(
-    "--model",
-    default=_DEFAULTS.model,
-    show_default=True,
-    help="A shipped network, a .safetensors or .pth file, or the folder of a run.",
+@click.command(cls=SectionedCommand)
+@section(
+    "What is exported",
+    click.option(
+        "--model",
+        metavar="MODEL",
+        shell_complete=offer_models(),
+        default=_DEFAULTS.model,
+        show_default=True,
+        help="A shipped network, a .safetensors or .pth file, or the folder of a run.",
+    ),
+    click.option(
+        "--ema/--no-ema",
+        default=_DEFAULTS.ema,
+        show_default=True,
+        help="Of a run: its averaged weights, or its last ones.",
+    ),
 )
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=PathType(),
-    help="File; the extension decides the format: .onnx, .pt2, .safetensors, .xml (OpenVINO).",
+@section(
+    "What is written",
+    click.option(
+        "-o",
+        "--output",
+        required=True,
+        type=PathType(),
+        help="File; the extension decides the format: .onnx, .pt2, .safetensors, .xml (OpenVINO).",
+    ),
+    click.option(
+        "--io",
+        type=click.Choice(EXPORT_IO),
+        default=_DEFAULTS.io,
+        show_default=True,
+        help="float: (N, 3, H, W) in [0, 1]; uint8: (N, H, W, 3), of 8-bit photographs.",
+    ),
+    click.option("--fp16", is_flag=True, help="Halve the file: weights and layers in fp16."),
+    click.option("--overwrite", is_flag=True, help="Replace a file that exists."),
 )
-@click.option(
-    "--io",
-    type=click.Choice(EXPORT_IO),
-    default=_DEFAULTS.io,
-    show_default=True,
-    help="float: (N, 3, H, W) in [0, 1]; uint8: (N, H, W, 3), of 8-bit photographs.",
-)
-@click.option("--fp16", is_flag=True, help="Halve the file: weights and layers in fp16.")
-@click.option(
-    "--ema/--no-ema",
-    default=_DEFAULTS.ema,
-    show_default=True,
-    help="Of a run: its averaged weights, or its last ones.",
-)
-@click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
 def export(output: Path, **values: Any) -> None:
     """Write a network for other runtimes, checked against PyTorch.
 

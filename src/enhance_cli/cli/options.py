@@ -12,6 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from enhance_cli.cli.completion import offer_words
 from enhance_cli.cli.networks import kept_table
 from enhance_cli.config import DEFAULT_MODEL, DEVICES, PRECISIONS, PURPOSES, UpscaleOptions
 
@@ -57,6 +58,7 @@ def backend_options(command: Callable[..., None], *, is_list: bool = False) -> C
         default=_DEFAULTS.device,
         show_default=True,
         metavar="|".join(DEVICES.split(", ")),
+        shell_complete=offer_words(DEVICES.split(", ")),
         help=f"Where to compute; auto takes CUDA, then MPS, then the CPU.{more}",
     )(command)
 

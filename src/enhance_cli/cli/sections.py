@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 _REST = "Other"
+_NAMES = 0.3  # of the width, at most, for names; a longer one has a line of its own
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -21,11 +22,14 @@ class SectionedCommand(click.Command):
             is_option = isinstance(parameter, click.Option)  # the help's text describes arguments
             line = parameter.get_help_record(ctx) if is_option else None
             if line:
-                sections.setdefault(getattr(parameter, "section", _REST), []).append(line)
+                name = line[0].replace(" RANGE", "")  # the text states the range
+                sections.setdefault(getattr(parameter, "section", _REST), []).append(
+                    (name, line[1])
+                )
         last = sections.pop(_REST, [])
         for title, lines in [*sections.items(), (_REST, last)]:
             with formatter.section(title):
-                formatter.write_dl(lines)
+                formatter.write_dl(lines, col_max=int(_NAMES * formatter.width))
 
 
 def section(title: str, *options: Decorator) -> Decorator:

