@@ -2,9 +2,11 @@
 IN ?= src/enhance_cli/samples/dog.webp
 OUT ?= out.png
 PYTHON ?= python3
+PYTHONS ?= 3.10 3.11 3.12 3.13
+TESTS ?= tests
 BIN := .venv/bin
 
-.PHONY: upscale test check browser bench clean
+.PHONY: upscale test check browser bench versions constraints pythons lowest clean
 
 upscale: .venv/.installed
 	$(BIN)/enhance upscale "$(IN)" -o "$(OUT)" --overwrite
@@ -53,6 +55,24 @@ bench: .venv/.installed-dev
 	$(BIN)/python benchmarks/runtimes.py
 	$(BIN)/python benchmarks/peers.py
 	$(BIN)/python benchmarks/evaluation.py
+
+# What is installed, as constraints.txt has it.
+versions: .venv/.installed-dev
+	@echo "# What the tests ran with: $$($(BIN)/python -V), $$(uname -sm). Made anew by: make constraints"
+	@$(BIN)/python -m pip list --format=freeze --exclude-editable --exclude pip --exclude setuptools
+
+constraints: .venv/.installed-dev
+	$(MAKE) --silent versions >constraints.new
+	mv constraints.new constraints.txt
+
+# Both want uv and the network, and take gigabytes for each Python. TESTS=tests/images chooses tests.
+UV_RUN = uv run --isolated --no-project --with-editable '.[dev]'
+
+pythons:
+	for python in $(PYTHONS); do $(UV_RUN) --python $$python python -m pytest $(TESTS) || exit 1; done
+
+lowest:
+	$(UV_RUN) --python $(firstword $(PYTHONS)) --resolution lowest-direct python -m pytest $(TESTS)
 
 clean:
 	rm -rf .venv dist node_modules .mypy_cache .ruff_cache .pytest_cache
