@@ -87,8 +87,8 @@ def plain_step(options: TrainOptions, device: torch.device) -> Callable[[Tensor]
     """Return a step as it is usually written, of the same networks and terms."""
     generator, judge, features, weights = Generator().to(device), None, None, options.loss_weights
     adam = torch.optim.Adam(generator.parameters(), lr=options.peak_rate)
-    if weights.layers:
-        features = load_features(weights.layers, Path(options.vgg)).to(device)
+    if options.feature_layers:
+        features = load_features(options.feature_layers, Path(options.vgg)).to(device)
     if weights.adversarial:
         judge = Discriminator(options.crop).to(device)
         judges_adam = torch.optim.Adam(judge.parameters(), lr=options.peak_rate)

@@ -7,6 +7,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import enhance_cli
+from tests.lite import random_lite
 
 SAMPLES = Path(enhance_cli.__file__).parent / "samples"
 
@@ -59,4 +60,16 @@ def vgg_state() -> dict[str, Tensor]:
 def vgg_file(tmp_path: Path, vgg_state: dict[str, Tensor]) -> Path:
     path = tmp_path / "vgg.safetensors"
     save_file(vgg_state, path)
+    return path
+
+
+@pytest.fixture
+def lite_state() -> dict[str, Tensor]:
+    return random_lite()
+
+
+@pytest.fixture
+def lite_file(tmp_path: Path, lite_state: dict[str, Tensor]) -> Path:
+    path = tmp_path / "lite.safetensors"
+    save_file(lite_state, path)
     return path

@@ -59,7 +59,7 @@ METRIC_NETWORKS = {
 
 PROTOCOL_NAMES = ("standard", "rgb", "lanczos")
 DEGRADATIONS = ("bicubic", "lanczos", "photo", "camera")
-
+ADVERSARIES = ("paper", "features")
 
 VGG_LAYERS = (
     "conv1.1", "conv1.2", "pool1", "conv2.1", "conv2.2", "pool2",
@@ -71,6 +71,7 @@ VGG_LAYERS = (
 
 LITE_LAYERS = ("lite2", "lite4", "lite8", "lite16", "lite32")
 """The layers of EfficientNet-Lite0, by how many image pixels, each way, make one of theirs."""
+JUDGED_LAYERS = LITE_LAYERS[:4]  # those that the discriminator of "features" looks at
 
 LETTERS = {"E": "pixels", "P": "perceptual", "A": "adversarial", "T": "texture"}
 """The losses, in the order in which the paper names its networks."""
@@ -150,11 +151,6 @@ class LossWeights:
     spectrum: float = 0.0
     checkerboard: float = 0.0
 
-    @property
-    def layers(self) -> set[str]:
-        """The layers of VGG-19 and EfficientNet-Lite0 that have to be computed."""
-        return {*self.perceptual, *self.texture}
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
@@ -166,8 +162,9 @@ class TrainOptions:
     perceptual_layers: dict[str, float] = field(default_factory=lambda: dict(PERCEPTUAL_LAYERS))
     texture_layers: dict[str, float] = field(default_factory=lambda: dict(TEXTURE_LAYERS))
     vgg: str | None = None  # weights of VGG-19; None is torchvision's download
-    lite0: str | None = None  # weights of EfficientNet-Lite0, for its layers
+    lite0: str | None = None  # weights of EfficientNet-Lite0
     pooling: str = "average"  # inside VGG-19; "max" as it was trained, "mixed" their mean
+    adversary: str = "paper"  # what the discriminator judges: ADVERSARIES
     d_threshold: float = 0.8  # the discriminator rests while it judges this share right
     d_warmup: int = 400  # steps in which the discriminator learns alone
     d_rate: float = 1.0  # the discriminator's learning rate, as a multiple of the generator's
@@ -184,6 +181,7 @@ class TrainOptions:
     teacher: str | None = None  # network whose results are learned instead of the originals
     teacher_cache: str = "runs/targets"  # folder of these results
     teacher_crops: int = 1024  # number of crops that the teacher enlarges
+    teacher_losses: str = "EPAT"  # letters of losses that compare with the teacher's results
     teacher_licence: str | None = None  # stored with the weights
     candidates: int = 1  # crops to draw for each one used, which is the most detailed
     shrink: float = 1.0  # photographs are reduced at random, down to this scale
@@ -209,15 +207,22 @@ class TrainOptions:
     @property
     def loss_weights(self) -> LossWeights:
         """The paper's weights for these letters, multiplied by the given factors."""
-        factors = {x: self.weight.get(x, 1.0) if x in self.losses else 0.0 for x in LETTERS}
+        e, p, a, t = (self.weight.get(x, 1.0) * (x in self.losses) for x in LETTERS)
         return LossWeights(
-            pixel=factors["E"],
-            perceptual=_scaled(self.perceptual_layers, factors["P"]),
-            texture=_scaled(self.texture_layers, factors["T"]),
-            adversarial=factors["A"] * ADVERSARIAL_WEIGHTS.get(self.losses, 1.0),
+            pixel=e,
+            perceptual={name: p * x for name, x in self.perceptual_layers.items() if p * x},
+            texture={name: t * x for name, x in self.texture_layers.items() if t * x},
+            adversarial=a * ADVERSARIAL_WEIGHTS.get(self.losses, 1.0),
             spectrum=self.spectrum,
             checkerboard=self.checkerboard,
         )
+
+    @property
+    def feature_layers(self) -> set[str]:
+        """The layers of VGG-19 and EfficientNet-Lite0 that losses or discriminator look at."""
+        judged = self.loss_weights.adversarial and self.adversary == "features"
+        layers = {*self.loss_weights.perceptual, *self.loss_weights.texture}
+        return layers | set(JUDGED_LAYERS if judged else ())
 
     @property
     def peak_rate(self) -> float:
@@ -244,7 +249,3 @@ class ExportOptions:
 def name_of_losses(letters: str) -> str:
     """Return the letters in the order of the paper: EAT and PAT, not ETA and TAP."""
     return "".join(letter for letter in LETTERS if letter in letters)
-
-
-def _scaled(weights: dict[str, float], factor: float) -> dict[str, float]:
-    return {name: factor * weight for name, weight in weights.items() if factor * weight}

@@ -307,6 +307,7 @@ def test_a_run_that_ends_before_the_generator_learns_says_so(enhance, photograph
         ("P", "--d-threshold", "0.9"),
         ("P", "--d-warmup", "1"),
         ("P", "--d-rate", "2"),
+        ("EPT", "--adversary", "features"),
         ("PAT", "--pixel", "l1"),
         ("PAT", "--luma", "0.5"),
     ],
@@ -324,11 +325,27 @@ def test_a_scale_that_a_tail_cannot_have_is_exit_2(enhance, photographs, scale):
     assert f"--scale {scale} needs --tail shuffle." in result.stderr
 
 
-@pytest.mark.parametrize("option", ["--teacher-crops", "--teacher-cache", "--teacher-licence"])
-def test_an_option_of_a_teacher_without_one_is_exit_2(enhance, photographs, option):
-    result = enhance("train", photographs, option, "5")
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--teacher-crops", "5"),
+        ("--teacher-cache", "5"),
+        ("--teacher-licence", "5"),
+        ("--teacher-losses", "E"),
+    ],
+)
+def test_an_option_of_a_teacher_without_one_is_exit_2(enhance, photographs, option, value):
+    result = enhance("train", photographs, option, value)
     assert result.exit_code == 2
     assert f"{option} needs --teacher." in result.stderr
+
+
+def test_an_adversary_that_sees_features_asks_for_their_network(enhance, photographs):
+    options = ("--losses", "EA", "--adversary", "features", "--init", "scratch", *SMALL)
+    result = enhance("train", photographs, *options, "--d-warmup", 0)
+    assert result.exit_code == 1
+    assert "whose weights are not given" in result.stderr
+    assert "--lite0 FILE" in result.stderr
 
 
 def test_a_layer_of_another_network_is_none_of_the_texture(enhance, photographs):

@@ -1,6 +1,9 @@
+import pytest
 import torch
 
-from enhance_cli.model.discriminator import Discriminator
+from enhance_cli.config import JUDGED_LAYERS
+from enhance_cli.model.discriminator import Discriminator, FeatureDiscriminator
+from enhance_cli.model.features import load_features
 
 
 def test_it_has_the_papers_shape():
@@ -47,3 +50,41 @@ def test_a_logit_is_that_of_the_activated_hidden_layer_of_the_centred_image():
 def test_logits_are_fp32_in_mixed_precision():
     with torch.autocast("cpu", torch.bfloat16):
         assert Discriminator(32)(torch.rand(1, 3, 32, 32)).dtype == torch.float32
+
+
+@pytest.fixture
+def seeing(lite_file):
+    return FeatureDiscriminator(load_features(JUDGED_LAYERS, lite0=lite_file).deep)
+
+
+@pytest.mark.parametrize(("size", "logits"), [((64, 48), (4, 3)), ((33, 20), (3, 2))])
+def test_features_and_pixels_give_a_logit_for_each_16_pixels(seeing, size, logits):
+    assert seeing(torch.rand(2, 3, *size)).shape == (2, 5, *logits)
+
+
+def test_each_head_judges_its_own_layer(seeing):
+    image, see = torch.rand(1, 3, 32, 32), seeing._see
+    plain = seeing.eval()(image)  # in training each look changes the norms a little
+    for place, layer in enumerate(JUDGED_LAYERS, start=1):
+        layers = see(image)
+        seeing._see = lambda _, changed=layers | {layer: layers[layer] + 1}: changed
+        differs = (seeing(image) != plain).flatten(2).any(2)[0]
+        assert differs.nonzero().flatten().tolist() == [place]
+
+
+def test_the_classifier_is_nobodys_weights_and_gradients_reach_the_image(seeing):
+    assert {name for name, _ in seeing.named_children()} == {"pixels", "heads"}
+    image = torch.rand(1, 3, 32, 32, requires_grad=True)
+    seeing(image).mean().backward()
+    assert image.grad.abs().max() > 0
+
+
+def test_no_convolution_of_the_heads_enlarges_a_difference(seeing):
+    for _ in range(50):
+        seeing(torch.rand(1, 3, 16, 16))
+    layers = [x for x in seeing.modules() if isinstance(x, torch.nn.Conv2d) and x.bias is not None]
+    heads = [x for x in layers if hasattr(x, "parametrizations")]
+    assert len(heads) == 4 + 3 + 2 + 1 + 1 + 5
+    for layer in heads:
+        largest = torch.linalg.svdvals(layer.weight.detach().flatten(1))[0]
+        assert largest.item() == pytest.approx(1, abs=0.05)

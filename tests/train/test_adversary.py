@@ -3,11 +3,17 @@ from dataclasses import replace
 import pytest
 import torch
 
+from enhance_cli.config import JUDGED_LAYERS
 from enhance_cli.errors import EnhanceError
-from enhance_cli.train.adversary import Adversary
+from enhance_cli.model.features import load_features
+from enhance_cli.train.adversary import Adversary, new_discriminator
 from enhance_cli.train.processes import Processes
 
 ALONE = Processes()
+
+
+def adversary_of(options, features=None):
+    return Adversary(options, ALONE, new_discriminator(options, features))
 
 
 @pytest.mark.parametrize(
@@ -17,7 +23,7 @@ ALONE = Processes()
 def test_it_learns_only_if_either_class_was_judged_below_the_threshold(
     options, estimates, originals, expected
 ):
-    adversary = Adversary(options, ALONE)
+    adversary = adversary_of(options)
     adversary.performance = {"estimate": estimates, "original": originals}
     assert adversary.must_learn() == expected
 
@@ -31,7 +37,7 @@ def weights_after(adversary, **how):
 
 
 def test_it_rests_after_a_batch_that_was_judged_well(options):
-    adversary = Adversary(options, ALONE)
+    adversary = adversary_of(options)
     adversary.performance = {"estimate": 1.0, "original": 1.0}
     values, has_changed = weights_after(adversary)
     assert values["discriminator/share_of_steps"] == 0
@@ -39,25 +45,25 @@ def test_it_rests_after_a_batch_that_was_judged_well(options):
 
 
 def test_it_learns_after_a_batch_that_was_judged_badly(options):
-    values, has_changed = weights_after(Adversary(options, ALONE))
+    values, has_changed = weights_after(adversary_of(options))
     assert values["discriminator/share_of_steps"] == 1
     assert has_changed
 
 
 def test_its_rate_is_a_multiple_of_the_generators(options):
-    adversary = Adversary(replace(options, d_rate=4.0), ALONE)
+    adversary = adversary_of(replace(options, d_rate=4.0))
     weights_after(adversary)
     assert [group["lr"] for group in adversary.optimizer.param_groups] == [4e-3]
 
 
 def test_it_can_be_told_to_learn_regardless(options):
-    adversary = Adversary(options, ALONE)
+    adversary = adversary_of(options)
     adversary.performance = {"estimate": 1.0, "original": 1.0}
     assert weights_after(adversary, always=True)[1]
 
 
 def test_performance_is_that_of_the_batch_before_even_when_it_rested(options):
-    adversary = Adversary(options, ALONE)
+    adversary = adversary_of(options)
     adversary.performance = {"estimate": 1.0, "original": 1.0}
     with torch.no_grad():
         adversary.discriminator.logit.weight.zero_()
@@ -67,7 +73,7 @@ def test_performance_is_that_of_the_batch_before_even_when_it_rested(options):
 
 
 def test_it_learns_to_give_originals_the_higher_logits(options):
-    adversary = Adversary(options, ALONE)
+    adversary = adversary_of(options)
     dark, bright = 0.2 * torch.rand(4, 3, 32, 32), 0.8 + 0.2 * torch.rand(4, 3, 32, 32)
     for _ in range(10):
         adversary.step(dark, bright, 1e-3, always=True)
@@ -76,7 +82,7 @@ def test_it_learns_to_give_originals_the_higher_logits(options):
 
 
 def test_its_gradient_is_that_of_its_own_step(options):
-    adversary, gradients = Adversary(options, ALONE), []
+    adversary, gradients = adversary_of(options), []
     images = torch.rand(2, 2, 3, 32, 32)
     for _ in range(2):
         adversary.step(images[0], images[1], 0.0, always=True)
@@ -85,7 +91,7 @@ def test_its_gradient_is_that_of_its_own_step(options):
 
 
 def test_outside_its_own_step_it_takes_no_gradient(options):
-    adversary = Adversary(options, ALONE)
+    adversary = adversary_of(options)
     for _ in range(2):
         assert not any(x.requires_grad for x in adversary.discriminator.parameters())
         weights_after(adversary)
@@ -93,4 +99,15 @@ def test_outside_its_own_step_it_takes_no_gradient(options):
 
 def test_a_crop_that_it_cannot_judge_is_refused(options):
     with pytest.raises(EnhanceError, match="a crop that is a multiple of 32 pixels, not 48"):
-        Adversary(replace(options, crop=48), ALONE)
+        new_discriminator(replace(options, crop=48), None)
+
+
+def test_the_one_that_sees_features_takes_any_crop_and_learns(options, lite_file):
+    options = replace(options, losses="EA", adversary="features", crop=40)
+    adversary = adversary_of(options, load_features(JUDGED_LAYERS, lite0=lite_file))
+    dark, bright = 0.2 * torch.rand(4, 3, 40, 40), 0.8 + 0.2 * torch.rand(4, 3, 40, 40)
+    for _ in range(40):
+        values = adversary.step(dark, bright, 1e-3, always=True)
+    # A layer of the random classifier may see no difference: one head in five then only guesses.
+    assert values["discriminator/right_on_estimates"] >= 0.8
+    assert values["discriminator/right_on_originals"] >= 0.79

@@ -45,9 +45,11 @@ def test_a_target_is_what_the_teacher_makes_of_its_low_resolution(taught, tmp_pa
     targets = targets_of(taught, tmp_path)
     make(targets, taught)
     for name in "abcdefgh":
-        low_res, target = targets.draw(name)
+        low_res, target, original = targets.draw(name)
         assert low_res.shape == (3, 16, 16)
         assert np.array_equal(target, enlarge(low_res))
+        reduced = original.reshape(3, 16, 2, 16, 2).mean((2, 4))  # turned as its crop is
+        assert np.abs(reduced - low_res).mean() < np.abs(reduced[:, ::-1] - low_res).mean()
 
 
 def test_crops_are_flipped_and_rotated(taught, tmp_path):
@@ -65,6 +67,7 @@ def test_a_batch_is_a_function_of_seed_and_index_and_shares_make_it_up(taught, t
         batch = targets.draw_batch(3, share, 7)
         assert batch.original.equal(whole.original[part])
         assert batch.low_res.equal(whole.low_res[part])
+        assert batch.target.equal(whole.target[part])
     assert not whole.original.equal(targets.draw_batch(3, range(4), 8).original)
     assert not whole.original.equal(targets.draw_batch(4, range(4), 7).original)
 

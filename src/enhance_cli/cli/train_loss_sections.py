@@ -7,8 +7,14 @@ import click
 from enhance_cli.cli.completion import offer_files, offer_models, offer_words
 from enhance_cli.cli.sections import section
 from enhance_cli.cli.train_option import or_none, train_option
-from enhance_cli.cli.types import FactorType, FiniteRange, LayersType
-from enhance_cli.config import LITE_LAYERS, PERCEPTUAL_LAYERS, TEXTURE_LAYERS, VGG_LAYERS
+from enhance_cli.cli.types import FactorType, FiniteRange, LayersType, LossLettersType
+from enhance_cli.config import (
+    ADVERSARIES,
+    LITE_LAYERS,
+    PERCEPTUAL_LAYERS,
+    TEXTURE_LAYERS,
+    VGG_LAYERS,
+)
 
 losses_section = section(
     "Losses",
@@ -77,6 +83,12 @@ losses_section = section(
 adversary_section = section(
     "Adversary, for the loss A",
     train_option(
+        "adversary",
+        "What the discriminator judges: paper looks at pixels, as EnhanceNet's; features looks "
+        "through EfficientNet-Lite0 (--lite0), and balances more easily.",
+        type=click.Choice(ADVERSARIES),
+    ),
+    train_option(
         "d-warmup",
         "The discriminator learns alone until this step, counted from the run's first, also with "
         "--resume.",
@@ -111,6 +123,13 @@ teacher_section = section(
         "Folder that keeps what the teacher made, for other runs too.",
         metavar="FOLDER",
         shell_complete=offer_files,
+    ),
+    train_option(
+        "teacher-losses",
+        "The losses that compare with what the teacher makes; the others compare with the "
+        "photograph. The checkerboard loss goes with E, the spectrum with T.",
+        type=LossLettersType(),
+        metavar="LETTERS",
     ),
     train_option(
         "teacher-licence",

@@ -15,6 +15,7 @@ _LETTERS_OF = {
     "texture_layers": "T",
     "vgg": "PT",
     "pooling": "PT",
+    "adversary": "A",
     "d_threshold": "A",
     "d_warmup": "A",
     "d_rate": "A",

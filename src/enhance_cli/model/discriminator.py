@@ -1,12 +1,20 @@
-"""The network that learns to distinguish photographs from estimates."""
+"""The networks that learn to distinguish photographs from estimates."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
+
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from enhance_cli.config import JUDGED_LAYERS
 
 _WIDTHS = (32, 64, 128, 256, 512)
 _SLOPE = 0.2
+_HEAD_WIDTH = 64
+_LITE_CHANNELS = dict(zip(JUDGED_LAYERS, (16, 24, 40, 112), strict=True))
 REDUCTION = 2 ** len(_WIDTHS)  # pixels of a crop per pixel of the last feature map, each way
 
 
@@ -47,3 +55,44 @@ class Discriminator(nn.Module):
         features = self.convolutions((image - 0.5).contiguous(memory_format=torch.channels_last))
         judged: Tensor = self.logit(self.activation(self.hidden(features.flatten(1))))
         return judged.float().squeeze(1)
+
+
+class FeatureDiscriminator(nn.Module):
+    """Judges each 16×16 pixels of crops by what a trained classifier sees, and by the pixels.
+
+    Crops are (N, 3, H, W) RGB in [0, 1]. `see` returns the layers of EfficientNet-Lite0 at strides
+    2 to 16 (`Features.deep`); it belongs to nobody's weights and learns nothing. A small head for
+    each layer, and one for the pixels, gives (N, 5, H/16, W/16) logits, positive for an original.
+    The heads' convolutions are spectrally normalised.
+
+    Source: projected GANs (arXiv 2111.01007), without their random projections; spectral
+    normalisation (arXiv 1802.05957).
+    """
+
+    def __init__(self, see: Callable[[Tensor], Mapping[str, Tensor]]) -> None:
+        super().__init__()
+        self._see = see
+        self.pixels = _head(3, stride=1)
+        self.heads = nn.ModuleDict(
+            {name: _head(width, int(name[4:])) for name, width in _LITE_CHANNELS.items()}
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the logits (N, 5, H/16, W/16), the sides rounded up, in fp32."""
+        features = self._see(image)
+        judged = [self.pixels((2 * image - 1).contiguous(memory_format=torch.channels_last))]
+        judged += [head(features[name]) for name, head in self.heads.items()]
+        return torch.cat(judged, 1).float()
+
+
+def _head(channels: int, stride: int) -> nn.Sequential:
+    """Return convolutions from a map of `stride` image pixels to one logit for 16 of them."""
+    layers: list[nn.Module] = []
+    for _ in range(max(1, round(math.log2(16 / stride)))):
+        step = 2 if stride < 16 else 1
+        layers += [
+            spectral_norm(nn.Conv2d(channels, _HEAD_WIDTH, 3, step, padding=1)),
+            nn.LeakyReLU(_SLOPE, inplace=True),
+        ]
+        channels, stride = _HEAD_WIDTH, stride * 2
+    return nn.Sequential(*layers, spectral_norm(nn.Conv2d(channels, 1, 3, padding=1)))

@@ -78,9 +78,13 @@ class Features(nn.Module):
                 x = F.relu(next(convolutions)(x), inplace=True)
             if name in self.means:
                 found[name] = x.float() / self.means[name]
-        if self.lite is not None:
-            found |= {name: x.float() / self.means[name] for name, x in self.lite(image).items()}
-        return found
+        return found | self.deep(image)
+
+    def deep(self, image: Tensor) -> dict[str, Tensor]:
+        """Return the layers of EfficientNet-Lite0 alone, as `forward` does."""
+        if self.lite is None:
+            return {}
+        return {name: x.float() / self.means[name] for name, x in self.lite(image).items()}
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[Tensor]) -> None:

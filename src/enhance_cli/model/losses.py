@@ -12,11 +12,10 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from enhance_cli.config import LossWeights
 from enhance_cli.model.device import constant
-from enhance_cli.model.discriminator import Discriminator
 from enhance_cli.model.features import Features
 
 PATCH = 16  # pixels on a side: of feature maps for the texture, of images for the spectrum
@@ -145,7 +144,9 @@ def checkerboard_loss(estimate: Tensor, original: Tensor, scale: int) -> Tensor:
 class CombinedLoss:
     """The weighted terms of a loss, by name: `E`, `P pool2`, `T conv2.1`, `A`, `spectrum`, ...
 
-    `features` is needed for P and T, `discriminator` for A, `scale` for `checkerboard`.
+    `features` is needed for P and T, `discriminator` for A, `scale` for `checkerboard`. `taught`
+    are the letters of the losses that compare with a teacher's results; `checkerboard` goes with E
+    and `spectrum` with T.
     """
 
     def __init__(
@@ -153,15 +154,16 @@ class CombinedLoss:
         weights: LossWeights,
         pixel: Callable[[Tensor, Tensor], Tensor] = pixel_loss,
         features: Features | None = None,
-        discriminator: Discriminator | None = None,
+        discriminator: nn.Module | None = None,
         scale: int = 4,
+        taught: str = "",
     ) -> None:
-        assert features or not weights.layers
+        assert features or not {*weights.perceptual, *weights.texture}
         assert discriminator or not weights.adversarial
         self.weights = weights
         self._pixel_loss = pixel
         self._features, self._discriminator = features, discriminator
-        self._scale = scale
+        self._scale, self._taught = scale, taught
 
     @property
     def names(self) -> list[str]:
@@ -176,39 +178,54 @@ class CombinedLoss:
             *["checkerboard"] * bool(weights.checkerboard),
         ]
 
-    def __call__(self, estimate: Tensor, original: Tensor) -> dict[str, Tensor]:
+    def model_of(self, letter: str, original: Tensor, target: Tensor | None) -> Tensor:
+        """Return the image that a loss takes as the model: what the teacher made, or the original.
+
+        Both are (N, 3, H, W); without a teacher `target` is None.
+        """
+        return original if target is None or letter not in self._taught else target
+
+    def __call__(
+        self, estimate: Tensor, original: Tensor, target: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Return the terms, each already multiplied by its weight.
 
-        Both images are (N, 3, H, W) RGB in [0, 1]. The loss is the sum of the terms. Gradients
-        reach only the estimate.
+        All images are (N, 3, H, W) RGB in [0, 1]; `target` is what a teacher made. The loss is the
+        sum of the terms. Gradients reach only the estimate.
         """
-        weights, terms, original = self.weights, {}, original.detach()
+        weights, terms = self.weights, {}
+        images = original.detach(), None if target is None else target.detach()
+        of_e, of_p, of_t = (self.model_of(letter, *images) for letter in "EPT")
         if weights.pixel:
-            terms["E"] = weights.pixel * self._pixel_loss(estimate, original)
-        if weights.layers:
-            of_estimate, of_original = self._compare(estimate, original)
+            terms["E"] = weights.pixel * self._pixel_loss(estimate, of_e)
+        if weights.perceptual or weights.texture:
+            features = cast(Features, self._features)
+            found = features(estimate)
+            wanted = self._features_of(of_p, of_t)
             for layer, weight in weights.perceptual.items():
-                loss = perceptual_loss(of_estimate[layer], of_original[layer])
-                terms[f"P {layer}"] = weight * loss
+                terms[f"P {layer}"] = weight * perceptual_loss(found[layer], wanted["P"][layer])
             for layer, weight in weights.texture.items():
-                terms[f"T {layer}"] = weight * texture_loss(of_estimate[layer], of_original[layer])
+                terms[f"T {layer}"] = weight * texture_loss(found[layer], wanted["T"][layer])
         if weights.adversarial:
-            judge = cast(Discriminator, self._discriminator)
+            judge = cast(nn.Module, self._discriminator)
             terms["A"] = weights.adversarial * adversarial_loss(judge(estimate))
         if weights.spectrum:
-            terms["spectrum"] = weights.spectrum * spectral_loss(estimate, original)
+            terms["spectrum"] = weights.spectrum * spectral_loss(estimate, of_t)
         if weights.checkerboard:
-            pattern = checkerboard_loss(estimate, original, self._scale)
+            pattern = checkerboard_loss(estimate, of_e, self._scale)
             terms["checkerboard"] = weights.checkerboard * pattern
         return terms
 
-    def _compare(
-        self, estimate: Tensor, original: Tensor
-    ) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
-        features = cast(Features, self._features)
-        with torch.no_grad():
-            of_original = features(original)
-        return features(estimate), of_original
+    @torch.no_grad()
+    def _features_of(self, of_p: Tensor, of_t: Tensor) -> dict[str, Mapping[str, Tensor]]:
+        """Return the features of the models of P and T; of one image they are computed once."""
+        features, weights = cast(Features, self._features), self.weights
+        images = {"P": of_p} if weights.perceptual else {}
+        images |= {"T": of_t} if weights.texture else {}
+        if len(images) == 2 and of_p is of_t:
+            both = features(of_p)
+            return {"P": both, "T": both}
+        return {letter: features(image) for letter, image in images.items()}
 
 
 def gradient_norms(terms: Mapping[str, Tensor], estimate: Tensor) -> dict[str, float]:

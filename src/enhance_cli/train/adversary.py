@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.model.discriminator import REDUCTION, Discriminator
+from enhance_cli.model.discriminator import REDUCTION, Discriminator, FeatureDiscriminator
+from enhance_cli.model.features import Features
 from enhance_cli.model.losses import discriminator_loss
 from enhance_cli.train.graphs import Replayed
 from enhance_cli.train.processes import Processes
@@ -24,21 +25,17 @@ class Adversary:
 
     After each batch it remembers which share of the originals, and which share of the estimates,
     it judged right. It learns in the next step only if one of these shares is below `threshold`.
-    Raises EnhanceError for a crop that the discriminator cannot take.
 
     Source: EnhanceNet (arXiv 1612.07919), which does not give the threshold.
     """
 
-    def __init__(self, options: TrainOptions, processes: Processes) -> None:
-        if options.crop % REDUCTION:
-            raise EnhanceError(
-                f"the adversarial loss needs a crop that is a multiple of {REDUCTION} pixels, "
-                f"not {options.crop}"
-            )
+    def __init__(
+        self, options: TrainOptions, processes: Processes, discriminator: nn.Module
+    ) -> None:
         self.threshold, self.rate = options.d_threshold, options.d_rate
         self._processes = processes
         self._run = Replayed(processes)
-        self.discriminator = Discriminator(options.crop).to(processes.device)
+        self.discriminator = discriminator.to(processes.device)
         self.discriminator.to(memory_format=torch.channels_last)
         self._learning = processes.wrap(self.discriminator)
         self.discriminator.requires_grad_(False)
@@ -96,6 +93,22 @@ class Adversary:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * self.rate
         self.optimizer.step()
+
+
+def new_discriminator(options: TrainOptions, features: Features | None) -> nn.Module:
+    """Return the discriminator of `options.adversary`; "features" looks through `features`.
+
+    Raises EnhanceError for a crop that the paper's discriminator cannot take.
+    """
+    if options.adversary == "features":
+        assert features
+        return FeatureDiscriminator(features.deep)
+    if options.crop % REDUCTION:
+        raise EnhanceError(
+            f"the adversarial loss needs a crop that is a multiple of {REDUCTION} pixels, "
+            f"not {options.crop}"
+        )
+    return Discriminator(options.crop)
 
 
 def _summary(logits: Tensor) -> Tensor:

@@ -34,13 +34,15 @@ _TRIES = 1000  # unreadable files in a row after which the data counts as empty
 
 
 class CropBatch(NamedTuple):
-    """The originals of a step, levels (N, 3, H, W), and the low-resolution images if they exist.
+    """The originals of a step, levels (N, 3, H, W).
 
-    Without them, the step itself reduces the originals.
+    With a teacher also the low-resolution images and what it made of them. Otherwise the step
+    itself reduces the originals.
     """
 
     original: Tensor
     low_res: Tensor | None = None
+    target: Tensor | None = None
 
 
 class Crops:

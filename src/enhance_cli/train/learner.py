@@ -22,7 +22,7 @@ from enhance_cli.model.generator import Generator, ResidualBlock
 from enhance_cli.model.losses import CombinedLoss, gradient_norms, pixel_loss
 from enhance_cli.model.shipped import find_weights
 from enhance_cli.model.weights import is_of_others, load_generator
-from enhance_cli.train.adversary import Adversary, NotFiniteError
+from enhance_cli.train.adversary import Adversary, NotFiniteError, new_discriminator
 from enhance_cli.train.data import CropBatch
 from enhance_cli.train.degradation import degrade
 from enhance_cli.train.graphs import Replayed
@@ -56,20 +56,22 @@ class Learner:
         if weights == LossWeights():
             raise EnhanceError("every loss has the weight 0: nothing would be learned")
         self.features = self.adversary = judge = None
-        if weights.layers:
+        if options.feature_layers:
             file = Path(options.vgg) if options.vgg else None
             self.features = load_features(
-                weights.layers,
+                options.feature_layers,
                 file,
                 options.pooling,
                 Path(options.lite0) if options.lite0 else None,
             ).to(self.device)
         if weights.adversarial:
-            self.adversary = Adversary(options, processes)
-            judge = self.modules["discriminator"] = self.adversary.discriminator
+            judge = new_discriminator(options, self.features)
+            self.adversary = Adversary(options, processes, judge)
+            self.modules["discriminator"] = judge
             self.optimizers["discriminator_adam"] = self.adversary.optimizer
         pixel = partial(pixel_loss, kind=options.pixel, luma=options.luma)
-        self.loss = CombinedLoss(weights, pixel, self.features, judge, options.scale)
+        taught = options.teacher_losses if options.teacher else ""
+        self.loss = CombinedLoss(weights, pixel, self.features, judge, options.scale, taught)
 
     def step(
         self, batch: CropBatch, index: int, rate: float, *, measure: bool = False
@@ -81,25 +83,28 @@ class Learner:
         estimate, which costs another pass. Raises NotFiniteError if the loss is not finite; the
         generator is unchanged then.
         """
-        low_res, original = self._prepare(batch, index)
+        low_res, original, target = self._prepare(batch, index)
+        real = self.loss.model_of("A", original, target)
         values: dict[str, float] = {}
         if self.adversary and index < self.options.d_warmup:
             with self._autocast():
                 with torch.no_grad():
                     estimate = self.generator(low_res)
-                return self.adversary.step(estimate, original, rate, always=True)
+                return self.adversary.step(estimate, real, rate, always=True)
         estimate = self._run("estimate", lambda: self._enlarge(low_res))
         if self.adversary:
             with self._autocast():
-                values |= self.adversary.step(estimate.detach(), original, rate)
+                values |= self.adversary.step(estimate.detach(), real, rate)
         if measure and len(self.loss.names) > 1:
-            _, norms = self._examine(low_res, original)
+            _, norms = self._examine(low_res, original, target)
             total = sum(norms.values()) or 1.0
             values |= {f"gradient_share/{name}": norm / total for name, norm in norms.items()}
         # Read together: each reading waits for the device.
-        *terms, loss, norm = self._run("loss", lambda: self._learn(estimate, original)).tolist()
+        *terms, loss, norm = self._run(
+            "loss", lambda: self._learn(estimate, original, target)
+        ).tolist()
         if not math.isfinite(loss + norm):
-            raise NotFiniteError(self._broken_term(low_res, original))
+            raise NotFiniteError(self._broken_term(low_res, original, target))
         self._descend(rate)
         values |= {f"loss/{name}": term for name, term in zip(self.loss.names, terms, strict=True)}
         return values | {"loss": loss, "gradient_norm": norm}
@@ -124,8 +129,11 @@ class Learner:
         # On the Mac's GPU validation measures on the CPU, and VGG-19 stays where it learns.
         return distance_metrics(lambda image: network(image.to(self.device)), layers)
 
-    def _prepare(self, batch: CropBatch, index: int) -> tuple[Tensor, Tensor]:
-        """Return the low-resolution images and their originals, in [0, 1], on the device."""
+    def _prepare(self, batch: CropBatch, index: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return the low-resolution images, their originals and what a teacher made of them.
+
+        They are in [0, 1], on the device.
+        """
         levels, steps = self._on_device(batch.original)
         if batch.low_res is None:
             share = self._processes.share(self.options.batch)
@@ -134,7 +142,11 @@ class Learner:
         else:
             degraded, _ = self._on_device(batch.low_res)
         low_res = degraded.div(255).contiguous(memory_format=torch.channels_last)
-        return self._run.keep("low_res", low_res), self._run.keep("original", levels.div(255))
+        target = None
+        if batch.target is not None:
+            target = self._run.keep("target", self._on_device(batch.target)[0].div(255))
+        keep = self._run.keep
+        return keep("low_res", low_res), keep("original", levels.div(255)), target
 
     def _on_device(self, levels: Tensor) -> tuple[Tensor, int]:
         """Return levels as floats of 0 to 255 on the device, and how many values a level has."""
@@ -151,10 +163,10 @@ class Learner:
         with self._autocast():
             return self._learning(low_res)
 
-    def _learn(self, estimate: Tensor, original: Tensor) -> Tensor:
+    def _learn(self, estimate: Tensor, original: Tensor, target: Tensor | None) -> Tensor:
         """Compute the weights' gradient; return the terms, their sum, and the gradient's norm."""
         with self._autocast():
-            terms = torch.stack(list(self.loss(estimate, original).values()))
+            terms = torch.stack(list(self.loss(estimate, original, target).values()))
         loss = terms.sum()
         self._adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own
@@ -162,16 +174,16 @@ class Learner:
         return torch.cat([terms.detach(), loss.detach()[None], norm[None]])
 
     def _examine(
-        self, low_res: Tensor, original: Tensor
+        self, low_res: Tensor, original: Tensor, target: Tensor | None
     ) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Return the terms, and the norm of each term's gradient at the estimate."""
         with self._autocast():
             estimate = self.generator(low_res)
-            terms = self.loss(estimate, original)
+            terms = self.loss(estimate, original, target)
         return terms, gradient_norms(terms, estimate)
 
-    def _broken_term(self, low_res: Tensor, original: Tensor) -> str:
-        terms, norms = self._examine(low_res, original)
+    def _broken_term(self, low_res: Tensor, original: Tensor, target: Tensor | None) -> str:
+        terms, norms = self._examine(low_res, original, target)
         bad = [n for n, t in terms.items() if not (t.isfinite() and math.isfinite(norms[n]))]
         return bad[0] if bad else "+".join(terms)
 

@@ -119,27 +119,29 @@ class Lessons:
 
     def draw_batch(self, seed: int, share: range, index: int) -> CropBatch:
         """Return a process's share of batch `index`, a pure function of the arguments."""
-        pairs = [self.draw(f"{seed}/{index}/{crop}") for crop in share]
-        low_res, target = (
-            torch.from_numpy(np.stack(images)) for images in zip(*pairs, strict=True)
+        drawn = [self.draw(f"{seed}/{index}/{crop}") for crop in share]
+        low_res, target, original = (
+            torch.from_numpy(np.stack(images)) for images in zip(*drawn, strict=True)
         )
-        return CropBatch(target, low_res)
+        return CropBatch(original, low_res, target)
 
-    def draw(self, name: str) -> tuple[Levels, Levels]:
-        """Return one low-resolution crop, (3, h, w) uint8, and its target, (3, H, W).
+    def draw(self, name: str) -> tuple[Levels, Levels, Levels]:
+        """Return one low-resolution crop, (3, h, w) uint8, its target and original, (3, H, W).
 
-        Both are flipped and rotated alike. `name` alone decides which crop it is, and how.
+        All are flipped and rotated alike. `name` alone decides which crop it is, and how.
         """
         chance = random.Random(name)  # noqa: S311  not for secrets
         chunk, row = divmod(chance.randrange(self.count), CHUNK)
         path = self._path(chunk)
         try:
             with safe_open(path, framework="np") as file:
-                pair = [file.get_slice(kind)[row] for kind in ("low_res", "target")]
+                drawn = [file.get_slice(kind)[row] for kind in ("low_res", "target", "original")]
         except (SafetensorError, OSError) as error:
             raise EnhanceError(
                 f"{path} is damaged or gone ({error})", Cause.TARGETS_DAMAGED
             ) from error
         step, turns = chance.choice((1, -1)), chance.randrange(4)
-        low_res, target = (np.rot90(image[:, :, ::step], turns, (1, 2)) for image in pair)
-        return low_res, target
+        low_res, target, original = (
+            np.rot90(image[:, :, ::step], turns, (1, 2)) for image in drawn
+        )
+        return low_res, target, original

@@ -31,7 +31,7 @@ from enhance_cli.train.validation import Validation
 
 _LOG_EVERY = 50  # steps
 _CALIBRATED_ON = 64  # crops that measure the mean activation of VGG-19's layers
-_FIXED = ("features", "blocks", "scale", "tail", "losses", "crop")
+_FIXED = ("features", "blocks", "scale", "tail", "losses", "adversary", "crop")
 """Options that decide what a checkpoint holds: a resumed run cannot change them."""
 
 

@@ -130,9 +130,9 @@ def _hashes(options: TrainOptions, step: int) -> dict[str, str]:
         files["init_sha256"] = find_weights(options.start)
     if options.teacher:
         files["teacher_sha256"] = find_weights(options.teacher)
-    if options.vgg and options.loss_weights.layers:
+    if options.vgg and options.feature_layers:
         files["vgg_sha256"] = Path(options.vgg)
-    if options.lite0 and options.loss_weights.layers:
+    if options.lite0 and options.feature_layers:
         files["lite0_sha256"] = Path(options.lite0)
     return {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
 
