@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 DEFAULT_MODEL = "pat-photo"
+MODELS_TO_CHOOSE = ("pat-photo", "pat", "e")  # compared by looking, unless others are named
 
 PURPOSES = {
     "pat-photo": "texture, from camera files",

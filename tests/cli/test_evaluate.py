@@ -237,7 +237,8 @@ def test_a_missing_folder_is_one_line(fails, model, tmp_path):
 
 def test_a_photograph_is_no_set(fails, folder):
     assert fails("evaluate", folder / "a.png") == (
-        f"{folder / 'a.png'} is a file: expected a folder of originals, or one with HR/ and LR/"
+        f"{folder / 'a.png'} is a file: expected a folder of originals, or one with HR/ and LR/; "
+        "--no-originals compares models on photographs that have none"
     )
 
 
@@ -284,7 +285,7 @@ def test_what_goes_to_a_file_is_not_cut_to_a_terminals_width(enhance, folder):
 def test_long_names_are_folded_in_a_narrow_terminal(enhance, folder, monkeypatch):
     name = "".join(f"{number:03}_" for number in range(40)) + ".png"
     (folder / "a.png").rename(folder / name)
-    monkeypatch.setattr("enhance_cli.cli.evaluate._UNLIMITED", 80)
+    monkeypatch.setattr("enhance_cli.cli.scores._UNLIMITED", 80)
     table = enhance("evaluate", folder, "--model", "nearest").stdout
     starts = (line.split()[0] for line in table.splitlines() if line.strip())
     assert name in "".join(starts)

@@ -1,6 +1,5 @@
 import io
 import re
-import shutil
 
 import pytest
 import torch
@@ -8,13 +7,11 @@ from PIL import Image
 
 from enhance_cli.evaluate.pairs import Example, Pair
 from enhance_cli.evaluate.protocol import Score
-from enhance_cli.evaluate.report import Gallery, cut, worst_window, write_report
+from enhance_cli.evaluate.report import Gallery, cut, strongest_window, write_report
 from enhance_cli.evaluate.results import Results
 from enhance_cli.evaluate.suite import Unit
 
 NAMES = ["b.png", "<b>a.png", "c.png"]
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
 
 
 def example(tmp_path, name, size=96):
@@ -47,7 +44,9 @@ def write(tmp_path):
 
 def test_crops_are_lossless(tmp_path):
     made, estimates = example(tmp_path, "a.png")
-    picture = cut(made, estimates, 1 << 20)
+    gallery = Gallery(1 << 20)
+    gallery.add(made, estimates, 0, 1)
+    picture = gallery.pictures[0]
     assert picture.window == (0, 0, 96, 96)
     for name, expected in {**estimates, "original": made.original}.items():
         with Image.open(io.BytesIO(picture.images[name])) as image:
@@ -56,7 +55,8 @@ def test_crops_are_lossless(tmp_path):
 
 
 def test_crops_shrink_until_they_fit(tmp_path):
-    picture = cut(*example(tmp_path, "a.png", 256), 60_000)
+    _, estimates = example(tmp_path, "a.png", 256)
+    picture = cut("a.png", estimates, torch.zeros(256, 256), 60_000)
     assert sum(map(len, picture.images.values())) <= 60_000
     assert picture.window[2] < 256
 
@@ -71,12 +71,24 @@ def test_a_large_set_shows_some_images_within_the_budget(tmp_path):
 
 
 def test_the_window_is_where_the_first_method_is_worst():
-    original = torch.zeros(3, 200, 300, dtype=torch.uint8)
-    estimate = original.clone()
-    estimate[:, 120:160, 200:240] = 255
-    left, top, width, height = worst_window(estimate, original, 64)
+    error = torch.zeros(200, 300)
+    error[120:160, 200:240] = 255
+    left, top, width, height = strongest_window(error, 64)
     assert left <= 200 < 240 <= left + width
     assert top <= 120 < 160 <= top + height
+
+
+def test_crops_show_where_bicubic_errs_most(tmp_path):
+    original = torch.zeros(3, 800, 800, dtype=torch.uint16)
+    bicubic, worse = torch.zeros(3, 800, 800, dtype=torch.uint8), original.clone()
+    bicubic[:, 700:760, 700:760] = 100
+    worse[:, :400] = 60000
+    made = Example(Pair("a.png", tmp_path, None), original, original)
+    gallery = Gallery()
+    gallery.add(made, {"bicubic": bicubic, "e": worse}, 0, 1)
+    left, top, width, height = gallery.pictures[0].window
+    assert left + width >= 760
+    assert top + height >= 760
 
 
 def test_the_page_needs_nothing_from_outside(tmp_path):
@@ -86,20 +98,10 @@ def test_the_page_needs_nothing_from_outside(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    """The report in a headless browser."""
-    webdriver = pytest.importorskip("selenium.webdriver")
-    if not (CHROMIUM and DRIVER):
-        pytest.skip("no chromium with chromedriver on this machine")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("headless", "no-sandbox", "disable-gpu", "disable-background-networking"):
-        options.add_argument(f"--{argument}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    driver.get(write(tmp_path_factory.mktemp("report")).as_uri())
-    yield driver
-    driver.quit()
+def page(browser, tmp_path_factory):
+    """The report in a browser."""
+    browser.get(write(tmp_path_factory.mktemp("report")).as_uri())
+    return browser
 
 
 def press(page, identity, *keys):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +11,22 @@ import click
 from rich.console import Console
 
 from enhance_cli.atomic import check_folder, check_replaceable, replacing
+from enhance_cli.cli.choosing import (
+    check_data,
+    compare_photographs,
+    find_photographs,
+    options_without_originals,
+)
 from enhance_cli.cli.completion import offer_models
 from enhance_cli.cli.options import backend_options, is_given
-from enhance_cli.cli.scores import score_table
+from enhance_cli.cli.scores import show_results
 from enhance_cli.cli.sections import SectionedCommand, section
 from enhance_cli.cli.types import NetworkFileType
 from enhance_cli.config import (
     IMAGE_SUFFIXES,
     METRIC_NETWORKS,
     METRICS,
+    MODELS_TO_CHOOSE,
     PROTOCOL_NAMES,
     EvaluateOptions,
 )
@@ -30,16 +36,22 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from enhance_cli.evaluate.pairs import Example
+    from enhance_cli.evaluate.report import Gallery
     from enhance_cli.evaluate.results import Results
 
 _DEFAULTS = EvaluateOptions()
-_UNLIMITED = 10_000  # characters: the width of a table for a file or for another program
 
 
 @click.command(cls=SectionedCommand)
-@click.argument("data", required=False, type=click.Path(path_type=Path))
+@click.argument("data", nargs=-1, type=click.Path(path_type=Path))
 @section(
     "What is compared",
+    click.option(
+        "--no-originals",
+        is_flag=True,
+        help="Enlarge your own photographs DATA as they are, to choose a model by looking at the "
+        f"--report; without --model, {', '.join(MODELS_TO_CHOOSE)} are compared.",
+    ),
     click.option(
         "--model",
         "models",
@@ -130,6 +142,8 @@ _UNLIMITED = 10_000  # characters: the width of a table for a file or for anothe
 def evaluate(
     ctx: click.Context,
     /,
+    data: tuple[Path, ...],
+    no_originals: bool,
     as_json: bool,
     csv: Path | None,
     report: Path | None,
@@ -141,38 +155,41 @@ def evaluate(
     DATA is a folder of originals, or one that holds HR/ and LR/. Without it, the photographs
     that come with enhance are measured. Bicubic enlargement is always measured too.
 
-    With --recognition DATA holds photographs of ImageNet's classes, in a folder for each.
+    With --recognition DATA holds photographs of ImageNet's classes, in a folder for each. With
+    --no-originals it is any number of photographs and folders.
     """
-    from enhance_cli.evaluate.recognition import measure_recognition
-    from enhance_cli.evaluate.report import Gallery, write_report
-    from enhance_cli.evaluate.similarity import measure_similarity
+    from enhance_cli.evaluate.report import write_report
     from enhance_cli.model.process import prepare_process
 
-    options = EvaluateOptions(**values)
+    check_data(data, no_originals=no_originals)
+    options = EvaluateOptions(data=next(iter(data), None), **values)
     if csv and report and os.path.realpath(csv) == os.path.realpath(report):
         raise click.UsageError("--csv and --report are the same file.")
     _check_recognition(ctx, options)
     _check_networks(options)
-    if options.data is not None and options.data.is_file():
+    if no_originals:
+        options = options_without_originals(ctx, options)
+    elif options.data is not None and options.data.is_file():
         raise EnhanceError(
-            f"{options.data} is a file: expected a folder of originals, or one with HR/ and LR/"
+            f"{options.data} is a file: expected a folder of originals, or one with HR/ and LR/; "
+            "--no-originals compares models on photographs that have none"
         )
-    measure = measure_recognition if options.recognition else measure_similarity
     for written in filter(None, (csv, report)):
         check_folder(written.absolute().parent)
         check_replaceable(written)
         if written.suffix.lower() in IMAGE_SUFFIXES:  # it may be one of the measured images
             raise EnhanceError(f"{written} has an image's name; choose another output")
+    photographs = find_photographs(data) if no_originals else []
     prepare_process(options.device, options.precision)
-    gallery = Gallery()
     with Console(stderr=True).status("measuring") as status:
 
-        def on_image(done: int, total: int, example: Example, estimates: dict[str, Tensor]) -> None:
+        def on_image(done: int, total: int) -> None:
             status.update(f"measuring {done} of {total}")
-            if report:
-                gallery.add(example, estimates, done - 1, total)
 
-        results = measure(options, on_image)
+        if no_originals:
+            results, gallery = compare_photographs(photographs, data, options, on_image)
+        else:
+            results, gallery = _measure(options, on_image, with_pictures=report is not None)
     try:
         if csv:
             with replacing(csv) as file:
@@ -182,7 +199,25 @@ def evaluate(
         if card:
             _write_cards(results, options.models)
     finally:  # measuring took long: show the scores even if a file could not be written
-        _show(results, as_json)
+        show_results(results, as_json=as_json)
+
+
+def _measure(
+    options: EvaluateOptions, on_image: Callable[[int, int], None], *, with_pictures: bool
+) -> tuple[Results, Gallery]:
+    from enhance_cli.evaluate.recognition import measure_recognition
+    from enhance_cli.evaluate.report import Gallery
+    from enhance_cli.evaluate.similarity import measure_similarity
+
+    gallery = Gallery()
+
+    def add(done: int, total: int, example: Example, estimates: dict[str, Tensor]) -> None:
+        on_image(done, total)
+        if with_pictures:
+            gallery.add(example, estimates, done - 1, total)
+
+    measure = measure_recognition if options.recognition else measure_similarity
+    return measure(options, add), gallery
 
 
 def _write_cards(results: Results, models: tuple[str, ...]) -> None:
@@ -193,18 +228,6 @@ def _write_cards(results: Results, models: tuple[str, ...]) -> None:
     for model in models:
         if model not in BASELINES:
             update_card(card_of(find_weights(model)), results, label_of(model))
-
-
-def _show(results: Results, as_json: bool) -> None:
-    for note in results.notes():
-        click.echo(f"note: {note}", err=True)
-    if as_json:
-        click.echo(json.dumps(results.as_json()))
-        return
-    width = None if sys.stdout.isatty() else _UNLIMITED
-    Console(width=width).print(score_table(results))
-    for line in [*results.verdicts(), *results.conditions()]:
-        click.echo(line)
 
 
 def _check_recognition(ctx: click.Context, options: EvaluateOptions) -> None:

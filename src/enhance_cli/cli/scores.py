@@ -1,11 +1,15 @@
-"""The table of scores that `enhance evaluate` prints."""
+"""The scores that `enhance evaluate` prints."""
 
 from __future__ import annotations
 
+import json
 import math
+import sys
 from typing import TYPE_CHECKING
 
+import click
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -15,7 +19,21 @@ if TYPE_CHECKING:
     from enhance_cli.evaluate.suite import Unit
 
 
+_UNLIMITED = 10_000  # characters: the width of a table for a file or for another program
 _MOST_IMAGES = 100  # of a larger set only the means are printed
+
+
+def show_results(results: Results, *, as_json: bool) -> None:
+    """Print notes to stderr, and scores to stdout as JSON or as a table."""
+    for note in results.notes():
+        click.echo(f"note: {note}", err=True)
+    if as_json:
+        click.echo(json.dumps(results.as_json()))
+        return
+    width = None if sys.stdout.isatty() else _UNLIMITED
+    Console(width=width).print(score_table(results))
+    for line in [*results.verdicts(), *results.conditions()]:
+        click.echo(line)
 
 
 def score_table(results: Results) -> Table:

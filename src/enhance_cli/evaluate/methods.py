@@ -54,20 +54,29 @@ def load_methods(
     A model is a shipped name, a file, or one of the baselines. Raises EnhanceError if one is not
     there or enlarges by another factor than the rest.
     """
+    engines, scale = open_engines(models, device, precision)
     methods: dict[str, Enlarge] = {"bicubic": from_interpolation("bicubic")}
-    scales, backends = {}, {}
     for model in models:
-        if model in BASELINES:
-            methods[model] = from_interpolation(model)
-        else:
-            engine = Tiler(open_network(model, device, precision))
-            name = label_of(model)
-            methods[name], scales[name] = from_engine(engine), engine.scale
-            backends[name] = str(engine)
-    if len(set(scales.values())) > 1:
-        listed = ", ".join(f"{model} ×{scale}" for model, scale in scales.items())
+        name = label_of(model)
+        is_plain = model in BASELINES
+        methods[name] = from_interpolation(model) if is_plain else from_engine(engines[name])
+    return methods, scale, {name: str(engine) for name, engine in engines.items()}
+
+
+def open_engines(
+    models: Sequence[str], device: str, precision: str
+) -> tuple[dict[str, Tiler], int]:
+    """Return the networks among the models by name, and the scale that they share.
+
+    Raises EnhanceError if one is not there or enlarges by another factor than the rest.
+    """
+    networks = [model for model in models if model not in BASELINES]
+    engines = {label_of(model): Tiler(open_network(model, device, precision)) for model in networks}
+    if len({engine.scale for engine in engines.values()}) > 1:
+        listed = ", ".join(f"{name} ×{engine.scale}" for name, engine in engines.items())
         raise EnhanceError(f"models of different scales cannot be compared: {listed}")
-    return methods, next(iter(scales.values()), Dimensions().scale), backends
+    scales = (engine.scale for engine in engines.values())
+    return engines, next(scales, Dimensions().scale)
 
 
 def label_of(model: str) -> str:

@@ -7,11 +7,13 @@ import io
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from enhance_cli.atomic import replacing
@@ -23,7 +25,16 @@ from enhance_cli.model.levels import in_8_bits
 PICTURES = 13_000_000  # bytes of all crops; 17 MB in base64, so that the file stays below 20 MB
 MOST_IMAGES = 100  # with crops; the table lists all images
 LARGEST = 512  # pixels a side of a crop
-_TYPICAL = 2  # bytes a pixel of a photograph in lossless WebP
+_LARGEST_PROFILE = 1 << 14  # bytes of a colour profile that every crop carries
+
+
+class Window(NamedTuple):
+    """A rectangle of an image, in pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
 
 
 @dataclass(frozen=True)
@@ -31,8 +42,18 @@ class Picture:
     """One window of an image, from every method and from the original, as lossless WebP."""
 
     image: str
-    window: tuple[int, int, int, int]  # left, top, width, height
+    window: Window
     images: dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A photograph without an original, beside its crops."""
+
+    overview: bytes  # the whole photograph, reduced, as WebP
+    size: tuple[int, int]  # width and height of the photograph
+    scale: int
+    computed: str  # which parts of it were enlarged
 
 
 class Gallery:
@@ -41,47 +62,63 @@ class Gallery:
     def __init__(self, budget: int = PICTURES) -> None:
         self.budget = budget
         self.pictures: list[Picture] = []
+        self.sources: dict[str, Source] = {}
+        self.commands: dict[str, dict[str, str]] = {}  # that enlarge, by photograph and model
+
+    def share_of(self, index: int, count: int) -> int | None:
+        """Return the bytes for image `index` of `count`; None if there are too many to show all."""
+        every = math.ceil(count / MOST_IMAGES)
+        return None if index % every else self.budget // math.ceil(count / every)
 
     def add(
         self, example: Example, estimates: Mapping[str, Tensor], index: int, count: int
     ) -> None:
         """Add image `index` of `count`, unless there are too many to show all."""
-        every = math.ceil(count / MOST_IMAGES)
-        if index % every == 0:
-            share = self.budget // math.ceil(count / every)
-            self.pictures.append(cut(example, estimates, share))
+        share = self.share_of(index, count)
+        if share is not None:
+            shown = bytes_of({**estimates, "original": example.original})
+            error = next(iter(shown.values())).float() - shown["original"].float()
+            self.pictures.append(cut(example.pair.name, shown, error.abs().mean(dim=0), share))
 
 
-def cut(example: Example, estimates: Mapping[str, Tensor], share: int) -> Picture:
-    """Cut out the window where the first method errs most, as large as `share` bytes allow."""
-    shown = {**estimates, "original": example.original}
-    shown = {name: torch.from_numpy(in_8_bits(pixels.numpy())) for name, pixels in shown.items()}
-    side = min(LARGEST, math.isqrt(share // (len(shown) * _TYPICAL)))
-    while True:
-        left, top, width, height = window = worst_window(
-            next(iter(shown.values())), shown["original"], side
-        )
-        images = {
-            name: _encode(pixels[:, top : top + height, left : left + width])
-            for name, pixels in shown.items()
-        }
-        if sum(map(len, images.values())) <= share or side < 32:
-            return Picture(example.pair.name, window, images)
-        side = side * 4 // 5
+def bytes_of(levels: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return levels of any depth as uint8."""
+    return {name: torch.from_numpy(in_8_bits(each.numpy())) for name, each in levels.items()}
 
 
-def worst_window(estimate: Tensor, original: Tensor, side: int) -> tuple[int, int, int, int]:
-    """Return the window of at most `side`² pixels where two images (3, H, W) uint8 differ most.
+def cut(
+    image: str,
+    shown: Mapping[str, Tensor],
+    strength: Tensor,
+    share: int,
+    profile: bytes | None = None,
+) -> Picture:
+    """Cut out the window where `strength`, (H, W), is greatest, as large as `share` bytes allow.
 
-    It is left, top, width, height.
+    `shown` are 8-bit levels (3, H, W) by method, with an ICC profile if they have one.
     """
-    _, height, width = original.shape
+    side = min(LARGEST, math.isqrt(share // len(shown)))
+    while True:
+        window = strongest_window(strength, side)
+        left, top, width, height = window
+        images = {
+            name: encode_webp(_image(each[:, top : top + height, left : left + width]), profile)
+            for name, each in shown.items()
+        }
+        taken = sum(map(len, images.values()))
+        if taken <= share or side < 32:
+            return Picture(image, window, images)
+        side = min(side - 1, int(0.97 * side * math.sqrt(share / taken)))
+
+
+def strongest_window(strength: Tensor, side: int) -> Window:
+    """Return the window of at most `side`² pixels where the mean of (H, W) is greatest."""
+    height, width = strength.shape
     size = min(side, height), min(side, width)
-    error = (estimate.float() - original.float()).abs().mean(dim=0)[None, None]
     stride = max(1, side // 8)
-    means = F.avg_pool2d(error, size, stride)[0, 0]
+    means = F.avg_pool2d(strength[None, None], size, stride)[0, 0]
     row, column = divmod(int(means.argmax()), means.shape[1])
-    return column * stride, row * stride, size[1], size[0]
+    return Window(column * stride, row * stride, size[1], size[0])
 
 
 def write_report(path: Path, results: Results, gallery: Gallery) -> None:
@@ -90,6 +127,11 @@ def write_report(path: Path, results: Results, gallery: Gallery) -> None:
         "notes": results.notes(),
         "verdicts": results.verdicts(),
         "conditions": results.conditions(),
+        "commands": gallery.commands,
+        "sources": {
+            name: asdict(source) | {"overview": _as_url(source.overview)}
+            for name, source in gallery.sources.items()
+        },
         "pictures": [
             {
                 "image": picture.image,
@@ -105,10 +147,19 @@ def write_report(path: Path, results: Results, gallery: Gallery) -> None:
         file.write(page.replace("@DATA@", embedded).encode())
 
 
-def _encode(pixels: Tensor) -> bytes:
+def encode_webp(
+    image: Image.Image, profile: bytes | None = None, *, lossless: bool = True, quality: int = 50
+) -> bytes:
+    """Return an image as WebP, with its ICC profile unless that is a large one."""
+    is_kept = profile is not None and len(profile) <= _LARGEST_PROFILE
+    kept = {"icc_profile": profile} if is_kept else {}
     file = io.BytesIO()
-    to_pillow(Photo(pixels.numpy())).save(file, "WEBP", lossless=True, quality=50)
+    image.save(file, "WEBP", lossless=lossless, quality=quality, **kept)
     return file.getvalue()
+
+
+def _image(levels: Tensor) -> Image.Image:
+    return to_pillow(Photo(levels.numpy()))
 
 
 def _as_url(image: bytes) -> str:

@@ -76,7 +76,8 @@ class Results:
         if len(self.methods) < 2:
             return []
         baseline, first, *rest = self.methods
-        return [self._compare(first, other, m) for m in self.metrics for other in (baseline, *rest)]
+        metrics = [name for name, unit in self.metrics.items() if unit.is_compared]
+        return [self._compare(first, other, m) for m in metrics for other in (baseline, *rest)]
 
     def _compare(self, method: str, other: str, metric: str) -> Difference:
         summary = summarise_difference(self.values(method, metric), self.values(other, metric))

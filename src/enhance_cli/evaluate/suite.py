@@ -27,6 +27,7 @@ class Unit:
     symbol: str = ""
     digits: int = 4
     higher_is_better: bool = True
+    is_compared: bool = True  # whether the difference of two methods is worth a line
 
 
 @dataclass(frozen=True, kw_only=True)
