@@ -76,6 +76,11 @@ _data = section(
         "Reduce each photograph by a random factor before it is cropped, down to this scale.",
         type=FiniteRange(0.1, 1),
     ),
+    train_option(
+        "flat",
+        "Share of the crops that become flat colours, so that flat grounds keep theirs.",
+        type=FiniteRange(0, 1),
+    ),
     train_option("crop", "Side of a crop of a photograph, in pixels.", type=click.IntRange(min=32)),
     train_option(
         "candidates", "Draw so many crops for each that is used, and use the most detailed."

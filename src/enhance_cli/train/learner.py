@@ -25,6 +25,7 @@ from enhance_cli.model.weights import is_of_others, load_generator
 from enhance_cli.train.adversary import Adversary, NotFiniteError, new_discriminator
 from enhance_cli.train.data import CropBatch
 from enhance_cli.train.degradation import degrade
+from enhance_cli.train.flat import fill, flat_colours
 from enhance_cli.train.graphs import Replayed
 from enhance_cli.train.processes import Processes
 
@@ -134,18 +135,23 @@ class Learner:
 
         They are in [0, 1], on the device.
         """
+        options, keep = self.options, self._run.keep
+        names = [f"{options.seed}/{index}/{n}" for n in self._processes.share(options.batch)]
         levels, steps = self._on_device(batch.original)
+        colours = flat_colours(names, options.flat)
+        fill(levels, colours)
         if batch.low_res is None:
-            share = self._processes.share(self.options.batch)
-            seeds = [f"{self.options.seed}/{index}/{crop}/degradation" for crop in share]
-            degraded = degrade(levels, self.generator.scale, self.options.degradation, seeds, steps)
+            seeds = [f"{name}/degradation" for name in names]
+            degraded = degrade(levels, self.generator.scale, options.degradation, seeds, steps)
         else:
             degraded, _ = self._on_device(batch.low_res)
-        low_res = degraded.div(255).contiguous(memory_format=torch.channels_last)
+            fill(degraded, colours)
         target = None
         if batch.target is not None:
-            target = self._run.keep("target", self._on_device(batch.target)[0].div(255))
-        keep = self._run.keep
+            made, _ = self._on_device(batch.target)
+            fill(made, colours)
+            target = keep("target", made.div(255))
+        low_res = degraded.div(255).contiguous(memory_format=torch.channels_last)
         return keep("low_res", low_res), keep("original", levels.div(255)), target
 
     def _on_device(self, levels: Tensor) -> tuple[Tensor, int]:
