@@ -245,6 +245,7 @@ class ExportOptions:
     io: str = "float"  # or "uint8": 8-bit pixels in and out, channels last
     fp16: bool = False  # weights and convolutions in half precision
     ema: bool = True  # of a run: its averaged weights, otherwise its last ones
+    ort: Path = Path("node_modules/onnxruntime-web/dist")  # of a page: npm's onnxruntime-web
     overwrite: bool = False
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from enhance_cli.cli.completion import offer_models
 from enhance_cli.cli.sections import SectionedCommand, section
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _DEFAULTS = ExportOptions()
+_OF_FILES, _OF_PAGES = ("io", "fp16"), ("ort",)  # options of one kind of output
 
 
 @click.command(cls=SectionedCommand)
@@ -43,7 +45,6 @@ _DEFAULTS = ExportOptions()
     click.option(
         "-o",
         "--output",
-        required=True,
         type=PathType(),
         help="File; the extension decides the format: .onnx, .pt2, .safetensors, .xml (OpenVINO).",
     ),
@@ -55,20 +56,55 @@ _DEFAULTS = ExportOptions()
         help="float: (N, 3, H, W) in [0, 1]; uint8: (N, H, W, 3), of 8-bit photographs.",
     ),
     click.option("--fp16", is_flag=True, help="Halve the file: weights and layers in fp16."),
-    click.option("--overwrite", is_flag=True, help="Replace a file that exists."),
+    click.option("--overwrite", is_flag=True, help="Replace a file, or such a page, that exists."),
 )
-def export(output: Path, **values: Any) -> None:
+@section(
+    "A page instead of a file",
+    click.option(
+        "--web",
+        type=PathType(),
+        metavar="FOLDER",
+        help="Write a page that enlarges photographs in the browser.",
+    ),
+    click.option(
+        "--ort",
+        type=PathType(),
+        default=_DEFAULTS.ort,
+        show_default=True,
+        metavar="FOLDER",
+        help="The folder dist of npm's onnxruntime-web.",
+    ),
+)
+def export(output: Path | None, web: Path | None, **values: Any) -> None:
     """Write a network for other runtimes, checked against PyTorch.
 
     Any number of images of any size go in. The file is compared with PyTorch before it appears.
     """
-    from enhance_cli.export import write
-
+    if (output is None) == (web is None):
+        raise click.UsageError("give either -o FILE or --web FOLDER.")
+    _check_given(_OF_FILES if web else _OF_PAGES, *(("-o", "--web") if web else ("--web", "-o")))
     options = ExportOptions(**values)
-    generator, provenance = _load(options, output)
-    proof = write.export(generator, provenance, output, options)
-    click.echo(output)
+    target = output or web
+    assert target
+    generator, provenance = _load(options, target)
+    if web:
+        from enhance_cli.export.web import export_page
+
+        proof = export_page(generator, provenance, web, options)
+    else:
+        from enhance_cli.export.write import export as write
+
+        proof = write(generator, provenance, target, options)
+    click.echo(target)
     click.echo(proof, err=True)
+
+
+def _check_given(names: tuple[str, ...], of: str, other: str) -> None:
+    """Refuse options of one kind of output that were given with the other."""
+    context = click.get_current_context()
+    for name in names:
+        if context.get_parameter_source(name) == ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name} is for {of}, not for {other}.")
 
 
 def _load(options: ExportOptions, output: Path) -> tuple[nn.Module, dict[str, Any]]:

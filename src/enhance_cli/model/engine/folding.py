@@ -27,6 +27,15 @@ def _fold(weight: Tensor, dim: int, *, is_odd: bool) -> Tensor:
     return torch.cat((first + middle, last) if is_odd else (first, middle + last), dim)
 
 
+def spread(weight: Tensor) -> Tensor:
+    """Return weights (C, C', 4, 4) of a transposed convolution that equals what `fold` describes.
+
+    Its stride is 2 and its padding 1.
+    """
+    odd_even = weight.new_tensor([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]])
+    return torch.einsum("oikl,yk,xl->ioyx", weight, odd_even, odd_even).contiguous()
+
+
 def interleave(kinds: Tensor) -> Tensor:
     """Put the four kinds of pixels that folded weights compute into their places.
 
