@@ -65,13 +65,18 @@ def used_by(process: int) -> float:
     return total
 
 
+def status_of(driver: Any) -> str:
+    """Return what the page says."""
+    text: str = driver.execute_script("return document.getElementById('status').textContent")
+    return text
+
+
 def enlarge(driver: Any, photo: Path) -> tuple[float, float]:
     """Enlarge in the page; return seconds of the clock and of processors."""
-    status = driver.find_element("id", "status")
     before, started = used_by(driver.service.process.pid), time.perf_counter()
     driver.execute_script("document.getElementById('status').textContent = ''")
     driver.find_element("id", "file").send_keys(str(photo))
-    while ENDED not in status.text:
+    while ENDED not in status_of(driver):
         time.sleep(0.2)
     return time.perf_counter() - started, used_by(driver.service.process.pid) - before
 
@@ -108,7 +113,7 @@ def main() -> None:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             driver = browser()
             driver.get(f"http://page.test:{server.server_port}/")
-            while not driver.find_element("id", "status").text.startswith("Ready"):
+            while not status_of(driver).startswith("Ready"):
                 time.sleep(0.2)
             for _ in range(chosen.rounds):
                 found["command"].append(command(photo, chosen.model))

@@ -114,23 +114,27 @@ def browse(folder, *arguments):
     return webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
 
 
+def status_of(driver):
+    """What the page says, asked in one step: it loads a second time by itself."""
+    return driver.execute_script("return document.getElementById('status')?.textContent ?? ''")
+
+
 def open_page(driver, address):
     driver.get(address)
-    wait(lambda: driver.find_element("id", "status").text.startswith("Ready"))
+    wait(lambda: status_of(driver).startswith("Ready"))
     return driver.execute_script("return document.documentElement.dataset.computes")
 
 
 def enlarge(driver, photo, downloads):
     """Give the page a photograph; return what it says, and the file that it saves."""
     driver.find_element("id", "file").send_keys(str(photo))
-    status = driver.find_element("id", "status")
-    wait(lambda: any(end in status.text for end in ENDED))
+    wait(lambda: any(end in status_of(driver) for end in ENDED))
     if not driver.find_element("id", "result").is_displayed():
-        return status.text, None
+        return status_of(driver), None
     saved = downloads / f"{photo.stem}-enlarged.png"
     driver.find_element("id", "save").click()
     wait(saved.exists)
-    return status.text, saved
+    return status_of(driver), saved
 
 
 @pytest.fixture(scope="module")
