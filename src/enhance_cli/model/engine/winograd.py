@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enhance_cli.model.device import Backend
@@ -56,32 +58,50 @@ def _is_fit(layer: nn.Conv2d) -> bool:
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return torch._nnpack_spatial_convolution(x, weight, bias, [1, 1], [1, 1])
+    return torch._nnpack_spatial_convolution(to_planes(x), weight, bias, [1, 1], [1, 1])
 
 
 class WinogradDense(nn.Module):
-    """Computes what a `DenseBlock` does, equal to rounding, without copying features to join them.
+    """Computes what a `DenseBlock` does, equal to rounding, without joining features.
 
-    All features of the block lie in one array, channel after channel. Each convolution reads the
-    channels from the beginning, and its result is written behind them.
+    Features go into all convolutions that need them at once, and the results are summed. Winograd's
+    method costs less the more channels a convolution computes: docs/decisions/0099.
     """
 
     def __init__(self, block: DenseBlock) -> None:
         super().__init__()
-        self._layers = block.convolutions()
-        self.growing = nn.ModuleList(self._layers)
-        self.weight = nn.Parameter(RESIDUAL * block.last.weight.detach(), requires_grad=False)
-        assert block.last.bias is not None
-        self.bias = nn.Parameter(RESIDUAL * block.last.bias.detach(), requires_grad=False)
+        layers = [*block.convolutions(), block.last]
+        self.growth = block.convolutions()[0].out_channels
+        factors = [1.0] * (len(layers) - 1) + [RESIDUAL]
+        weights = [factor * layer.weight for factor, layer in zip(factors, layers, strict=True)]
+        biases = [factor * _bias(layer) for factor, layer in zip(factors, layers, strict=True)]
+        self.bias = nn.Parameter(torch.cat(biases).detach(), requires_grad=False)
+        self.weights = nn.ParameterList()
+        for index, (start, end) in enumerate(pairwise([0, *(w.shape[1] for w in weights)])):
+            later = torch.cat([weight[:, start:end] for weight in weights[index:]])
+            self.weights.append(nn.Parameter(later.detach(), requires_grad=False))
 
     def forward(self, x: Tensor) -> Tensor:
         """Keep the shape (N, features, H, W)."""
-        count, known, height, width = x.shape
-        seen = x.new_empty(count, self.weight.shape[1], height, width)
-        seen[:, :known] = x
-        for layer in self._layers:
-            grown = _convolve(seen[:, :known], layer.weight, layer.bias)
-            place = seen[:, known : known + grown.shape[1]]
-            torch.ops.aten.leaky_relu.out(grown, SLOPE, out=place)
-            known += grown.shape[1]
-        return _convolve(seen, self.weight, self.bias).add_(x)
+        sums = _convolve(x, self.weights[0], self.bias)  # (N, 4 growth + features, H, W)
+        for weight in list(self.weights)[1:]:
+            grown = F.leaky_relu(sums[:, : self.growth], SLOPE)
+            sums = sums[:, self.growth :].add_(_convolve(grown, weight, None))
+        return sums.add_(x)
+
+
+def _bias(layer: nn.Conv2d) -> Tensor:
+    assert layer.bias is not None
+    return layer.bias
+
+
+def to_planes(x: Tensor) -> Tensor:
+    """Return (1, C, H, W), or (N, C, H, W), with one plane for each channel, which NNPACK needs.
+
+    PyTorch copies a matrix that is transposed in a fifth of the time that it takes for images.
+    """
+    count, channels, height, width = x.shape
+    if count != 1 or not x.is_contiguous(memory_format=torch.channels_last):
+        return x.contiguous()
+    planes = x.permute(0, 2, 3, 1).reshape(height * width, channels).t().contiguous()
+    return planes.view(1, channels, height, width)
