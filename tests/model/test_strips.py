@@ -145,7 +145,7 @@ def test_where_memory_runs_out_in_a_strip_tiles_go_on(monkeypatch, caplog):
     tiler, progress = Tiler(network), []
     tiler.tile = 32
     assert apart(tiler.enlarge(pixels, progress.append), whole) <= 1
-    assert caplog.messages == ["not enough memory for tiles of 32 pixels: going on with 16"]
+    assert caplog.messages == ["not enough memory for strips: going on with tiles of 32"]
     assert progress[-1] == 150 * 40
 
 

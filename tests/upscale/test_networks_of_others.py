@@ -92,7 +92,7 @@ def test_the_head_in_pieces_changes_nothing(module, monkeypatch):
     network = TorchNetwork(module, FP32)
     pixels = picture(40, 50)
     whole = compute(network, pixels, 0)
-    monkeypatch.setattr("enhance_cli.model.pytorch._HEAD_PIECE", 16)
+    monkeypatch.setattr("enhance_cli.model.pytorch.PIECE", 16)
     assert abs(compute(network, pixels, 0) - whole).max() <= 4
 
 
@@ -100,6 +100,7 @@ def test_deep_networks_take_large_tiles_as_far_as_memory_goes(monkeypatch):
     with torch.device("meta"):
         modules = [Compact(hidden=32), RRDBNet(blocks=3)]
     monkeypatch.setattr("enhance_cli.model.pytorch.fuse_any", lambda module, _: (module, None))
-    assert [TorchNetwork(module, FP32).tile for module in modules] == [544, 784]
+    monkeypatch.setattr("enhance_cli.model.pytorch.allowed_memory", lambda: 1 << 36)
+    assert [TorchNetwork(module, FP32).tile for module in modules] == [1088, 1568]
     monkeypatch.setattr("enhance_cli.model.pytorch.allowed_memory", lambda: 1 << 30)
     assert [TorchNetwork(module, FP32).tile for module in modules] == [272, 196]

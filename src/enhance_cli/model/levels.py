@@ -24,3 +24,14 @@ def to_levels(image: NDArray[np.floating[Any]], levels: np.dtype[Any]) -> Levels
     white = np.iinfo(levels).max
     rounded: Levels = np.rint(image * white).clip(0, white).astype(levels)
     return rounded
+
+
+def fit(tile: Levels, align: int, least: int) -> Levels:
+    """Extend (C, h, w) by reflection, on the right and at the bottom, where it is too short.
+
+    Both sides are then multiples of `align` and at least `least`.
+    """
+    missing = [-(-max(side, least) // align) * align - side for side in tile.shape[1:]]
+    if not any(missing):
+        return tile
+    return np.pad(tile, ((0, 0), (0, missing[0]), (0, missing[1])), mode="reflect")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from itertools import pairwise
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,32 +13,19 @@ from torch import Tensor, nn
 from enhance_cli.machine import allowed_memory
 from enhance_cli.model.device import DTYPES, Backend
 from enhance_cli.model.engine.fused import fuse_any
+from enhance_cli.model.engine.head import PIECE, HasHead, run_head
+from enhance_cli.model.engine.rows import RRDBStrip, check_strips, widest_strip
 from enhance_cli.model.engine.strips import WIDTH, GeneratorStrip, has_strips
-from enhance_cli.model.levels import Levels
+from enhance_cli.model.levels import Levels, fit
 from enhance_cli.model.network import Network, Span, Strip
+from enhance_cli.model.rrdb import RRDBNet
 
 _TILES = {"cpu": 128, "mps": 256}  # input pixels, the least; of a CPU by docs/decisions/0002
-_HALOS, _LARGEST_TILE = 16, 2048  # a deep network's tile in halos, and pixels, docs/decisions/0060
-_HEAD_PIECE = 256  # input pixels on a side that a head enlarges at once on a CPU, to save memory
+_HALOS, _LARGEST_TILE = 32, 2048  # a deep network's tile in halos, and pixels, docs/decisions/0060
 _CUDA_TILES = (1024, 768, 512, 384, 256, 128)  # the largest that fits, docs/decisions/0043
 _CUDA_MAPS = {2: 2, 4: 4}  # feature maps of the enlarged tile in memory, by bytes per number
 _CUDA_REST = 64  # further bytes per pixel of the enlarged tile: images in fp32
 _CUDA_WORK = {2: 0, 4: 1 << 30}  # bytes that cuDNN takes, by bytes per number
-
-
-@runtime_checkable
-class HasHead(Protocol):
-    """A module in two parts: features at low resolution, and a head that needs less halo."""
-
-    @property
-    def head_halo(self) -> int:
-        """The halo of `add_detail` alone, in input pixels."""
-
-    def describe(self, x: Tensor) -> Tensor:
-        """Return the features (N, F, H, W) of an image (N, 3, H, W)."""
-
-    def add_detail(self, x: Tensor, described: Tensor) -> Tensor:
-        """Return the estimate (N, 3, scale*H, scale*W) of an image and its features."""
 
 
 class TorchNetwork(Network):
@@ -69,8 +55,7 @@ class TorchNetwork(Network):
         self.fused: Any
         self.fused, self.layout = fuse_any(stated, backend)
         self.tile = self._fastest_tile()
-        is_in_strips = backend.device.type == "cpu" and has_strips(self.fused)
-        self.strip = WIDTH if is_in_strips else 0
+        self.strip = self._widest_strip()
         self.most = self._most() if self.halo is None else None
         self.ahead = 1 if backend.device.type == "cuda" else 0
 
@@ -93,6 +78,14 @@ class TorchNetwork(Network):
         while tile > _TILES["cpu"] and self._held_bytes(tile) > memory:
             tile //= 2
         return tile
+
+    def _widest_strip(self) -> int:
+        """Return the width of strips, in input pixels; 0 if the network has none here."""
+        if self.backend.device.type != "cpu":
+            return 0
+        if isinstance(self.fused, RRDBNet):
+            return widest_strip(self.fused, self.backend.dtype.itemsize)
+        return WIDTH if has_strips(self.fused) else 0
 
     def _most(self) -> int | None:
         """Return how many input pixels fit into half of the memory, or None if unknown."""
@@ -122,8 +115,8 @@ class TorchNetwork(Network):
         x = x.contiguous(memory_format=self.layout)
         module = self._module_for(tile)
         if isinstance(module, HasHead) and self.align == 1:
-            piece = 0 if x.is_cuda else _HEAD_PIECE
-            estimate = _run_in_two_parts(module, self.scale, x, row, column, piece)
+            piece, described = 0 if x.is_cuda else PIECE, module.describe(x)
+            estimate = run_head(module, self.scale, x, described, row, column, piece)
         else:
             window = row.enlarged_core(self.scale), column.enlarged_core(self.scale)
             estimate = module(x)[..., window[0], window[1]]
@@ -131,7 +124,13 @@ class TorchNetwork(Network):
 
     def begin_strip(self, pixels: Levels, column: Span) -> Strip:
         """Start a strip of a picture, (3, H, W) levels; only if `strip` is not 0."""
-        return GeneratorStrip(self._module_for(pixels), pixels, column)
+        module = self._module_for(pixels)
+        if isinstance(module, RRDBNet):
+            _, height, width = pixels.shape
+            check_strips(module, self.backend.dtype.itemsize, width, self.strip)
+            pixels = fit(pixels[:, :, column.read], self.align, self.least)
+            return RRDBStrip(module, pixels, height, column, self.layout)
+        return GeneratorStrip(module, pixels, column)
 
     def _module_for(self, pixels: Levels) -> Any:
         """Return the module that computes pictures of this depth."""
@@ -149,62 +148,6 @@ class TorchNetwork(Network):
     def round(self, estimate: Tensor, levels: np.dtype[Any]) -> Callable[[], Levels]:
         """Start rounding an estimate to levels; the returned function waits for the result."""
         return start_rounding(estimate, levels)
-
-
-def fit(tile: Levels, align: int, least: int) -> Levels:
-    """Extend (C, h, w) by reflection, on the right and at the bottom, where it is too short.
-
-    Both sides are then multiples of `align` and at least `least`.
-    """
-    missing = [-(-max(side, least) // align) * align - side for side in tile.shape[1:]]
-    if not any(missing):
-        return tile
-    return np.pad(tile, ((0, 0), (0, missing[0]), (0, missing[1])), mode="reflect")
-
-
-def _run_in_two_parts(
-    module: HasHead, scale: int, x: Tensor, row: Span, column: Span, piece: int
-) -> Tensor:
-    """Compute the enlarged core (N, C, h', w') of a tile (N, C, h, w).
-
-    The features need the whole halo, but the head needs only `head_halo`. Cutting the rest off in
-    between saves most of the cost of the halo. The head runs on pieces of the core of at most
-    `piece` input pixels each way, or on all at once for 0. Neither changes the result.
-    """
-    described = module.describe(x)
-    rows, columns = _divide(row, piece), _divide(column, piece)
-    bands = [
-        torch.cat([_run_head(module, scale, x, described, row, column) for column in columns], 3)
-        for row in rows
-    ]
-    return bands[0] if len(bands) == 1 else torch.cat(bands, 2)
-
-
-def _run_head(
-    module: HasHead, scale: int, x: Tensor, described: Tensor, row: Span, column: Span
-) -> Tensor:
-    kept_row, row_core = _trim(row, module.head_halo, scale)
-    kept_column, column_core = _trim(column, module.head_halo, scale)
-    window = (slice(None), slice(None), kept_row, kept_column)
-    seen = x[window].contiguous()  # one plane per channel: bicubic takes 0.6 of the time
-    return module.add_detail(seen, described[window])[:, :, row_core, column_core]
-
-
-def _divide(span: Span, piece: int) -> list[Span]:
-    """Divide a span into spans of the same pixels, with cores of at most `piece` pixels."""
-    size = span.stop - span.start
-    count = -(-size // piece) if piece else 1
-    edges = [span.start + size * index // count for index in range(count + 1)]
-    first, last = span.start - span.left, span.stop + span.right
-    return [Span(start, stop, start - first, last - stop) for start, stop in pairwise(edges)]
-
-
-def _trim(span: Span, halo: int, scale: int) -> tuple[slice, slice]:
-    """Return the features that the head needs, and the place of the core in its output."""
-    left, right = min(span.left, halo), min(span.right, halo)
-    size = span.stop - span.start
-    first = span.left - left
-    return slice(first, first + left + size + right), slice(left * scale, (left + size) * scale)
 
 
 @torch.inference_mode()

@@ -127,8 +127,10 @@ class Tiler:
                     yield strip
                     top = strip.row.stop if strip.column.stop == width else top
         except network.failures as error:
-            self._take_smaller_tiles(error, max(height, width))
+            if not is_out_of_memory(error):
+                raise
             self.is_in_strips = False
+            _log.warning("not enough memory for strips: going on with tiles of %d", self.tile)
         while top < height:
             row = self._split(height, start=top)[0]
             try:
@@ -151,7 +153,7 @@ class Tiler:
         """Yield the completed rows of each strip in turn, from top to bottom."""
         network = self.network
         channels, height, width = pixels.shape
-        columns = split(width, network.strip, network.halo or 0)
+        columns = split(width, network.strip, network.halo or 0, network.align)
         strips = [network.begin_strip(pixels, column) for column in columns]
         done = 0
         while done < height:

@@ -1,0 +1,177 @@
+"""Computing an ESRGAN in bands of rows, each part of which keeps the rows that it needs again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from enhance_cli.machine import allowed_memory
+from enhance_cli.model.engine.head import PIECE, run_head
+from enhance_cli.model.levels import Levels
+from enhance_cli.model.network import Span
+from enhance_cli.model.rrdb import RESIDUAL, RRDBNet
+
+BAND = 96  # rows of features to compute at once: docs/decisions/0099
+_DENSE_REACH = 5  # rows: the convolutions of a dense block
+_KEPT = 60  # rows of features that a residual block keeps
+_SHARE = 4  # a strip takes at most this part of the memory
+
+
+class Part(Protocol):
+    """A part of a network that gets the rows of its input in bands."""
+
+    def __call__(self, x: Tensor | None, *, is_last: bool) -> Tensor | None:
+        """Return the rows that are complete after more of the input, (N, C, h, w), or None."""
+
+
+class Rows:
+    """Runs a part of a network on rows that come one band after the other.
+
+    Each row of the result depends on `reach` rows of the input on both sides, and there are `scale`
+    of them for a row of the input. The last rows of the input are kept, and what they need of it is
+    computed again, so bands should be high against the reach. At the top and bottom of the picture
+    the part pads as it does for the whole.
+    """
+
+    def __init__(self, run: Callable[[Tensor], Tensor], reach: int, scale: int = 1) -> None:
+        self.run, self.reach, self.scale = run, reach, scale
+        self.kept: Tensor | None = None
+        self.above = 0  # rows of `kept` whose result has been returned
+
+    def __call__(self, x: Tensor | None, *, is_last: bool) -> Tensor | None:
+        """Return the rows that are complete after more of the input, or None."""
+        if x is None:
+            return None
+        rows = x if self.kept is None else torch.cat((self.kept, x), 2)
+        done = rows.shape[2] - (0 if is_last else self.reach)
+        if done <= self.above:
+            self.kept = rows
+            return None
+        result = self.run(rows)[:, :, self.scale * self.above : self.scale * done]
+        first = max(0, done - self.reach)
+        self.kept, self.above = rows[:, :, first:].clone(), done - first
+        return result
+
+
+class ResidualRows:
+    """Adds `factor` times the result of several parts to their input, band after band."""
+
+    def __init__(self, parts: list[Part], factor: float) -> None:
+        self.parts, self.factor = parts, factor
+        self.waiting: Tensor | None = None  # rows of the input whose change is not computed yet
+
+    def __call__(self, x: Tensor | None, *, is_last: bool) -> Tensor | None:
+        """Return the rows that are complete after more of the input, or None."""
+        if x is None:
+            return None
+        waiting = x if self.waiting is None else torch.cat((self.waiting, x), 2)
+        change: Tensor | None = x
+        for part in self.parts:
+            change = part(change, is_last=is_last)
+        count = 0 if change is None else change.shape[2]
+        self.waiting = waiting[:, :, count:].clone()
+        if change is None:
+            return None
+        return torch.add(waiting[:, :, :count], change, alpha=self.factor)
+
+
+class RRDBStrip:
+    """Runs an ESRGAN on one strip of a picture: the columns of `column`, and all rows.
+
+    `pixels` are the levels of these columns, (3, H, w), continued below and on the right to
+    multiples of the network's `align`; the picture itself has `height` rows. A strip equals that
+    part of the whole image's result, to rounding. `done` counts the picture's rows whose result has
+    been returned.
+    """
+
+    def __init__(
+        self,
+        module: RRDBNet,
+        pixels: Levels,
+        height: int,
+        column: Span,
+        layout: torch.memory_format,
+    ) -> None:
+        self.module, self.pixels, self.layout = module, pixels, layout
+        self.height = height
+        body = [_in_rows(block) for block in module.body]
+        deep = ResidualRows([*body, Rows(module.after, 1)], 1.0)
+        head = Rows(self._enlarge, module.head_halo // module.align, 2 ** len(module.upsample))
+        self.parts: list[Part] = [Rows(module.first, 1), deep, head]
+        # Of the features, which are `align` times smaller than the picture:
+        left, stop = column.left // module.align, -(-column.core.stop // module.align)
+        size = -(-pixels.shape[2] // module.align)
+        self.column = Span(left, stop, left, size - stop)
+        self.size = module.scale * (column.stop - column.start)
+        self.read = self.done = 0
+
+    @torch.inference_mode()
+    def advance(self) -> Tensor | None:
+        """Read more rows; return the rows of the result that are now complete, or None.
+
+        They are (3, scale*rows, scale*columns), floats in [0, 1].
+        """
+        start, align = self.read, self.module.align
+        self.read = min(start + BAND * align, self.pixels.shape[1])
+        is_last = self.read == self.pixels.shape[1]
+        x = self._floats(start, self.read)
+        x = (F.pixel_unshuffle(x, align) if align > 1 else x).to(self.module.last.weight.dtype)
+        x = x.contiguous(memory_format=self.layout)
+        result: Tensor | None = x
+        for part in self.parts:
+            result = part(result, is_last=is_last)
+        if result is None:
+            return None
+        scale, before = self.module.scale, self.done
+        self.done = min(before + result.shape[2] // scale, self.height)
+        result = result[:, :, : scale * (self.done - before), : self.size].float()
+        return result[0] if self.module.channels == 3 else result[:, 0]
+
+    def _floats(self, start: int, stop: int) -> Tensor:
+        """Return rows of the picture in [0, 1], (1, 3, h, w), or (3, 1, h, w) for one channel."""
+        rows = torch.from_numpy(self.pixels[:, start:stop].astype(np.float32))
+        rows = rows[None].div_(np.iinfo(self.pixels.dtype).max)
+        return rows if self.module.channels == 3 else rows.transpose(0, 1)
+
+    def _enlarge(self, described: Tensor) -> Tensor:
+        """Enlarge the core's columns of features, (N, F, h, w)."""
+        row = Span(0, described.shape[2], 0, 0)
+        scale = 2 ** len(self.module.upsample)
+        return run_head(self.module, scale, described, described, row, self.column, PIECE)
+
+
+def _in_rows(block: Any) -> ResidualRows:
+    return ResidualRows([Rows(dense, _DENSE_REACH) for dense in block.blocks], RESIDUAL)
+
+
+def widest_strip(module: RRDBNet, itemsize: int) -> int:
+    """Return the width of strips for which memory suffices, in input pixels; 0 if there is none.
+
+    Strips narrower than two halos would compute more than twice what the picture needs.
+    """
+    each = _kept_bytes(module, itemsize) + 2 * BAND * module.held * itemsize
+    read = _memory() // _SHARE // each * module.align
+    width = (read - 2 * module.halo) // module.align * module.align
+    return width if width >= 2 * module.halo else 0
+
+
+def check_strips(module: RRDBNet, itemsize: int, picture: int, strip: int) -> None:
+    """Raise MemoryError if the strips of a picture of that width keep half of the memory."""
+    count = -(-picture // strip)
+    columns = (picture + 2 * (count - 1) * module.halo) // module.align
+    if columns * _kept_bytes(module, itemsize) > _memory() // 2:
+        raise MemoryError
+
+
+def _kept_bytes(module: RRDBNet, itemsize: int) -> int:
+    """Return how many bytes a strip keeps for a column of features."""
+    return _KEPT * module.features * (len(module.body) + 1) * itemsize
+
+
+def _memory() -> int:
+    return allowed_memory() or 1 << 32

@@ -1,0 +1,96 @@
+"""An ESRGAN in strips that keep their rows equals the whole picture."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from enhance_cli.model.device import Backend
+from enhance_cli.model.engine import rows
+from enhance_cli.model.pytorch import TorchNetwork
+from enhance_cli.model.rrdb import RRDBNet
+from enhance_cli.upscale.tiler import Tiler
+
+FP32 = Backend(torch.device("cpu"), torch.float32)
+SHAPES = {
+    "x4": {},
+    "x4 of two blocks": {"blocks": 2},
+    "x1": {"enlargements": 0},
+    "x8": {"enlargements": 3},
+    "x2 with rearranged pixels": {"unshuffle": 2},
+    "x1 with rearranged pixels": {"unshuffle": 4},
+    "one channel": {"channels": 1, "enlargements": 1},
+}
+
+
+def network_of(backend=FP32, **shape):
+    torch.manual_seed(0)
+    module = RRDBNet(**{"features": 8, "growth": 8, "blocks": 1} | shape).eval()
+    module.requires_grad_(False)
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.weight.normal_(std=layer.weight[0].numel() ** -0.5)
+            layer.bias.fill_(0.3)
+    return TorchNetwork(module, backend)
+
+
+def noise(height, width, levels=np.uint8):
+    white = np.iinfo(levels).max
+    return np.random.default_rng(0).integers(0, white, (3, height, width), levels, endpoint=True)
+
+
+@pytest.fixture
+def narrow(monkeypatch):
+    """Strips, bands and tiles so small that small pictures have several."""
+    monkeypatch.setattr(rows, "BAND", 6)
+    monkeypatch.setattr("enhance_cli.model.pytorch.widest_strip", lambda *_: 16)
+    monkeypatch.setattr(TorchNetwork, "_fastest_tile", lambda _: 4)
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("size", [(1, 5), (7, 5), (45, 39), (70, 33)])
+def test_strips_of_an_esrgan_equal_the_whole_picture(name, size):
+    network, pixels = network_of(**SHAPES[name]), noise(*size)
+    found, expected = Tiler(network).enlarge(pixels), Tiler(network, 0).enlarge(pixels)
+    assert found.shape == expected.shape == (3, *(side * network.scale for side in size))
+    assert expected.std() > 10
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_strip_keeps_a_part_of_the_picture_alone():
+    network = network_of()
+    strip = network.begin_strip(noise(200, 12), Tiler(network)._split(12)[0])
+    while strip.done < 150:
+        strip.advance()
+    kept = [part.kept for part in strip.parts if isinstance(part, rows.Rows)]
+    assert all(part.shape[2] <= 4 for part in kept)
+    assert strip.parts[1].waiting.shape[2] <= 15 + 1 + 6
+
+
+@pytest.mark.usefixtures("narrow")
+def test_16_bits_pass_through_strips():
+    network, pixels = network_of(), noise(40, 20, np.uint16)
+    found, expected = Tiler(network).enlarge(pixels), Tiler(network, 0).enlarge(pixels)
+    assert found.dtype == np.uint16
+    assert np.abs(found.astype(int) - expected).max() <= 4
+
+
+def test_strips_are_as_wide_as_memory_allows(monkeypatch):
+    network = RRDBNet()
+    monkeypatch.setattr(rows, "allowed_memory", lambda: 22 << 30)
+    wide = rows.widest_strip(network, 4)
+    assert wide > 4000
+    assert rows.widest_strip(network, 2) > wide
+    monkeypatch.setattr(rows, "allowed_memory", lambda: 2 << 30)
+    assert rows.widest_strip(network, 4) == 0
+
+
+def test_a_picture_too_wide_for_strips_is_computed_in_tiles(monkeypatch, caplog):
+    network, pixels = network_of(), noise(30, 40)
+    network.strip, network.tile = 20, 16
+    monkeypatch.setattr(rows, "allowed_memory", lambda: 1 << 16)
+    found, expected = Tiler(network).enlarge(pixels), Tiler(network, 0).enlarge(pixels)
+    assert np.abs(found.astype(int) - expected).max() <= 1
+    assert "not enough memory" in caplog.text
