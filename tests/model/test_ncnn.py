@@ -14,53 +14,15 @@ from enhance_cli.model.pytorch import TorchNetwork
 from enhance_cli.upscale.tiler import Tiler
 
 FP32 = Backend(torch.device("cpu"), torch.float32)
-HALF = 0x01306B47  # ncnn's mark of fp16
 
 
-def read_layers(param, weights):
-    """Yield weight and bias of each convolution, and the slopes of each PReLU, as arrays."""
-    data, start = weights.read_bytes(), 0
-
-    def take(kind, count):
-        nonlocal start
-        found = np.frombuffer(data, kind, count, start).astype(np.float32)
-        start += -(-found.size * np.dtype(kind).itemsize // 4) * 4
-        return found
-
-    for words in map(str.split, param.read_text().splitlines()):
-        given = dict(word.split("=", 1) for word in words[2:] if "=" in word)
-        if words[0] == "Convolution":
-            outputs, kernel, count = (int(given[key]) for key in ("0", "1", "6"))
-            is_half = int.from_bytes(data[start : start + 4], "little") == HALF
-            start += 4
-            weight = take("<f2" if is_half else "<f4", count)
-            yield weight.reshape(outputs, -1, kernel, kernel), take("<f4", outputs)
-        elif words[0] == "PReLU":
-            yield (take("<f4", int(given["0"])),)
-    assert start == len(data)
-
-
-def compact_state(layers):
-    state = {}
-    for place, arrays in enumerate(layers):
-        for kind, array in zip(("weight", "bias"), arrays, strict=False):
-            state[f"body.{place}.{kind}"] = torch.from_numpy(array)
-    return state
-
-
-def esrgan_state(layers):
-    blocks = (len(layers) - 6) // 15
-    names = ["conv_first"]
-    for block in range(blocks):
-        for dense in (1, 2, 3):
-            names += [f"body.{block}.rdb{dense}.conv{conv}" for conv in range(1, 6)]
-    names += ["conv_body", "conv_up1", "conv_up2", "conv_hr", "conv_last"]
-    pairs = zip(names, layers, strict=True)
-    return {
-        f"{name}.{kind}": torch.from_numpy(array)
-        for name, arrays in pairs
-        for kind, array in zip(("weight", "bias"), arrays, strict=True)
-    }
+def read_ncnn(param, weights):
+    """Read them by the tool that makes weights of them."""
+    path = Path(__file__).parents[2] / "tools" / "ncnn_weights.py"
+    spec = importlib.util.spec_from_file_location("ncnn_weights", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.read_ncnn(param, weights)
 
 
 @pytest.fixture
@@ -95,16 +57,16 @@ def run_ncnn(param, weights, pixels):
 
 
 @pytest.mark.parametrize(
-    ("name", "state_of", "kind"),
+    ("name", "kind"),
     [
-        ("realesr-animevideov3-x4", compact_state, "Compact"),
-        ("realesrgan-x4plus-anime", esrgan_state, "ESRGAN"),
-        ("realesrgan-x4plus", esrgan_state, "ESRGAN"),
+        ("realesr-animevideov3-x4", "Compact"),
+        ("realesrgan-x4plus-anime", "ESRGAN"),
+        ("realesrgan-x4plus", "ESRGAN"),
     ],
 )
-def test_a_real_network_is_within_one_level_of_ncnn(models, pixels, name, state_of, kind):
+def test_a_real_network_is_within_one_level_of_ncnn(models, pixels, name, kind):
     param, weights = models / f"{name}.param", models / f"{name}.bin"
-    network = build_network(weights, state_of(list(read_layers(param, weights))))
+    network = build_network(weights, read_ncnn(param, weights))
     assert (network.architecture, network.scale) == (kind, 4)
     ours = Tiler(TorchNetwork(network, FP32)).enlarge(pixels).astype(int)
     theirs = np.clip(np.round(run_ncnn(param, weights, pixels) * 255), 0, 255)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from enhance_cli.model.compact import Compact
 from enhance_cli.model.detect import build_network
 from enhance_cli.model.rrdb import RRDBNet
 
@@ -37,6 +38,27 @@ def files(tmp_path):
     return network, tmp_path / "x.param", tmp_path / "x.bin"
 
 
+def test_a_compact_network_is_written_with_its_slopes(tool, run, tmp_path):
+    network = Compact(features=3, hidden=1, scale=2)
+    lines, data = ["7767517"], b""
+    for index, layer in enumerate([*network.body, network.last]):
+        layer.bias.data.normal_()
+        outputs, count = len(layer.weight), layer.weight.numel()
+        lines.append(f"Convolution c{index} 1 1 a b 0={outputs} 1=3 6={count}")
+        parts = [layer.weight, layer.bias]
+        if layer is not network.last:
+            layer.slope.data.normal_()
+            lines.append(f"PReLU p{index} 1 1 b c 0={outputs}")
+            parts.append(layer.slope)
+        data += bytes(4) + b"".join(part.detach().numpy().astype("<f4").tobytes() for part in parts)
+    (tmp_path / "x.param").write_text("\n".join(lines))
+    (tmp_path / "x.bin").write_bytes(data)
+    out, image = tmp_path / "out.safetensors", torch.rand(1, 3, 9, 7)
+    run(tool("ncnn_weights"), tmp_path / "x.param", tmp_path / "x.bin", out)
+    with torch.no_grad():
+        assert torch.equal(build_network(out, load_file(out))(image), network(image))
+
+
 def test_what_is_written_is_the_same_network(tool, run, files, tmp_path):
     network, param, weights = files
     out = tmp_path / "out.safetensors"
@@ -48,8 +70,8 @@ def test_what_is_written_is_the_same_network(tool, run, files, tmp_path):
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [(lambda data: data[:-5], "it ends within a convolution"),
-     (lambda data: data + bytes(4), "holds more than the convolutions"),
+    [(lambda data: data[:-5], "it ends within a layer"),
+     (lambda data: data + bytes(4), "holds more than the layers"),
      (lambda data: b"\x01" + data[1:], "stored in another way than fp16 or fp32")],
 )  # fmt: skip
 def test_damaged_weights_are_refused(tool, run, files, tmp_path, change, said):
