@@ -265,7 +265,7 @@ def test_an_unknown_model_lists_those_there_are(fails, tmp_path, photo):
 def test_a_file_that_upscale_does_not_run_is_one_line(fails, tmp_path, photo):
     (tmp_path / "x.pt2").write_bytes(b"graph")
     assert fails("upscale", "--model", tmp_path / "x.pt2", photo, "-o", tmp_path / "out.png") == (
-        f"{tmp_path / 'x.pt2'} is none of what enhance runs: "
+        f"{tmp_path / 'x.pt2'} is not a network: expected one of "
         ".safetensors, .pth, .pt, .ckpt, .onnx, .xml"
     )
 

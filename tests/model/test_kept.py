@@ -1,5 +1,6 @@
 import hashlib
 import http.server
+import json
 import threading
 from dataclasses import replace
 
@@ -7,7 +8,14 @@ import pytest
 
 from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.model import kept
-from enhance_cli.model.kept import KNOWN, download, find_kept, kept_models
+from enhance_cli.model.kept import (
+    KNOWN,
+    download,
+    find_kept,
+    kept_models,
+    licence_in,
+    models_of_runs,
+)
 from enhance_cli.model.shipped import find_weights
 
 CONTENT = bytes(range(256)) * 3000  # three parts
@@ -119,3 +127,36 @@ def test_every_known_network_is_whole_and_openly_licensed():
         assert len(bytes.fromhex(known.sha256)) == 32
         assert known.licence == "BSD-3-Clause"
         assert 2e6 < known.size < 7e7
+
+
+def safetensors(metadata):
+    header = json.dumps({"__metadata__": metadata}).encode()
+    return len(header).to_bytes(8, "little") + header
+
+
+@pytest.mark.parametrize(
+    ("content", "licence"),
+    [
+        (safetensors({"modelspec.license": "CC-BY-NC-SA-4.0", "license": "other"}),
+         "CC-BY-NC-SA-4.0"),
+        (safetensors({"license": "MIT\n\x1b[2J"}), "MIT [2J"),
+        (safetensors({"author": "somebody"}), None),
+        (safetensors([]), None),
+        (b"\xff" * 20, None),
+        (b"PK\x03\x04", None),
+    ],
+)  # fmt: skip
+def test_a_licence_is_read_from_the_metadata_of_a_file(tmp_path, content, licence):
+    (tmp_path / "x").write_bytes(content)
+    assert licence_in(tmp_path / "x") == licence
+
+
+def test_networks_of_runs_are_found_with_what_lies_beside_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("runs/e", "other", "runs/begun"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("runs/e/generator.safetensors", "runs/e/best.safetensors", "runs/e/small.onnx",
+                 "other/generator.safetensors", "runs/begun/log.csv"):  # fmt: skip
+        (tmp_path / name).touch()
+    assert list(models_of_runs()) == ["other", "runs/e", "runs/e/small.onnx"]
+    assert find_weights("runs/e") == models_of_runs()["runs/e"]

@@ -240,6 +240,18 @@ def test_python_api_enlarges_a_pillow_image(sample):
     assert (result.size, result.mode) == ((80, 40), "RGB")
 
 
+def test_python_api_blends_networks():
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
+    some, most, all_of_it = (
+        Upscaler("pat", device="cpu", precision="fp32", strength=strength).enlarge(pixels)
+        for strength in (0.1, 0.9, 1)
+    )
+    blended = Upscaler("e", device="cpu", precision="fp32", blend="pat", strength=0.9)
+    assert np.array_equal(blended.enlarge(pixels), most)
+    apart = [np.abs(each.astype(int) - all_of_it).mean() for each in (some, most)]
+    assert apart[0] > 2 * apart[1] > 0
+
+
 @pytest.mark.parametrize("levels", [np.uint8, np.uint16])
 def test_python_api_enlarges_an_array_as_it_does_an_image(levels):
     pixels = np.random.default_rng(0).integers(0, 256, (10, 20, 3), np.uint8)

@@ -15,7 +15,15 @@ from rich.progress import Progress
 from rich.table import Table
 
 from enhance_cli.errors import EnhanceError
-from enhance_cli.model.kept import KNOWN, KnownNetwork, download, kept_models, models_folder
+from enhance_cli.model.kept import (
+    KNOWN,
+    KnownNetwork,
+    download,
+    kept_models,
+    licence_in,
+    models_folder,
+    models_of_runs,
+)
 
 if TYPE_CHECKING:
     from enhance_cli.config import UpscaleOptions
@@ -52,13 +60,26 @@ def _download(known: KnownNetwork) -> None:
 
 
 def name_of(options: UpscaleOptions, network: Network) -> str:
-    """Return a name for the network that the options choose; describe a network of others."""
+    """Return a name for the network that the options choose; describe networks of others."""
+    network = getattr(network, "network", network)  # in a ConsistentNetwork
     if options.blend or options.strength is not None:
         strength = 0.5 if options.strength is None else options.strength
-        return f"{options.blend or options.model} at strength {strength:g}"
-    if options.then:
-        return ", then ".join((options.model, *options.then))
-    return options.model + _origin(options.model, network)
+        mixed = [getattr(network, part, network) for part in ("first", "second")]
+        names = [name for name in (options.model, options.blend) if name]
+        described = [n + _origin(n, part) for n, part in zip(names, mixed, strict=False)]
+        return f"{' blended with '.join(described)} at strength {strength:g}"
+    names = [options.model, *options.then]
+    described = [n + _origin(n, part) for n, part in zip(names, _in_a_row(network), strict=True)]
+    return ", then ".join(described)
+
+
+def _in_a_row(network: Network) -> list[Network]:
+    """Return the networks of a chain in their order, or a list of the network itself."""
+    from enhance_cli.model.chain import ChainNetwork
+
+    if not isinstance(network, ChainNetwork):
+        return [network]
+    return [*_in_a_row(network.first), network.second]
 
 
 def _origin(model: str, network: Network) -> str:
@@ -69,17 +90,18 @@ def _origin(model: str, network: Network) -> str:
     architecture = getattr(module, "architecture", None)
     if architecture is None:
         return ""
-    digest = hashlib.sha256(find_weights(model).read_bytes()).hexdigest()
+    path = find_weights(model)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     known = next((known for known in KNOWN.values() if known.sha256 == digest), None)
-    licence = known.licence if known else "licence not stated"
+    licence = (known.licence if known else licence_in(path)) or "licence not stated"
     return f" ({architecture} ×{network.scale}, SHA-256 {digest[:_DIGITS]}…, {licence})"
 
 
 def kept_table() -> Table:
     """Return a table of the networks of others in their folder, and of those to download."""
     table = Table("model", "architecture", "scale", "file", box=SIMPLE_HEAD)
-    table.title = f"networks of others in {models_folder()}"
-    for name, path in kept_models().items():
+    table.title = f"networks of runs here, and of others in {models_folder()}"
+    for name, path in (models_of_runs() | kept_models()).items():
         table.add_row(name, *_look(path), path.name)
     for known in KNOWN.values():
         if not known.path.is_file():

@@ -6,6 +6,7 @@ This module does not import torch.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -18,9 +19,14 @@ from enhance_cli.errors import Cause, EnhanceError
 _RELEASES = "https://github.com/xinntao/Real-ESRGAN/releases/download"
 _PART = 1 << 18  # bytes to read at once
 _WAIT = 30  # seconds to wait for an answer
+_LONGEST_HEADER = 100_000_000  # bytes, by the format of safetensors
+_OF_A_LICENCE = ("modelspec.license", "license", "licence")  # keys of a file's metadata
 
 RUNNABLE = (".safetensors", ".pth", ".pt", ".ckpt", ".onnx", ".xml")
 """Extensions of files that enhance can run."""
+OF_A_RUN = "generator.safetensors"
+"""The file of a training run's network, in the run's folder."""
+_BESIDE_A_RUN = (".pth", ".onnx", ".xml")  # a run's own other files are .safetensors
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,38 @@ def kept_models() -> dict[str, Path]:
     folder = models_folder()
     files = sorted(folder.iterdir()) if folder.is_dir() else []
     return {file.stem: file for file in files if file.suffix.lower() in RUNNABLE}
+
+
+def models_of_runs() -> dict[str, Path]:
+    """Return the networks of training runs here and in runs/, and exported ones beside them.
+
+    They come by what `--model` takes: a run's folder, or a file in it.
+    """
+    here = Path()
+    found: dict[str, Path] = {}
+    for weights in sorted([*here.glob(OF_A_RUN), *here.glob(f"*/{OF_A_RUN}"),
+                           *here.glob(f"runs/*/{OF_A_RUN}")]):  # fmt: skip
+        run = weights.parent
+        beside = [file for file in sorted(run.iterdir()) if file.suffix.lower() in _BESIDE_A_RUN]
+        found |= {str(run): weights} | {str(file): file for file in beside}
+    return found
+
+
+def licence_in(path: Path) -> str | None:
+    """Return the licence that a safetensors file states in its metadata, or None.
+
+    Source: Stability AI's ModelSpec, key `modelspec.license`.
+    """
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(size)) if size < _LONGEST_HEADER else {}
+        metadata = header.get("__metadata__", {})
+        stated = [str(metadata.get(key) or "") for key in _OF_A_LICENCE]
+    except (OSError, ValueError, AttributeError, RecursionError):  # not that format, or damaged
+        return None
+    lines = ("".join(sign if sign.isprintable() else " " for sign in text) for text in stated)
+    return next((" ".join(line.split()) for line in lines if line.strip()), None)
 
 
 def find_kept(model: str) -> Path | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import reduce
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from enhance_cli.config import PRECISIONS, RUNTIMES
 from enhance_cli.errors import EnhanceError
@@ -90,6 +91,17 @@ def _open_one(model: str, device: str, precision: str, runtime: str) -> Network:
     if device not in ("auto", "cpu"):
         raise EnhanceError(f"{chosen} computes on the CPU here, not on {device}")
     return open_exported(path, chosen, precision)
+
+
+def sees_whole(model: str) -> bool:
+    """Whether a network sees the whole image, so that tiles change its result. It is loaded."""
+    path = find_weights(model)
+    if pick_runtime(str(path)) != "torch":
+        return False
+    from enhance_cli.model.load import load_module
+
+    module: Any = load_module(path)[0]
+    return module.halo is None
 
 
 def pick_runtime(model: str, wanted: str = "auto") -> str:

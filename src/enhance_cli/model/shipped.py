@@ -10,11 +10,10 @@ from pathlib import Path
 
 import enhance_cli
 from enhance_cli.errors import EnhanceError
-from enhance_cli.model.kept import KNOWN, RUNNABLE, find_kept, models_folder
+from enhance_cli.model.kept import KNOWN, OF_A_RUN, RUNNABLE, find_kept, models_folder
 
 _PREFIX = "enet-"
 _PIXELS = "e"  # the network at strength 0; a texture network is at strength 1
-_OF_A_RUN = "generator.safetensors"
 
 
 def weights_folder() -> Path:
@@ -45,7 +44,7 @@ def find_weights(model: str) -> Path:
     name = model.lower().removeprefix(_PREFIX)
     if name in shipped:
         return shipped[name]
-    path = Path(model, _OF_A_RUN) if os.path.isdir(model) else Path(model)
+    path = Path(model, OF_A_RUN) if os.path.isdir(model) else Path(model)
     if not os.path.exists(path):
         path = find_kept(model) or path
     if not os.path.isfile(path):
@@ -54,7 +53,7 @@ def find_weights(model: str) -> Path:
             f"({list_shipped()}), known ({', '.join(KNOWN)}) or kept in {models_folder()}"
         )
     if path.suffix.lower() not in RUNNABLE:
-        raise EnhanceError(f"{path} is none of what enhance runs: {', '.join(RUNNABLE)}")
+        raise EnhanceError(f"{path} is not a network: expected one of {', '.join(RUNNABLE)}")
     return path
 
 

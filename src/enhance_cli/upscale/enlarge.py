@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any
@@ -160,7 +160,8 @@ def _run_first_passes(
 class Upscaler:
     """The tool as a Python object: `Upscaler()(image)` enlarges a Pillow image.
 
-    It takes the arguments of `open_network`, and a tile in input pixels (0 for the whole image). It
+    It takes the arguments of `open_network`, and a tile in input pixels (0 for the whole image). A
+    `strength` between 0 and 1 blends ENet-E with the network, or the network with `blend`. It
     changes no setting of the process; a program that wants the speed of the commands calls
     `prepare_process`. Raises EnhanceError for a model, device, precision or runtime that is not
     available.
@@ -168,14 +169,17 @@ class Upscaler:
 
     def __init__(
         self,
-        model: str = DEFAULT_MODEL,
+        model: str | Sequence[str] = DEFAULT_MODEL,
         *,
         device: str = "auto",
         precision: str = "auto",
         runtime: str = "auto",
         tile: int | None = None,
+        blend: str | None = None,
+        strength: float | None = None,
     ) -> None:
-        self.engine = Tiler(open_network(model, device, precision, runtime), tile)
+        network = open_network(model, device, precision, runtime, blend=blend, strength=strength)
+        self.engine = Tiler(network, tile)
 
     def __call__(self, image: Image.Image) -> Image.Image:
         """Return the image enlarged, upright, in mode L, LA, RGB or RGBA, with its profile and dpi.

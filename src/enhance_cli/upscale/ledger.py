@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from enhance_cli.config import UpscaleOptions
 from enhance_cli.errors import EnhanceError
+from enhance_cli.model.open import sees_whole
 from enhance_cli.model.shipped import find_weights
 from enhance_cli.upscale.index import Places
 
@@ -62,6 +63,9 @@ def settings_of(options: UpscaleOptions) -> dict[str, Any]:
         settings["strength"] = options.strength
     if options.exact:
         settings["exact"] = True
+    used = (options.model, *others)
+    if options.tile is not None and any(map(sees_whole, used)):
+        settings["tile"] = options.tile
     return settings
 
 
