@@ -1,13 +1,18 @@
 import hashlib
+import json
+import re
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
+from safetensors.torch import save_file
 
 from enhance_cli.cli.main import main
 from enhance_cli.model import kept
+from enhance_cli.model.compact import Compact
+from enhance_cli.model.rrdb import RRDBNet
 
 
 @pytest.fixture
@@ -26,6 +31,21 @@ def compact_file(tmp_path):
     path = tmp_path / "2x-mine.pth"
     torch.save({"params_ema": state}, path)
     return path
+
+
+def real_esrgan_names(state):
+    """Give the tensors of an `RRDBNet` the names of Real-ESRGAN's files."""
+    found = {}
+    for name, value in state.items():
+        name = re.sub(r"blocks\.(\d)\.", lambda match: f"rdb{int(match[1]) + 1}.", name)
+        name = re.sub(r"growing\.(\d)", lambda match: f"conv{int(match[1]) + 1}", name)
+        name = re.sub(r"(rdb\d)\.last", r"\1.conv5", name)
+        name = re.sub(r"upsample\.(\d)", lambda match: f"conv_up{int(match[1]) + 1}", name)
+        for ours, theirs in (("first", "conv_first"), ("after", "conv_body"),
+                             ("refine", "conv_hr"), ("last", "conv_last")):  # fmt: skip
+            name = re.sub(rf"^{ours}\b", theirs, name)
+        found[name] = value
+    return found
 
 
 def run(*arguments):
@@ -47,6 +67,28 @@ def test_what_is_no_network_is_one_line(sample, tmp_path):
     assert done.exit_code == 1
     assert done.stderr.startswith(f"enhance: {path} is of ")
     assert done.stderr.count("\n") == 1
+
+
+def test_the_licence_that_a_file_states_is_said(compact_file, photo, tmp_path):
+    path = tmp_path / "2x.safetensors"
+    save_file(torch.load(compact_file)["params_ema"], path, {"modelspec.license": "CC-BY-NC-4.0"})
+    done = run("upscale", photo, "-o", tmp_path / "out.png", "--model", path, "--device", "cpu")
+    assert done.exit_code == 0, done.stderr
+    assert "…, CC-BY-NC-4.0) on cpu" in done.stderr
+
+
+def test_another_tile_makes_results_anew_only_of_networks_that_see_whole_pictures(
+    compact_file, photo, tmp_path, monkeypatch
+):
+    arguments = ("upscale", photo, "-o", f"{tmp_path / 'out'}/", "--model", compact_file, "--json")
+    made = []
+    for halo in (3, None):
+        monkeypatch.setattr(Compact, "halo", halo)
+        for tile in (0, 0, 16):
+            done = run(*arguments, "--tile", tile, "--device", "cpu")
+            assert done.exit_code == 0, done.stderr
+            made.append(json.loads(done.stdout)["skipped"])
+    assert made == [False, True, True, False, True, False]
 
 
 def test_it_is_evaluated_beside_ours(compact_file, tmp_path):
@@ -82,7 +124,7 @@ def test_several_models_are_computed_one_after_another(compact_file, photo, tmp_
     done = run("upscale", photo, "-o", target, *models, "--device", "cpu")
     assert done.exit_code == 0, done.stderr
     assert size_of(target) == (8 * 20, 8 * 12)
-    assert f"{compact_file}, then e on cpu" in done.stderr
+    assert re.search(r"2x-mine\.pth \(Compact ×2, SHA-256 .*\), then e on cpu", done.stderr)
 
 
 def test_a_kept_network_is_listed_and_found_by_its_name(compact_file, photo, tmp_path, folder):
@@ -139,6 +181,15 @@ def test_strength_chooses_how_much_texture_there_is(photo, tmp_path):
     assert len(set(results)) == 3
 
 
+def test_both_networks_of_a_blend_are_described(compact_file, photo, tmp_path):
+    arguments = ("--model", compact_file, "--blend", compact_file, "--strength", "0.25")
+    done = run("upscale", photo, "-o", tmp_path / "out.png", *arguments, "--consistent")
+    assert done.exit_code == 0, done.stderr
+    described = r"2x-mine\.pth \(Compact ×2, SHA-256 .*, licence not stated\)"
+    said = rf"{described} blended with .*{described} at strength 0\.25 on cpu"
+    assert re.search(said, done.stderr)
+
+
 def test_strength_takes_one_model(photo, tmp_path):
     target = tmp_path / "out.png"
     models = ("--model", "e", "--model", "pat")
@@ -165,6 +216,23 @@ def test_it_is_exported_and_computes_the_same(compact_file, photo, tmp_path):
     for model in (compact_file, exported):
         target = tmp_path / f"{model.suffix[1:]}.png"
         done = run("upscale", photo, "-o", target, "--model", model, "--precision", "fp32")
+        assert done.exit_code == 0, done.stderr
+        with Image.open(target) as image:
+            made.append(np.asarray(image).astype(int))
+    assert abs(made[0] - made[1]).max() <= 1
+
+
+def test_one_of_one_channel_and_rearranged_pixels_is_exported(photo, tmp_path):
+    pytest.importorskip("onnxruntime")
+    module, given, exported = RRDBNet(1, 4, 4, 1, 2, 2), tmp_path / "x.pth", tmp_path / "x.onnx"
+    torch.save(real_esrgan_names(module.state_dict()), given)
+    done = run("export", "--model", given, "-o", exported)
+    assert done.exit_code == 0, done.stderr
+    made = []
+    for model in (given, exported):
+        target = tmp_path / f"{model.suffix[1:]}.png"
+        arguments = ("--model", model, "--precision", "fp32", "--tile", 16)
+        done = run("upscale", photo, "-o", target, *arguments)
         assert done.exit_code == 0, done.stderr
         with Image.open(target) as image:
             made.append(np.asarray(image).astype(int))

@@ -13,6 +13,7 @@ from torch.export import Dim, ExportedProgram
 
 import enhance_cli
 from enhance_cli.config import ExportOptions
+from enhance_cli.errors import EnhanceError
 from enhance_cli.model.generator import MEAN, Generator
 
 TRACED = (2, 24, 40)  # images, rows and columns of the example; the graph does not depend on them
@@ -52,16 +53,36 @@ def random_image(io: str, batch: int, height: int, width: int) -> Tensor:
     return torch.rand((batch, 3, height, width), generator=source)
 
 
-def trace(graph: nn.Module, io: str) -> ExportedProgram:
-    """Trace the graph with open batch, height and width; no path of this machine is stored."""
+def fitting_size(network: nn.Module, side: int) -> int:
+    """Return the smallest side from this one on that a network computes."""
+    stated: Any = network
+    align, least = getattr(stated, "align", 1), getattr(stated, "least", 1)
+    return int(-(-max(side, least) // align) * align)
+
+
+def trace(network: nn.Module, graph: nn.Module, io: str) -> ExportedProgram:
+    """Trace a network's graph with open batch, height and width, which are multiples of `align`.
+
+    No path of this machine is stored. Raises EnhanceError if PyTorch cannot trace it.
+    """
     axes = (1, 2) if io == "uint8" else (2, 3)
-    program = torch.export.export(
-        graph,
-        (random_image(io, *TRACED),),
-        dynamic_shapes=({0: Dim("batch"), axes[0]: Dim("height"), axes[1]: Dim("width")},),
-        strict=False,
-        prefer_deferred_runtime_asserts_over_guards=True,  # 4·H is not provably trunc(4.0·H)
-    )
+    align = getattr(network, "align", 1)
+    sides = [align * Dim(name) if align > 1 else Dim(name) for name in ("height", "width")]
+    count, *traced = TRACED
+    example = random_image(io, count, *(fitting_size(network, side) for side in traced))
+    try:
+        program = torch.export.export(
+            graph,
+            (example,),
+            dynamic_shapes=({0: Dim("batch"), axes[0]: sides[0], axes[1]: sides[1]},),
+            strict=False,
+            prefer_deferred_runtime_asserts_over_guards=True,  # 4·H is not provably trunc(4.0·H)
+        )
+    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+        raise EnhanceError(
+            "cannot export this network: PyTorch cannot trace it for pictures of any size "
+            f"({str(error).strip().splitlines()[0]})"
+        ) from error
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)
     return program
@@ -72,7 +93,8 @@ def describe(
 ) -> dict[str, str]:
     """Return the metadata of an exported file.
 
-    `scale` and `halo` are all that a program needs for tiling. The graph itself subtracts `mean`.
+    `scale`, `halo`, `align` and `least` are all that a program needs for tiling. `halo` is "None"
+    for a network that sees the whole image. The graph itself subtracts `mean`.
     """
     stated: Any = network
     metadata = {
@@ -82,6 +104,8 @@ def describe(
         "precision": "fp16" if options.fp16 else "fp32",
         "scale": str(stated.scale),
         "halo": str(stated.halo),
+        "align": str(getattr(stated, "align", 1)),
+        "least": str(getattr(stated, "least", 1)),
         "licence": str(provenance.get("licence", "not stated")),
         "provenance": json.dumps(provenance, sort_keys=True),
     }

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from enhance_cli.config import ExportOptions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.export.graph import enlarge_to_levels, random_image
+from enhance_cli.export.graph import enlarge_to_levels, fitting_size, random_image
 
 PROVED = ((1, 1, 1), (1, 37, 53), (3, 5, 18))  # images, rows, columns: none is the traced size
 FP32_TOLERANCE = 0.025  # 8-bit levels: 1e-4 of values in [0, 1]
@@ -56,7 +56,8 @@ def prove(generator: nn.Module, options: ExportOptions, run: RunFile) -> Proof:
 def _difference(
     generator: nn.Module, io: str, run: RunFile, images: int, height: int, width: int
 ) -> float:
-    image = random_image(io, images, height, width)
+    sides = (fitting_size(generator, side) for side in (height, width))
+    image = random_image(io, images, *sides)
     expected = (
         enlarge_to_levels(generator, image) if io == "uint8" else generator(image).double().mul(255)
     )

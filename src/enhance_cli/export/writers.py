@@ -46,7 +46,7 @@ def onnx_bytes(generator: nn.Module, options: ExportOptions, metadata: dict[str,
     import_extra("onnxscript")
     try:
         program = torch.onnx.export(
-            trace(graph_of(generator, options), options.io),
+            trace(generator, graph_of(generator, options), options.io),
             input_names=[INPUT],
             output_names=[OUTPUT],
             dynamo=True,
@@ -100,7 +100,7 @@ def write_pt2(
     generator: nn.Module, options: ExportOptions, metadata: dict[str, str], file: BinaryIO
 ) -> RunFile:
     """Write PyTorch's own format, with the metadata inside as `enhance.json`, and load it."""
-    program = trace(graph_of(generator, options), options.io)
+    program = trace(generator, graph_of(generator, options), options.io)
     torch.export.save(program, file, extra_files={"enhance.json": json.dumps(metadata)})
     file.seek(0)
     return torch.export.load(file).module()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enhance_cli.errors import Cause, EnhanceError
-from enhance_cli.model.levels import DEEP, Levels, to_levels
+from enhance_cli.model.levels import DEEP, Levels, fit, to_levels
 from enhance_cli.model.network import Network, Span
 from enhance_cli.model.runtimes import Graph, open_onnx, open_openvino
 
@@ -22,7 +22,7 @@ class ExportedNetwork(Network):
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.scale, self.halo = graph.scale, graph.halo
+        self.scale, self.halo, self.align = graph.scale, graph.halo, graph.align
         self.precision, self.precisions = graph.precision, (graph.precision,)
         self.tile = _TILE
         self.deepest = np.dtype(np.uint8) if graph.io == "uint8" else DEEP
@@ -33,6 +33,7 @@ class ExportedNetwork(Network):
 
     def estimate(self, tile: Levels, row: Span, column: Span) -> NDArray[np.float32]:
         """Compute a tile; the result is (3, scale*rows, scale*columns)."""
+        tile = fit(tile, self.align, self.graph.least)
         x = tile.astype(np.float32) / np.float32(np.iinfo(tile.dtype).max)
         enlarged = self.graph.enlarge(x)
         return enlarged[:, row.enlarged_core(self.scale), column.enlarged_core(self.scale)]

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from enhance_cli.errors import EnhanceError
 from enhance_cli.model.detect import build_network
-from enhance_cli.model.others import OtherNetwork, load_by_spandrel
+from enhance_cli.model.others import load_by_spandrel
 from enhance_cli.model.state import read_network
 from enhance_cli.model.weights import is_generator, load_generator
 
@@ -29,16 +28,24 @@ def load_module(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     return network, {"architecture": network.architecture}
 
 
-def load_exportable(path: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """Return what `load_module` does, if it can be written as a graph for pictures of any size.
+class PerColour(nn.Module):
+    """Computes each colour by a network of one channel: (N, 3, H, W) to (N, 3, scale*H, ...)."""
 
-    Raises EnhanceError for networks of spandrel, of one channel, and on a grid.
-    """
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        stated: Any = network
+        self.network, self.channels = network, 3
+        self.scale, self.halo = stated.scale, stated.halo
+        self.align, self.least = stated.align, stated.least
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, 3, scale*H, scale*W)."""
+        enlarged: Tensor = self.network(x.flatten(0, 1).unsqueeze(1))  # (3 N, 1, ...)
+        return enlarged.reshape(-1, 3, *enlarged.shape[2:])
+
+
+def load_exportable(path: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Return what `load_module` does, as a network of three channels."""
     network, provenance = load_module(path)
     stated: Any = network
-    if isinstance(network, OtherNetwork) or stated.channels != 3 or stated.align != 1:
-        raise EnhanceError(
-            f"cannot export {path}: expected EnhanceNet, ESRGAN, Compact or SPAN, of three "
-            "channels and without rearranged pixels"
-        )
-    return network, provenance
+    return network if stated.channels == 3 else PerColour(network), provenance

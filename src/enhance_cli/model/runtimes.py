@@ -17,6 +17,7 @@ from enhance_cli.extras import install_command
 from enhance_cli.model.levels import to_levels
 
 INPUT, OUTPUT = "image", "enlarged"  # names of the input and output of every exported graph
+WHOLE = "None"  # the halo of a network that sees the whole image
 EXTRAS = {
     "onnx": "export",
     "onnxruntime": "export",
@@ -53,9 +54,19 @@ class Graph:
         return int(self.metadata["scale"])
 
     @property
-    def halo(self) -> int:
-        """Input pixels around a core that its result depends on."""
-        return int(self.metadata["halo"])
+    def halo(self) -> int | None:
+        """Input pixels around a core that its result depends on; None for the whole image."""
+        return None if self.metadata["halo"] == WHOLE else int(self.metadata["halo"])
+
+    @property
+    def align(self) -> int:
+        """Tiles must begin at multiples of it, and end there too; files of old versions have 1."""
+        return int(self.metadata.get("align", 1))
+
+    @property
+    def least(self) -> int:
+        """The smallest side of a picture that it computes."""
+        return int(self.metadata.get("least", 1))
 
     def enlarge(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """Enlarge (3, H, W) in [0, 1] to (3, scale*H, scale*W) in one run, without tiles."""
@@ -146,9 +157,13 @@ def _check_metadata(path: Path, metadata: dict[str, str]) -> None:
     """Raise EnhanceError for a file that `enhance export` did not write."""
     allowed = {"io": EXPORT_IO, "precision": PRECISIONS, "scale": _SCALES}
     wrong = [key for key, values in allowed.items() if metadata.get(key) not in values]
-    if not metadata.get("halo", "").isdecimal():
-        wrong.append("halo")
+    wrong += ["halo"] * (metadata.get("halo") != WHOLE and not _is_count(metadata.get("halo")))
+    wrong += [key for key in ("align", "least") if not _is_count(metadata.get(key, "1"), 1)]
     if wrong:
         raise EnhanceError(
             f"{path} is not a network of enhance export: its metadata has no valid {wrong[0]}"
         )
+
+
+def _is_count(text: str | None, least: int = 0) -> bool:
+    return bool(text and text.isdecimal() and text.isascii() and int(text) >= least)
