@@ -3,6 +3,7 @@ import torch
 
 from enhance_cli.config import Dimensions
 from enhance_cli.errors import EnhanceError
+from enhance_cli.model.compact import Compact
 from enhance_cli.model.device import Backend
 from enhance_cli.model.engine import calibration, quantized
 from enhance_cli.model.engine.calibration import choose_8_bits
@@ -73,5 +74,6 @@ def test_8_bits_between_two_networks_are_one_line():
 
 
 def test_8_bits_of_another_network_are_one_line():
-    with pytest.raises(EnhanceError, match=r"^this network has no int8$"):
-        choose_8_bits(torch.nn.Identity(), {}, FP32, "int8")
+    said = r"^int8 is for enhance's own networks, not for Compact; choose another precision$"
+    with pytest.raises(EnhanceError, match=said):
+        choose_8_bits(Compact(hidden=1), {}, FP32, "int8")

@@ -44,7 +44,10 @@ def _in_8_bits(
     if backend.device.type != "cpu":
         raise EnhanceError(f"int8 computes on the CPU, not on {backend.device}")
     if not isinstance(module, Generator):
-        raise EnhanceError("this network has no int8")
+        architecture = getattr(module, "architecture", "this network")
+        raise EnhanceError(
+            f"int8 is for enhance's own networks, not for {architecture}; choose another precision"
+        )
     if not ranges:
         _log.warning("the weights have no ranges for int8: measuring them on 8 photographs")
         ranges = measure_ranges(module, sample_images())
