@@ -152,6 +152,8 @@ def test_a_known_network_is_brought_only_by_download(
         compact_file.as_uri(),
         len(content),
         hashlib.sha256(content).hexdigest(),
+        "drawings",
+        0.5,
     )
     monkeypatch.setitem(kept.KNOWN, "mine-x2", known)
     target = tmp_path / "out.png"

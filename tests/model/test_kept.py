@@ -48,7 +48,7 @@ def server():
 @pytest.fixture
 def known(server):
     return kept.KnownNetwork(
-        "mine", f"{server}/w.pth", len(CONTENT), hashlib.sha256(CONTENT).hexdigest()
+        "mine", f"{server}/w.pth", len(CONTENT), hashlib.sha256(CONTENT).hexdigest(), "tests", 1.0
     )
 
 

@@ -1,29 +1,17 @@
-"""Networks of others on the command line: listing, describing and downloading them."""
+"""Networks of others on the command line: describing and downloading them."""
 
 from __future__ import annotations
 
 import hashlib
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
-from enhance_cli.errors import EnhanceError
-from enhance_cli.model.kept import (
-    KNOWN,
-    KnownNetwork,
-    download,
-    kept_models,
-    licence_in,
-    models_folder,
-    models_of_runs,
-)
+from enhance_cli.model.kept import KNOWN, KnownNetwork, download, licence_in
 
 if TYPE_CHECKING:
     from enhance_cli.config import UpscaleOptions
@@ -95,30 +83,3 @@ def _origin(model: str, network: Network) -> str:
     known = next((known for known in KNOWN.values() if known.sha256 == digest), None)
     licence = (known.licence if known else licence_in(path)) or "licence not stated"
     return f" ({architecture} ×{network.scale}, SHA-256 {digest[:_DIGITS]}…, {licence})"
-
-
-def kept_table() -> Table:
-    """Return a table of the networks of others in their folder, and of those to download."""
-    table = Table("model", "architecture", "scale", "file", box=SIMPLE_HEAD)
-    table.title = f"networks of runs here, and of others in {models_folder()}"
-    for name, path in (models_of_runs() | kept_models()).items():
-        table.add_row(name, *_look(path), path.name)
-    for known in KNOWN.values():
-        if not known.path.is_file():
-            size = f"{known.size / 1e6:.0f} MB, {known.licence}"
-            table.add_row(known.name, "", "", f"not here; --download brings it: {size}")
-    return table
-
-
-def _look(path: Path) -> tuple[str, str]:
-    """Return the architecture and scale of a network's file, or why it cannot be read."""
-    from enhance_cli.model.load import load_module
-    from enhance_cli.model.open import pick_runtime
-
-    if pick_runtime(path.name) != "torch":
-        return "exported", ""
-    try:
-        module, provenance = load_module(path)
-    except EnhanceError as error:
-        return str(error).removeprefix(f"{path} "), ""
-    return str(provenance.get("architecture", "EnhanceNet")), f"×{module.scale}"

@@ -8,13 +8,9 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
 
 from enhance_cli.cli.completion import offer_words
-from enhance_cli.cli.networks import kept_table
-from enhance_cli.config import DEFAULT_MODEL, DEVICES, PRECISIONS, PURPOSES, UpscaleOptions
+from enhance_cli.config import DEVICES, PRECISIONS, UpscaleOptions
 
 _DEFAULTS = UpscaleOptions()
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -61,26 +57,3 @@ def backend_options(command: Callable[..., None], *, is_list: bool = False) -> C
         shell_complete=offer_words(DEVICES.split(", ")),
         help=f"Where to compute; auto takes CUDA, then MPS, then the CPU.{more}",
     )(command)
-
-
-def list_models(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
-    """Print the shipped networks with their measured scores, and end the command."""
-    if not is_asked or ctx.resilient_parsing:
-        return
-    from enhance_cli.model.weights import describe_shipped
-
-    table = Table("model", "trained for", "set", "psnr_y, dB", "ssim_y", "licence", box=SIMPLE_HEAD)
-    for name, provenance in describe_shipped().items():
-        scores = sorted(provenance["scores"].items(), key=lambda item: len(item[0]))
-        table.add_row(
-            f"{name}\n(default)" if name == DEFAULT_MODEL else name,
-            PURPOSES.get(name),
-            "\n".join(data for data, _ in scores),
-            "\n".join(f"{means['psnr_y']:.2f}" for _, means in scores),
-            "\n".join(f"{means['ssim_y']:.4f}" for _, means in scores),
-            provenance["licence"],
-        )
-    console = Console()
-    console.print(table)
-    console.print(kept_table())
-    ctx.exit()

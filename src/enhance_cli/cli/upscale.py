@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from enhance_cli.cli.completion import offer_files, offer_models
+from enhance_cli.cli.model_list import list_models
 from enhance_cli.cli.networks import bring_known, name_of
-from enhance_cli.cli.options import backend_options, list_models
+from enhance_cli.cli.options import backend_options
 from enhance_cli.cli.sections import SectionedCommand, section
 from enhance_cli.cli.types import FiniteRange, Output, OutputType, PathType, TileType
 from enhance_cli.cli.upscale_options import FOLDER_OPTIONS, FORMAT_OPTIONS, SIZE_OPTIONS
@@ -77,7 +78,7 @@ _DEFAULTS = UpscaleOptions()
         is_eager=True,
         expose_value=False,
         callback=list_models,
-        help="Show the shipped networks, what each is for, their scores and licences, and exit.",
+        help="Show the networks there are, what each is for, licences, scores and times, and exit.",
     ),
 )
 @SIZE_OPTIONS

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
 
 from enhance_cli.cli.advice import with_advice
+from enhance_cli.cli.pace import Pace, PaceColumn
+from enhance_cli.cli.upscale_warnings import Warnings
 from enhance_cli.errors import Cause, EnhanceError
 
 if TYPE_CHECKING:
@@ -23,23 +26,29 @@ if TYPE_CHECKING:
 class UpscaleDisplay(logging.Handler):
     """Shows a run: a bar for the photographs, one for the pixels of each, a line for each result.
 
-    With `quiet`, it shows only errors. Log messages of the package become remarks.
+    With `quiet`, it shows only errors. Of the package's warnings the first of each kind is shown;
+    a table at the end counts them, and the lines of JSON have all.
     """
 
     def __init__(self, *, as_json: bool, quiet: bool, names: bool) -> None:
-        super().__init__(logging.ERROR if quiet else logging.WARNING)
+        super().__init__(logging.WARNING)
         self.as_json, self.quiet, self.names = as_json, quiet, names
         self.console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
-        columns = TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn()
+        self.pace, self.warnings = Pace(), Warnings()
+        self.warned: dict[Path, list[str]] = {}  # of photographs without an outcome yet
+        width = self.console.width
+        names_column = Column(max_width=width // 4, no_wrap=True, overflow="ellipsis")
         self.progress = Progress(
-            *columns,
+            TextColumn("{task.description}", markup=False, table_column=names_column),
+            BarColumn(max(5, width // 4)),
+            PaceColumn(self.pace),
             console=self.console,
             transient=True,
             disable=quiet or not self.console.is_terminal,
             redirect_stdout=False,  # Click writes the names directly to standard output
         )
         self.total: int | None = None  # photographs of the run; None until it is known
-        self.files = self.progress.add_task("all", total=None)
+        self.files = self.progress.add_task("all", total=None, is_of_files=True)
         self.pixels = self.progress.add_task("", total=None)
         self.pillow = logging.NullHandler()
         self.source: Path | None = None
@@ -67,8 +76,16 @@ class UpscaleDisplay(logging.Handler):
             if record.msg in self.told:
                 return
             self.told.add(record.msg)
-        place = f"{self.source}: " if self.source else ""  # none while the network is opened
-        self.remark(f"enhance: {place}{record.getMessage()}", style="yellow")
+        self._warn(record.getMessage(), self.source)
+
+    def _warn(self, text: str, source: Path | None) -> None:
+        """Show the first warning of a kind; `source` is None while the network is opened."""
+        if source is None:
+            self.remark(f"enhance: {text}", style="yellow")
+            return
+        self.warned.setdefault(source, []).append(text)
+        if self.warnings.add(text, str(source)):
+            self.remark(f"enhance: {source}: {text}", style="yellow")
 
     def remark(self, text: str, style: str = "dim") -> None:
         """Show a line on stderr, unless quiet."""
@@ -83,6 +100,7 @@ class UpscaleDisplay(logging.Handler):
     def on_progress(self, job: Job, done: int, total: int) -> None:
         """Move the bar of a photograph."""
         self.source = job.source
+        self.pace.start()
         self.progress.update(self.pixels, description=job.source.name, completed=done, total=total)
 
     def on_outcome(self, outcome: Outcome) -> None:
@@ -95,13 +113,16 @@ class UpscaleDisplay(logging.Handler):
             self.skipped += 1
         elif outcome.unread:
             self.unread += 1
-            line = f"enhance: {outcome.source} is {outcome.unread}, which is not read: left out"
-            self.remark(line, style="yellow")
+            line = f"is {outcome.unread}, which is not read: left out"
+            if self.warnings.add(line, str(outcome.source)):
+                self.remark(f"enhance: {outcome.source} {line}", style="yellow")
         else:
             self.done += 1
+        self.pace.computed = self.done + self.failed
+        warned = self.warned.pop(outcome.source, [])
         if self.names:
             try:
-                self._tell(outcome)
+                self._tell(outcome, warned)
             except EnhanceError as error:  # the remaining photographs are still enlarged
                 self.names, self.is_cut = False, True
                 self._complain(str(error))
@@ -110,14 +131,20 @@ class UpscaleDisplay(logging.Handler):
         line = f"enhance: {' '.join(error.split())}"
         self.console.print(line, style="red", markup=False)
 
-    def _tell(self, outcome: Outcome) -> None:
+    def _tell(self, outcome: Outcome, warned: list[str]) -> None:
         if self.as_json:
-            click.echo(json.dumps(_as_json(outcome)))
+            click.echo(json.dumps(_as_json(outcome) | {"warnings": warned}))
         elif outcome.target and not (outcome.error or outcome.is_skipped or self.quiet):
             click.echo(outcome.target)
 
     def summarise(self) -> None:
-        """Show how many photographs ended in which way, if several, or one that was skipped."""
+        """Show how many photographs ended in which way, if several, or one that was skipped.
+
+        Warnings that several photographs have are counted above that.
+        """
+        table = None if self.quiet else self.warnings.table()
+        if table:
+            self.console.print(table, soft_wrap=False)
         if self.total == 1 and not self.skipped:
             return
         skipped = f"{self.skipped} skipped as finished, " if self.skipped else ""

@@ -1,0 +1,48 @@
+import pytest
+
+from enhance_cli.config import PURPOSES
+from enhance_cli.model.kept import KNOWN, TIME_PROTOCOL
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_list_of_models_fits_the_terminal_with_whole_names(
+    enhance, monkeypatch, tmp_path, width
+):
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    lines = enhance("upscale", "--list-models").stdout.splitlines()
+    assert max(map(len, lines)) <= width
+    for name in (*PURPOSES, *KNOWN):
+        assert sum(line.split()[:1] == [name] for line in lines) == 1, name
+    assert TIME_PROTOCOL in " ".join(" ".join(lines).split())
+
+
+def test_the_list_says_what_networks_of_others_are_for_and_how_long_they_take(
+    enhance, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    known = KNOWN["realesr-animevideov3"]
+    lines = enhance("upscale", "--list-models").stdout.splitlines()
+    line = next(line for line in lines if line.split()[:1] == [known.name])
+    assert known.purpose in line
+    assert "not here, --download brings 3 MB" in line
+    assert line.split()[-2:] == ["BSD-3-Clause", f"{known.time:g}"]
+
+
+def test_the_list_has_files_of_the_models_folder_and_runs_in_this_folder(
+    enhance, monkeypatch, tmp_path, model
+):
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for folder in ("enhance/models", "mine", "runs/long"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "enhance/models/kept.safetensors").write_bytes(model.read_bytes())
+    for run in ("mine", "runs/long"):
+        (tmp_path / run / "generator.safetensors").write_bytes(model.read_bytes())
+    listed = enhance("upscale", "--list-models").stdout
+    words = [line.split() for line in listed.splitlines()]
+    assert ["kept", "EnhanceNet", "×4", "licence", "not", "stated", "–"] in words
+    for run in ("mine", "runs/long"):
+        assert [run, "your", "run:", "EnhanceNet", "×4", "–"] in words
