@@ -16,7 +16,7 @@ from enhance_cli.config import Dimensions, EvaluateOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.contenders import Contender
 from enhance_cli.evaluate.looking import compare_by_eye
-from enhance_cli.evaluate.parts import Part, choose_parts
+from enhance_cli.evaluate.parts import Area, choose_parts
 from enhance_cli.evaluate.report import PICTURES, Gallery
 from enhance_cli.images.photo import Photo
 from enhance_cli.model.generator import Generator
@@ -208,7 +208,7 @@ def test_a_long_narrow_photograph_has_parts_inside_it():
 
 
 def test_a_part_is_read_with_its_context_on_the_networks_grid():
-    rows, columns = Part(100, 0, 50, 40).read((160, 200), 10, 8)
+    rows, columns = Area(100, 0, 50, 40).read((160, 200), 10, 8)
     assert (rows.start, rows.stop) == (0, 56)
     assert (columns.start, columns.stop) == (88, 160)
 
@@ -232,7 +232,7 @@ def test_grey_stays_grey():
         result[0] = 93
         return result
 
-    levels, _ = Contender("x", 4, tint, 8).estimate(photo, Part(0, 0, 8, 8))
+    levels, _ = Contender("x", 4, tint, 8).estimate(photo, Area(0, 0, 8, 8))
     assert np.unique(levels).tolist() == [91]
 
 
@@ -240,7 +240,7 @@ def test_more_bits_than_a_network_takes_are_refused():
     engine = SimpleNamespace(network=SimpleNamespace(halo=8), deepest=np.dtype(np.uint8))
     photo = Photo(np.zeros((3, 8, 8), np.uint16))
     with pytest.raises(EnhanceError, match="16 bits a channel are more than x takes"):
-        Contender("x", 4, lambda _: _, 8, engine).estimate(photo, Part(0, 0, 8, 8))
+        Contender("x", 4, lambda _: _, 8, engine).estimate(photo, Area(0, 0, 8, 8))
 
 
 def test_transparent_photographs_are_shown_over_white(tmp_path):

@@ -12,7 +12,7 @@ import torch
 
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.methods import BASELINES, label_of
-from enhance_cli.evaluate.parts import Part
+from enhance_cli.evaluate.parts import Area
 from enhance_cli.images.photo import Photo, stack_channels
 from enhance_cli.model.levels import Levels, in_8_bits
 from enhance_cli.upscale.tiler import Tiler
@@ -38,7 +38,7 @@ class Contender:
         halo = self.engine.network.halo if self.engine else 0
         return halo is None or halo > CONTEXT
 
-    def estimate(self, photo: Photo, part: Part) -> tuple[Levels, float]:
+    def estimate(self, photo: Photo, part: Area) -> tuple[Levels, float]:
         """Return a part enlarged, in 8 bits, and the seconds for a megapixel of the photograph.
 
         Raises EnhanceError if the network does not take so many bits.

@@ -16,7 +16,7 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.contenders import CONTEXT, Contender, prepare_contenders
 from enhance_cli.evaluate.methods import open_engines
 from enhance_cli.evaluate.pairs import Skipped, name_all
-from enhance_cli.evaluate.parts import PART, WHOLE, Part, choose_parts
+from enhance_cli.evaluate.parts import LARGEST_WHOLE, PART, Area, choose_parts
 from enhance_cli.evaluate.protocol import Score, metric_device
 from enhance_cli.evaluate.report import Gallery, Source, Window, cut, encode_webp
 from enhance_cli.evaluate.results import Results
@@ -132,7 +132,7 @@ class _Look:
             self._keep(str(path), photo, list(zip(parts, seen, strict=True)), share)
 
     @torch.inference_mode()
-    def _measure(self, estimate: Tensor, photo: Photo, part: Part) -> tuple[float, float]:
+    def _measure(self, estimate: Tensor, photo: Photo, part: Area) -> tuple[float, float]:
         """Return the NIQE of an enlarged part, and how far it is from the part when reduced."""
         image = to_unit(estimate.to(self.device))[None]
         is_large = min(image.shape[2:]) >= self.niqe.smallest
@@ -144,7 +144,7 @@ class _Look:
         return niqe, 255 * float(error)
 
     def _keep(
-        self, name: str, photo: Photo, seen: list[tuple[Part, dict[str, Tensor]]], share: int
+        self, name: str, photo: Photo, seen: list[tuple[Area, dict[str, Tensor]]], share: int
     ) -> None:
         profile = None if photo.is_grey else photo.icc_profile
         overview = _overview(photo, profile)
@@ -175,7 +175,7 @@ class _Look:
         notes = []
         if self.in_parts:
             notes.append(
-                f"{self.in_parts} of {self.count} photographs have more than {WHOLE} pixels: only "
+                f"{self.in_parts} of {self.count} photographs have more than {LARGEST_WHOLE} pixels: only "
                 f"their most detailed parts, at most {self.crops} of {PART}×{PART} pixels, were "
                 "enlarged"
             )
@@ -203,7 +203,7 @@ def _disagreement(estimates: Sequence[Tensor]) -> Tensor:
     return spread.float().mean(dim=0)
 
 
-def _name_parts(parts: Sequence[Part], photo: Photo) -> str:
+def _name_parts(parts: Sequence[Area], photo: Photo) -> str:
     if parts[0].size == photo.size:
         return "all of it was enlarged"
     places = ", ".join(f"{part.left}, {part.top}" for part in parts)

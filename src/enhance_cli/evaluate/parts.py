@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from enhance_cli.model.levels import Levels
 
-WHOLE = 1 << 18  # pixels of a photograph, up to which all of it is computed
+LARGEST_WHOLE = 1 << 18  # pixels of a photograph, up to which all of it is computed
 PART = 256  # pixels on a side of a part
 _CELL = 32  # pixels on a side of a square whose detail is one number
 
 
 @dataclass(frozen=True)
-class Part:
+class Area:
     """A rectangle of a photograph, in its pixels."""
 
     left: int
@@ -46,22 +46,22 @@ def _widened(start: int, length: int, limit: int, context: int, align: int) -> s
     return slice(first, min(limit, stop))
 
 
-def choose_parts(pixels: Levels, count: int) -> list[Part]:
+def choose_parts(pixels: Levels, count: int) -> list[Area]:
     """Return the whole of a small photograph (3, H, W), or the most detailed parts of a large one.
 
     A part has at most 256×256 pixels. There are at most `count`, and none covers another.
     """
     _, height, width = pixels.shape
-    if height * width <= WHOLE:
-        return [Part(0, 0, width, height)]
+    if height * width <= LARGEST_WHOLE:
+        return [Area(0, 0, width, height)]
     size = min(PART, width), min(PART, height)
     cells = (-(-size[1] // _CELL), -(-size[0] // _CELL))
     detail = F.avg_pool2d(torch.from_numpy(_detail(pixels))[None, None], cells, 1)[0, 0]
-    parts: list[Part] = []
+    parts: list[Area] = []
     while len(parts) < count and float(detail.max()) >= 0:
         row, column = divmod(int(detail.argmax()), detail.shape[1])
         top, left = min(row * _CELL, height - size[1]), min(column * _CELL, width - size[0])
-        parts.append(Part(left, top, *size))
+        parts.append(Area(left, top, *size))
         near = (max(0, row - cells[0]), max(0, column - cells[1]))
         detail[near[0] : row + cells[0] + 1, near[1] : column + cells[1] + 1] = -1
     return parts
