@@ -13,7 +13,7 @@ from pathlib import Path
 
 from enhance_cli.config import EvaluateOptions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.evaluate.card import card_of, update_card
+from enhance_cli.evaluate.card import card_of, give_front_matter, update_card
 from enhance_cli.evaluate.similarity import measure_similarity
 from enhance_cli.model.shipped import find_weights, weights_folder
 from enhance_cli.model.weights import load_generator, save_generator
@@ -36,6 +36,7 @@ def ship(run: str, name: str, data: str, sets: list[Path]) -> None:
         update_card(card_of(path), results, name)
         sys.stdout.write(f"{results.data}: {means}\n")
     save_generator(generator, path, provenance)
+    give_front_matter(card_of(path), LICENCE, data)
 
 
 def main() -> None:

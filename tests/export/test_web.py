@@ -321,8 +321,8 @@ def test_a_page_that_fails_leaves_nothing(tmp_path, runtime, generator, monkeypa
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ((), "give either -o FILE or --web FOLDER."),
-        (("-o", "x.onnx", "--web", "page"), "give either -o FILE or --web FOLDER."),
+        ((), "give one of -o FILE, --web FOLDER and --hub FOLDER."),
+        (("-o", "x.onnx", "--web", "page"), "give one of -o FILE, --web FOLDER and --hub FOLDER."),
         (("--web", "page", "--io", "float"), "--io is for -o, not for --web."),
         (("-o", "x.onnx", "--ort", "dist"), "--ort is for --web, not for -o."),
     ],

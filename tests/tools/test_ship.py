@@ -36,6 +36,8 @@ def test_shipped_weights_know_their_data_licence_and_scores_and_have_a_card(
     card = (folder / "enet-mine.md").read_text()
     assert f"| {scores['psnr_y']:.2f} |\n" in card
     assert "| ramps | 2 | standard | ssim_y |" in card
+    assert card.startswith("---\nlicense: apache-2.0\n")
+    assert f"      value: {scores['psnr_y']:.2f}\n" in card
     assert capsys.readouterr().out == f"ramps: {json.dumps(scores)}\n".replace('"', "'")
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _DEFAULTS = ExportOptions()
-_OF_FILES, _OF_PAGES = ("io", "fp16"), ("ort",)  # options of one kind of output
+_OPTIONS_OF = {"-o": ("io", "fp16"), "--web": ("ort",)}  # those of one kind of output
 
 
 @click.command(cls=SectionedCommand)
@@ -56,10 +56,19 @@ _OF_FILES, _OF_PAGES = ("io", "fp16"), ("ort",)  # options of one kind of output
         help="float: (N, 3, H, W) in [0, 1]; uint8: (N, H, W, 3), of 8-bit photographs.",
     ),
     click.option("--fp16", is_flag=True, help="Halve the file: weights and layers in fp16."),
-    click.option("--overwrite", is_flag=True, help="Replace a file, or such a page, that exists."),
+    click.option(
+        "--overwrite", is_flag=True, help="Replace a file, or such a folder, that exists."
+    ),
 )
 @section(
-    "A page instead of a file",
+    "A folder instead of a file",
+    click.option(
+        "--hub",
+        type=PathType(),
+        metavar="FOLDER",
+        help="Write a folder to upload to a model hub: weights, config.json, the card as "
+        "README.md, and a picture.",
+    ),
     click.option(
         "--web",
         type=PathType(),
@@ -75,26 +84,35 @@ _OF_FILES, _OF_PAGES = ("io", "fp16"), ("ort",)  # options of one kind of output
         help="The folder dist of npm's onnxruntime-web.",
     ),
 )
-def export(output: Path | None, web: Path | None, **values: Any) -> None:
+def export(output: Path | None, web: Path | None, hub: Path | None, **values: Any) -> None:
     """Write a network for other runtimes, checked against PyTorch.
 
     Any number of images of any size go in. The file is compared with PyTorch before it appears.
     """
-    if (output is None) == (web is None):
-        raise click.UsageError("give either -o FILE or --web FOLDER.")
-    _check_given(_OF_FILES if web else _OF_PAGES, *(("-o", "--web") if web else ("--web", "-o")))
+    targets = {"-o": output, "--web": web, "--hub": hub}
+    given = {name: path for name, path in targets.items() if path is not None}
+    if len(given) != 1:
+        raise click.UsageError("give one of -o FILE, --web FOLDER and --hub FOLDER.")
+    [(kind, target)] = given.items()
+    for owner, names in _OPTIONS_OF.items():
+        if owner != kind:
+            _check_given(names, owner, kind)
     options = ExportOptions(**values)
-    target = output or web
-    assert target
     generator, provenance = _load(options, target)
-    if web:
+    if hub:
+        from enhance_cli.export.hub import write_hub
+        from enhance_cli.model.shipped import find_weights
+
+        source = find_weights(options.model)
+        proof = write_hub(generator, provenance, source, hub, overwrite=options.overwrite)
+    elif web:
         from enhance_cli.export.web import export_page
 
-        proof = export_page(generator, provenance, web, options)
+        proof = str(export_page(generator, provenance, web, options))
     else:
         from enhance_cli.export.write import export as write
 
-        proof = write(generator, provenance, target, options)
+        proof = str(write(generator, provenance, target, options))
     click.echo(target)
     click.echo(proof, err=True)
 

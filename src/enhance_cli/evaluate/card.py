@@ -6,6 +6,7 @@ from pathlib import Path
 
 from enhance_cli.atomic import replacing
 from enhance_cli.errors import EnhanceError
+from enhance_cli.evaluate.front_matter import add_front_matter, renew_scores
 from enhance_cli.evaluate.results import Results
 from enhance_cli.evaluate.suite import Unit
 
@@ -24,12 +25,12 @@ def update_card(card: Path, results: Results, method: str) -> None:
     """Write the mean scores of a method into the table of a card, beside those of bicubic.
 
     A row of the same data, protocol and metric is replaced. The other rows and all text outside
-    the table stay. A card that does not exist is created. Raises EnhanceError if the card cannot
-    be read or written, or if its table is damaged.
+    the table stay; front matter gets the same scores. A card that does not exist is created.
+    Raises EnhanceError if the card cannot be read or written, or if its table is damaged.
     """
     text = _read(card) or f"# {card.stem}\n"
     new = [_row(results, method, metric, unit) for metric, unit in results.metrics.items()]
-    all_rows = [*_rows_in(text, card), *new]
+    all_rows = [*rows_in(text, card), *new]
     rows = {(data, *names): row for row in all_rows for data, _, *names in [row[:4]]}
     table = [_HEAD, ("---",) * len(_HEAD), *rows.values()]
     block = "\n".join([_BEGIN, "", *("| " + " | ".join(row) + " |" for row in table), "", _END])
@@ -39,7 +40,25 @@ def update_card(card: Path, results: Results, method: str) -> None:
     else:
         before, after = f"{before.rstrip()}\n\n", "\n"
     with replacing(card) as file:
-        file.write(f"{before}{block}{after}".encode(errors="replace"))
+        text = renew_scores(f"{before}{block}{after}", list(rows.values()))
+        file.write(text.encode(errors="replace"))
+
+
+def read_card(card: Path) -> tuple[str, list[Row]]:
+    """Return the text of a card and the rows of its table; "" and none where there is no card.
+
+    Raises EnhanceError if the card cannot be read, or if its table is damaged.
+    """
+    text = _read(card) or ""
+    return text, rows_in(text, card)
+
+
+def give_front_matter(card: Path, licence: str, data: str) -> None:
+    """Let a card begin with what hubs read; `data` names the data sets between commas."""
+    text, rows = read_card(card)
+    names = [part.partition("(")[0].strip() for part in data.split(",")]
+    with replacing(card) as file:
+        file.write(add_front_matter(text, licence, names, rows).encode())
 
 
 def _row(results: Results, method: str, metric: str, unit: Unit) -> Row:
@@ -49,7 +68,8 @@ def _row(results: Results, method: str, metric: str, unit: Unit) -> Row:
     return (results.data.replace("|", "/"), count, results.protocol, metric, *cells)
 
 
-def _rows_in(text: str, card: Path) -> list[Row]:
+def rows_in(text: str, card: Path) -> list[Row]:
+    """Return the rows of the table in a card's text. Raises EnhanceError if it is damaged."""
     _, begun, rest = text.partition(_BEGIN)
     block, ended, _ = rest.partition(_END)
     if begun and not ended:

@@ -48,16 +48,19 @@ def save_generator(
     path: Path,
     provenance: dict[str, Any],
     ranges: dict[str, ActivationRange] | None = None,
+    title: str | None = None,
 ) -> None:
     """Write the weights in fp32, with dimensions and provenance, in one atomic step.
 
     `provenance` is anything that JSON can hold: letters of the losses, data, steps, seed, commit,
-    scores. `ranges` are the ranges of activations for int8. Loaded equals saved: `load_generator`
-    returns the same weights, bit for bit.
+    scores. `ranges` are the ranges of activations for int8; `title` is what hubs call it, by
+    default the file's name. Loaded equals saved: `load_generator` returns the same weights, bit
+    for bit.
     """
     metadata = {
         "dimensions": json.dumps(asdict(generator.dimensions)),
         "provenance": json.dumps(provenance, sort_keys=True),
+        **_model_spec(title or path.stem, generator, provenance),
     }
     if ranges:
         metadata[RANGES] = write_ranges(ranges)
@@ -67,6 +70,21 @@ def save_generator(
     }
     with replacing(path) as file:
         file.write(save(tensors, metadata))
+
+
+def _model_spec(title: str, generator: Generator, provenance: dict[str, Any]) -> dict[str, str]:
+    """Return the fields of ModelSpec 1.0.0, which hubs and other programs show."""
+    learned = f", trained by the losses {provenance['losses']}" if "losses" in provenance else ""
+    fields = {
+        "sai_model_spec": "1.0.0",
+        "architecture": "enhancenet",
+        "implementation": "enhance-cli",
+        "title": title,
+        "description": f"super-resolution ×{generator.scale}{learned}",
+        "license": str(provenance.get("licence", "not stated")),
+        "tags": "super-resolution",
+    }
+    return {f"modelspec.{name}": value for name, value in fields.items()}
 
 
 def is_generator(path: Path) -> bool:

@@ -1,0 +1,67 @@
+"""What model hubs read of a card: YAML between two lines of --- at its beginning."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+_FENCE = "---\n"
+_SCORES = "model-index:\n"  # the last part, which is renewed with the table of scores
+_TYPES = {"psnr_y": "psnr", "ssim_y": "ssim"}
+
+
+def add_front_matter(
+    text: str, licence: str, datasets: Sequence[str], rows: Sequence[Sequence[str]]
+) -> str:
+    """Return a card that begins with front matter, which replaces what it had.
+
+    `rows` are those of its table: data, images, protocol, metric, bicubic, this network.
+    """
+    lists = {
+        "tags": ["super-resolution", "image-upscaling", "enhancenet", "pytorch"],
+        "datasets": datasets,
+        "metrics": dict.fromkeys(_TYPES.get(metric, metric) for _, _, _, metric, *_ in rows),
+    }
+    head = f"license: {licence.lower()}\npipeline_tag: image-to-image\nlibrary_name: enhance-cli\n"
+    for name, values in lists.items():
+        if values:
+            head += f"{name}:\n" + "".join(f"- {json.dumps(value)}\n" for value in values)
+    return renew_scores(f"{_FENCE}{head}{_FENCE}{body_of(text)}", rows)
+
+
+def renew_scores(text: str, rows: Sequence[Sequence[str]]) -> str:
+    """Return a card whose front matter has these scores; a card without one stays as it is."""
+    if not text.startswith(_FENCE):
+        return text
+    body = body_of(text)
+    head = text[len(_FENCE) : len(text) - len(body) - len(_FENCE)].partition(_SCORES)[0]
+    title = next((line[2:] for line in body.splitlines() if line.startswith("# ")), "generator")
+    return f"{_FENCE}{head}{_index(title, rows)}{_FENCE}{body}"
+
+
+def body_of(text: str) -> str:
+    """Return a card without its front matter."""
+    if not text.startswith(_FENCE):
+        return text
+    return text[len(_FENCE) :].partition(f"\n{_FENCE}")[2]
+
+
+def _index(title: str, rows: Sequence[Sequence[str]]) -> str:
+    if not rows:
+        return ""
+    lines = [f"{_SCORES}- name: {json.dumps(title)}", "  results:"]
+    for data, _, protocol, metric, _, score in rows:
+        name = data if protocol == "standard" else f"{data}, protocol {protocol}"
+        lines += [
+            "  - task:",
+            "      type: image-to-image",
+            "      name: super-resolution",
+            "    dataset:",
+            f"      name: {json.dumps(name)}",
+            f"      type: {json.dumps(data.lower())}",
+            "    metrics:",
+            f"    - type: {_TYPES.get(metric, metric)}",
+            f"      name: {json.dumps(metric)}",
+            f"      value: {score}",
+        ]
+    return "\n".join([*lines, ""])

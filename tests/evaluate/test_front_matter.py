@@ -1,0 +1,52 @@
+import re
+
+import pytest
+
+from enhance_cli.evaluate.card import card_of, read_card
+from enhance_cli.evaluate.front_matter import add_front_matter, body_of, renew_scores
+from enhance_cli.model.shipped import shipped_models
+from enhance_cli.model.weights import describe_shipped, read_tensors
+
+ROWS = [("Set5", "5", "standard", "psnr_y", "28.43", "31.90")]
+SCORE = re.compile(
+    r'      name: "(\w+)"\n      type: "\w+"\n.*?name: "(\w+)"\n      value: (\S+)\n', re.DOTALL
+)
+
+
+@pytest.mark.parametrize(("name", "path"), shipped_models().items())
+def test_the_scores_that_hubs_read_are_those_of_the_card_and_of_the_weights(name, path):
+    text, rows = read_card(card_of(path))
+    found = SCORE.findall(text.removesuffix(body_of(text)))
+    assert found == [(data, metric, score) for data, _, _, metric, _, score in rows]
+    scores = describe_shipped()[name]["scores"]
+    assert [float(score) for *_, score in found] == [
+        pytest.approx(scores[data][metric], abs=0.006) for data, metric, _ in found
+    ]
+
+
+@pytest.mark.parametrize("path", shipped_models().values(), ids=lambda path: path.stem)
+def test_shipped_weights_carry_the_fields_of_modelspec(path):
+    metadata = read_tensors(path)[1]
+    title = re.search("^# (.*)", body_of(card_of(path).read_text()), re.MULTILINE)[1]
+    assert metadata["modelspec.sai_model_spec"] == "1.0.0"
+    assert metadata["modelspec.architecture"] == "enhancenet"
+    assert metadata["modelspec.title"] == title
+    assert metadata["modelspec.license"] == "Apache-2.0"
+
+
+def test_a_card_begins_with_what_hubs_read():
+    text = add_front_matter("# Mine\n\nWords.\n", "MIT", ["coco"], ROWS)
+    assert text.startswith("---\nlicense: mit\npipeline_tag: image-to-image\n")
+    assert '\ndatasets:\n- "coco"\nmetrics:\n- "psnr"\nmodel-index:\n- name: "Mine"\n' in text
+    assert text.endswith("      value: 31.90\n---\n# Mine\n\nWords.\n")
+
+
+def test_new_scores_replace_the_old_ones_and_nothing_else():
+    before = add_front_matter("# Mine\n", "MIT", [], ROWS).replace('- "pytorch"', "- mine")
+    after = renew_scores(before, [(*ROWS[0][:5], "32.00")])
+    assert after == before.replace("31.90", "32.00")
+    assert add_front_matter(after, "MIT", [], ROWS).count("model-index") == 1
+
+
+def test_a_card_without_front_matter_stays_without():
+    assert renew_scores("# Mine\n", ROWS) == "# Mine\n"
