@@ -1,11 +1,14 @@
 """What a large folder costs: time to the first result, and memory by the number of files.
 
-    python benchmarks/folders.py [--files 1000,100000] [--planned 10000,1000000] [--model FILE]
+    python benchmarks/folders.py [--files 1000,100000] [--planned 10000,1000000]
+                                 [--entries 1000,1000000] [--model FILE]
 
 The first table is of the command, over copies of a picture of 8×8 pixels: until its first result,
 and its most memory by the 200th, when it is stopped. The second is of all but enlarging, over
 empty files in folders of 100,000, first new, then finished and noted in a ledger: processor seconds
 until the first outcome and in all, and the memory that came to what the program had at first.
+The third is of a ledger with so many entries, as runs write it: processor seconds until it is open,
+the memory that it takes, and the time of one more entry and of one look-up.
 """
 
 import argparse
@@ -83,21 +86,56 @@ def follow(source, output):
         return "0" * 32
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    started = time.process_time()
+    started, began = time.process_time(), time.perf_counter()
     with (
         mock.patch.object(batch, "fingerprint", same),  # no Mock, which would keep all calls
-        mock.patch.object(batch, "enlarge_file", pretend),
+        mock.patch.object(batch, "enlarge_anywhere", pretend),
     ):
         plan = Plan([source], output, UpscaleOptions(), {})
         execute = batch.one_after_another(plan.options, lambda: "engine", None)
         outcomes = batch.Batch(plan, plan.options, {}, lambda _: None).run(execute)
         next(outcomes)
-        first = time.process_time() - started
+        first, waited = time.process_time() - started, time.perf_counter() - began
         failed = sum(outcome.error is not None for outcome in outcomes)
     if failed:
         sys.exit(f"{failed} files failed")
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return first, time.process_time() - started, (after - before) / MIB
+    return first, waited, time.process_time() - started, (after - before) / MIB
+
+
+def use_ledger(folder):
+    """Open a ledger; return seconds, MiB, and microseconds for an entry and for a look-up."""
+    from enhance_cli.upscale.ledger import Ledger, Noted, append_entry
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started = time.process_time()
+    ledger = Ledger(folder)
+    opened = time.process_time() - started
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started = time.process_time()
+    for number in range(1000):
+        file = folder / ".enhance.jsonl"
+        append_entry(file, f"new/{number}.jpg", Noted("0" * 32, "a"), 1, 1)
+    added = time.process_time() - started
+    started = time.process_time()
+    for number in range(1000):
+        ledger.names(f"0/IMG_{number * 7 % 1000:06}.jpg")
+    found = time.process_time() - started
+    return opened, (after - before) / MIB, added * 1e3, found * 1e3
+
+
+def run_ledger(count):
+    """Print what a ledger of so many entries takes."""
+    with tempfile.TemporaryDirectory() as folder:
+        with Path(folder, ".enhance.jsonl").open("w") as ledger:
+            for number in range(count):
+                name = f"{number // A_FOLDER}/IMG_{number % A_FOLDER:06}.jpg"
+                line = {"name": name, "made": "0" * 32, "size": 123456, "time": 10**18 + number}
+                ledger.write(f"\n{json.dumps(line | {'source': name})}\n")
+        one = [sys.executable, __file__, "--use-ledger", folder]
+        done = subprocess.run(one, check=True, capture_output=True, text=True)
+        opened, more, added, found = map(float, done.stdout.split())
+        tell(f"{count:9,}  {opened:8.2f}  {more:8.1f}  {added:12.0f}  {found:10.0f}")
 
 
 def run_planned(count, is_finished):
@@ -116,30 +154,38 @@ def run_planned(count, is_finished):
         # A process of its own, whose memory has not held the names.
         one = [sys.executable, __file__, "--follow", source, output]
         done = subprocess.run(one, check=True, capture_output=True, text=True)
-        first, seconds, more = map(float, done.stdout.split())
+        first, waited, seconds, more = map(float, done.stdout.split())
         state = "finished" if is_finished else "new"
-        tell(f"{count:9,}  {state:8}  {first:8.2f}  {seconds:8.1f}  {more:8.1f}")
+        tell(f"{count:9,}  {state:8}  {first:8.2f}  {waited:11.1f}  {seconds:8.1f}  {more:8.1f}")
 
 
 def main():
-    """Print both tables."""
+    """Print the three tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", default="1000,100000")
     parser.add_argument("--planned", default="10000,1000000")
+    parser.add_argument("--entries", default="1000,1000000")
     parser.add_argument("--model")
+    parser.add_argument("--use-ledger", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--follow", nargs=2, type=Path, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.follow:
         tell(" ".join(map(str, follow(*chosen.follow))))
         return
+    if chosen.use_ledger:
+        tell(" ".join(map(str, use_ledger(chosen.use_ledger))))
+        return
     tell("    files  first, s  most MiB")
     for count in filter(None, chosen.files.split(",")):
         first, most = run_command(int(count), chosen.model)
         tell(f"{int(count):9,}  {first:8.1f}  {most:8.0f}")
-    tell("\n    files  are       first, s    all, s  MiB more")
+    tell("\n    files  are       first, s  by clock, s    all, s  MiB more")
     for count in filter(None, chosen.planned.split(",")):
         for is_finished in (False, True):
             run_planned(int(count), is_finished)
+    tell("\n  entries  opens, s  MiB more  one entry, µs  look-up, µs")
+    for count in filter(None, chosen.entries.split(",")):
+        run_ledger(int(count))
 
 
 if __name__ == "__main__":

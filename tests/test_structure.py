@@ -16,6 +16,8 @@ ANYWHERE = {
     "extras": "errors",
     "machine": "errors",
     "memory": "errors",
+    "places": "errors",
+    "storage": "errors",
 }  # modules that stand beside another
 
 

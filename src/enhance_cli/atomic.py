@@ -24,7 +24,7 @@ def _host() -> str:
     return hashlib.sha256(" ".join(names).encode()).hexdigest()[:12]
 
 
-_HOST = _host()
+HOST = _host()
 _PART = re.compile(r"\..*\.(?P<host>\w+)\.(?P<process>\d+)\.\w+\.part")
 _ABANDONED = 24 * 3600  # seconds; whether a process of another machine runs cannot be asked
 
@@ -38,7 +38,7 @@ def replacing(path: Path, may_replace: Callable[[Path], bool] | None = None) -> 
     if it returns false, if the folder cannot be written to, or if the disk is full.
     """
     # A name has at most 255 bytes. The temporary name is cut, so that it fits where `path` does.
-    start = f".{path.stem[:30]}{path.suffix[:10]}.{_HOST}.{os.getpid()}"
+    start = f".{path.stem[:30]}{path.suffix[:10]}.{HOST}.{os.getpid()}"
     part = path.with_name(f"{start}.{secrets.token_hex(4)}.part")
     try:
         with part.open("x+b") as file:
@@ -117,7 +117,7 @@ def remove_leftovers(folders: Iterable[Path]) -> None:
 
 
 def _is_abandoned(part: Path, host: str, process: int) -> bool:
-    if host != _HOST or os.name == "nt":  # on Windows signal 0 would end the process
+    if host != HOST or os.name == "nt":  # on Windows signal 0 would end the process
         try:
             return time.time() - part.stat().st_mtime > _ABANDONED
         except FileNotFoundError:

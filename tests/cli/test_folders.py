@@ -401,7 +401,7 @@ def test_names_as_long_as_may_be(upscale, tmp_path, photo):
 
 
 def part_of(process):
-    return f".old.png.{atomic._HOST}.{process}.0a1b2c3d.part"
+    return f".old.png.{atomic.HOST}.{process}.0a1b2c3d.part"
 
 
 def test_leftovers_of_killed_runs_are_removed(upscale, folders):

@@ -184,7 +184,7 @@ def test_resuming_removes_what_a_killed_process_left(enhance, photographs, tmp_p
     enhance("train", photographs, "-o", run, "--steps", 2, *SMALL)
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    name = f".checkpoint-00000002.safetensor.{atomic._HOST}.{ended.pid}.0a1b2c3d.part"
+    name = f".checkpoint-00000002.safetensor.{atomic.HOST}.{ended.pid}.0a1b2c3d.part"
     part = run / name
     part.touch()
     assert enhance("train", "--resume", run, "--steps", 3).exit_code == 0

@@ -9,7 +9,8 @@ from enhance_cli.config import UpscaleOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.upscale import batch
 from enhance_cli.upscale.batch import Batch, one_after_another
-from enhance_cli.upscale.plan import Job, Plan, Refusal, Unread
+from enhance_cli.upscale.job import Job, Refusal, Unread
+from enhance_cli.upscale.plan import Plan
 from enhance_cli.upscale.work import Outcome
 
 
@@ -31,11 +32,11 @@ def run(monkeypatch):
     def run(plan, open_engine=lambda: "engine"):
         begun, totals = [], []
 
-        def enlarge_file(job, *_):
+        def enlarge_anywhere(job, *_):
             begun.append(job.source)
             return Outcome(job.source, job.target)
 
-        monkeypatch.setattr(batch, "enlarge_file", enlarge_file)
+        monkeypatch.setattr(batch, "enlarge_anywhere", enlarge_anywhere)
         execute = one_after_another(plan.options, open_engine, None)
         outcomes = Batch(plan, plan.options, {}, totals.append).run(execute)
         return outcomes, begun, totals

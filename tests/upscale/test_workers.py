@@ -13,7 +13,7 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.images.formats import format_named
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.weights import save_generator
-from enhance_cli.upscale.plan import Job
+from enhance_cli.upscale.job import Job
 from enhance_cli.upscale.tiler import open_tiler
 from enhance_cli.upscale.work import Outcome, enlarge_file
 from enhance_cli.upscale.workers import Workers, options_for_each

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import click
 
 from enhance_cli.config import LETTERS, SMALLEST_TILE, name_of_losses
+from enhance_cli.places import Place, is_url, place_of
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
@@ -31,10 +32,24 @@ class PathType(click.Path):
         return Path(os.fsdecode(super().convert(value, param, ctx)))
 
 
-class Output(NamedTuple):
-    """A path for results, and whether the user ended it with a separator, as a folder."""
+class PlaceType(click.ParamType[Place]):
+    """A file, a folder, - for a standard stream, or an address in object storage."""
 
-    path: Path
+    name = "path"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Place:
+        """Refuse an empty name, and addresses with a password."""
+        if is_url(str(value)):
+            return place_of(str(value))
+        return PathType().convert(value, param, ctx)
+
+
+class Output(NamedTuple):
+    """A place for results, and whether the user ended it with a separator, as a folder."""
+
+    path: Place
     is_folder: bool
 
 
@@ -47,7 +62,7 @@ class OutputType(click.ParamType[Output]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Output:
         """Refuse an empty name."""
-        path = PathType().convert(value, param, ctx)
+        path = PlaceType().convert(value, param, ctx)
         return Output(path, str(value).endswith(("/", os.sep)))
 
 

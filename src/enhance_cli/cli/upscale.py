@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from enhance_cli.cli.completion import offer_files, offer_models
 from enhance_cli.cli.model_list import list_models
-from enhance_cli.cli.networks import bring_known, name_of
+from enhance_cli.cli.networks import bring_known
 from enhance_cli.cli.options import backend_options
 from enhance_cli.cli.sections import SectionedCommand, section
-from enhance_cli.cli.types import FiniteRange, Output, OutputType, PathType, TileType
+from enhance_cli.cli.types import FiniteRange, Output, OutputType, PlaceType, TileType
 from enhance_cli.cli.upscale_options import FOLDER_OPTIONS, FORMAT_OPTIONS, SIZE_OPTIONS
 from enhance_cli.config import RUNTIMES, UpscaleOptions
-
-if TYPE_CHECKING:
-    from enhance_cli.upscale.tiler import Tiler
+from enhance_cli.places import Place, Url
 
 _DEFAULTS = UpscaleOptions()
 
@@ -29,7 +26,7 @@ _DEFAULTS = UpscaleOptions()
     "inputs",
     nargs=-1,
     required=True,
-    type=PathType(),
+    type=PlaceType(),
     metavar="INPUT...",
 )
 @section(
@@ -109,7 +106,7 @@ _DEFAULTS = UpscaleOptions()
     ),
 )
 def upscale(
-    inputs: tuple[Path, ...],
+    inputs: tuple[Place, ...],
     output: Output,
     models: tuple[str, ...],
     may_download: bool,
@@ -120,7 +117,8 @@ def upscale(
     """Enlarge photographs.
 
     INPUT is any number of files and folders (JPEG, PNG, WebP, TIFF, AVIF, GIF, BMP, and with their
-    extras HEIC and JPEG XL), or - for standard input. A folder's tree is mirrored in the output
+    extras HEIC and JPEG XL), or - for standard input. INPUT and output may be in object storage:
+    s3://BUCKET/KEY. A folder's tree is mirrored in the output
     folder. There, what an earlier run has finished, of the same input and settings, is skipped; its
     results of other settings are replaced; files that enhance did not make, or that were changed
     since, stay.
@@ -128,46 +126,32 @@ def upscale(
     options = UpscaleOptions(model=models[0], then=models[1:], **values)
     names = str(output.path) != "-"
     is_of_files = names and "-" not in map(str, inputs)
-    _check(options, as_json=as_json, names=names, is_dated=is_of_files)
+    _check(options, as_json=as_json, names=names, is_of_files=is_of_files)
+    if any(isinstance(each, Url) for each in (*inputs, output.path)):
+        _check_remote(options, is_of_files=is_of_files)
     from PIL import Image
 
     from enhance_cli.cli.upscale_display import UpscaleDisplay
-    from enhance_cli.upscale.batch import Batch, Executor, one_after_another
+    from enhance_cli.cli.upscale_run import open_batch, pick_executor
     from enhance_cli.upscale.ledger import settings_of
-    from enhance_cli.upscale.plan import Plan
-    from enhance_cli.upscale.tiler import open_in_command
-    from enhance_cli.upscale.workers import Workers, options_for_each
 
     # Pillow's own limit must not come before --max-pixels.
     Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, options.max_pixels)
     used = (*models, *([options.blend] if options.blend else []))
     bring_known(used, may_download=may_download)
     settings = settings_of(options)
-    plan = Plan(list(inputs), output.path, options, settings, is_folder=output.is_folder)
     with UpscaleDisplay(as_json=as_json, quiet=quiet, names=names) as display:
-
-        def on_open(computes: str) -> None:
-            display.remark(f"{', then '.join(models)} on {computes}, one of {len(each)} processes")
-
-        def open_engine() -> Tiler:
-            engine = open_in_command(each[0])
-            display.remark(f"{name_of(options, engine.network)} on {engine}")
-            return engine
-
-        each = options_for_each(options)
-        if len(each) > 1 and is_of_files:  # standard streams are this process's own
-            execute: Executor = Workers(each, on_progress=display.on_progress, on_open=on_open)
-        else:
-            execute = one_after_another(options, open_engine, display.on_progress)
-        for outcome in Batch(plan, options, settings, display.on_total).run(execute):
+        execute = pick_executor(inputs, output.path, options, display)
+        batch = open_batch(inputs, output, options, settings, display.on_total)
+        for outcome in batch.run(execute):
             display.on_outcome(outcome)
         display.summarise()
     sys.exit(1 if display.failed or display.is_cut else 0)
 
 
-def _check(options: UpscaleOptions, *, as_json: bool, names: bool, is_dated: bool) -> None:
+def _check(options: UpscaleOptions, *, as_json: bool, names: bool, is_of_files: bool) -> None:
     """Refuse options that contradict each other."""
-    if options.preserve_time and not is_dated:
+    if options.preserve_time and not is_of_files:
         raise click.UsageError("--preserve-time is for files: standard streams have no time.")
     if options.scale and (options.width or options.height):
         raise click.UsageError("--scale and --width or --height contradict each other.")
@@ -175,3 +159,11 @@ def _check(options: UpscaleOptions, *, as_json: bool, names: bool, is_dated: boo
         raise click.UsageError("--strength and --blend take one --model.")
     if as_json and not names:
         raise click.UsageError("--json and -o - both write to standard output.")
+
+
+def _check_remote(options: UpscaleOptions, *, is_of_files: bool) -> None:
+    """Refuse options that object storage cannot fulfil."""
+    if not is_of_files:
+        raise click.UsageError("Standard streams and object storage do not go together.")
+    if options.preserve_time:
+        raise click.UsageError("--preserve-time is for files: object storage sets times itself.")

@@ -17,9 +17,8 @@ from enhance_cli.cli.upscale_warnings import Warnings
 from enhance_cli.errors import Cause, EnhanceError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from enhance_cli.upscale.plan import Job
+    from enhance_cli.places import Place
+    from enhance_cli.upscale.job import AnyJob
     from enhance_cli.upscale.work import Outcome
 
 
@@ -51,7 +50,7 @@ class UpscaleDisplay(logging.Handler):
         self.files = self.progress.add_task("all", total=None, is_of_files=True)
         self.pixels = self.progress.add_task("", total=None)
         self.pillow = logging.NullHandler()
-        self.source: Path | None = None
+        self.source: Place | None = None
         self.done, self.skipped, self.unread, self.failed = 0, 0, 0, 0
         self.told: set[str] = set()
         self.is_cut = False  # whether standard output can no longer be written
@@ -97,7 +96,7 @@ class UpscaleDisplay(logging.Handler):
         self.total = total
         self.progress.update(self.files, total=total, visible=total > 1)
 
-    def on_progress(self, job: Job, done: int, total: int) -> None:
+    def on_progress(self, job: AnyJob, done: int, total: int) -> None:
         """Move the bar of a photograph."""
         self.source = job.source
         self.pace.start()

@@ -10,6 +10,7 @@ from pathlib import Path
 from enhance_cli.config import IMAGE_SUFFIXES
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.kinds import is_image_name
+from enhance_cli.places import Place
 
 _AT_ONCE = 1 << 16  # entries of a folder that are held in memory at once
 
@@ -27,7 +28,7 @@ def find_images(folder: Path) -> list[Path]:
     return found
 
 
-def no_images(folder: Path) -> EnhanceError:
+def no_images(folder: Place) -> EnhanceError:
     """Return the error for a folder without images."""
     return EnhanceError(f"no images in {folder}: looked for {', '.join(IMAGE_SUFFIXES)}")
 

@@ -14,16 +14,18 @@ from enhance_cli.config import UpscaleOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.files import STANDARD_STREAM
 from enhance_cli.upscale.index import Hashes
+from enhance_cli.upscale.job import AnyJob, Job, Planned, Refusal, Unread
 from enhance_cli.upscale.ledger import Noted, append_entry, fingerprint
-from enhance_cli.upscale.plan import Job, Plan, Planned, Refusal, Unread
+from enhance_cli.upscale.plan import Plan
+from enhance_cli.upscale.remote.anywhere import enlarge_anywhere
 from enhance_cli.upscale.tiler import Tiler
-from enhance_cli.upscale.work import OnJobProgress, Outcome, enlarge_file
+from enhance_cli.upscale.work import OnJobProgress, Outcome
 
 _AHEAD = 1000  # files to plan before the first is enlarged, so that a small run knows its total
 
 _T = TypeVar("_T")
 
-Executor = Callable[[Iterator[Job | Outcome]], Iterator[Outcome]]
+Executor = Callable[[Iterator[AnyJob | Outcome]], Iterator[Outcome]]
 """Turns jobs into outcomes and passes given outcomes on, all in their order."""
 
 
@@ -32,14 +34,14 @@ def one_after_another(
 ) -> Executor:
     """Return an executor that enlarges in this process; the first job opens the network."""
 
-    def enlarge_each(steps: Iterator[Job | Outcome]) -> Iterator[Outcome]:
+    def enlarge_each(steps: Iterator[AnyJob | Outcome]) -> Iterator[Outcome]:
         engine: Tiler | None = None
         for step in steps:
             if isinstance(step, Outcome):
                 yield step
             else:
                 engine = engine or open_engine()
-                yield enlarge_file(step, engine, options, on_progress)
+                yield enlarge_anywhere(step, engine, options, on_progress)
 
     return enlarge_each
 
@@ -69,9 +71,9 @@ class Batch:
         Calls `on_total` with the number of outcomes once the whole plan is read. Raises
         EnhanceError if the network cannot be opened.
         """
-        planned = _ahead(self.plan, self.on_total)
+        planned = ahead(self.plan, self.on_total)
         for outcome in enlarge_each(map(self._decide, planned)):
-            if self.options.overwrite and outcome.target and not outcome.error:
+            if self.options.overwrite and not outcome.error and isinstance(outcome.target, Path):
                 self._made.add(_file(outcome.target))
             yield outcome
 
@@ -144,7 +146,7 @@ def _file(path: Path) -> tuple[int, int] | None:
     return stat.st_dev, stat.st_ino
 
 
-def _ahead(items: Iterable[_T], on_total: Callable[[int], None]) -> Iterator[_T]:
+def ahead(items: Iterable[_T], on_total: Callable[[int], None]) -> Iterator[_T]:
     """Yield items in order, reading ahead; call `on_total` with their number after the last."""
     waiting: deque[_T] = deque()
     count = 0

@@ -153,8 +153,19 @@ class Ledger:
         apart, entry = min(fitting, key=itemgetter(0), default=(math.inf, None))
         return entry if apart <= _COARSEST else None
 
+    def noted(self, name: str) -> list[Noted]:
+        """Return all entries of a name, also those of results that are gone."""
+        return [entry for entry, _, _ in self._entries(name)]
+
     def _entries(self, name: str) -> Iterator[tuple[Noted, int, int]]:
         """Yield the entries of a name, each with the result's size in bytes and time in ns."""
+        for line in self.lines(name):
+            with suppress(ValueError, KeyError, TypeError, OverflowError):
+                entry = Noted(line["made"], line.get("source"))
+                yield entry, int(line["size"]), int(line["time"])
+
+    def lines(self, name: str) -> Iterator[dict[str, Any]]:
+        """Yield the lines of a name."""
         for place in self._places.find(_written(name)):
             file = self._files[place >> _OFFSET_BITS]
             try:
@@ -162,11 +173,10 @@ class Ledger:
                     lines.seek(place & ((1 << _OFFSET_BITS) - 1))
                     line = json.loads(lines.readline())
                 if line["name"] == name:
-                    entry = Noted(line["made"], line.get("source"))
-                    yield entry, int(line["size"]), int(line["time"])
+                    yield line
             except OSError as error:
                 raise EnhanceError(f"cannot read {file}: {error}; remove it to go on") from error
-            except (ValueError, KeyError, TypeError, OverflowError):
+            except (ValueError, KeyError, TypeError):
                 continue  # the line is cut short: its result counts as unknown
 
 

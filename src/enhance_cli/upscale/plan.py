@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,53 +16,10 @@ from enhance_cli.images.files import STANDARD_STREAM
 from enhance_cli.images.folders import no_images, walk_files
 from enhance_cli.images.formats import Format, format_named, format_of
 from enhance_cli.images.kinds import is_image_name, kind_left_out
-from enhance_cli.upscale.ledger import Ledger, Noted, ledger_of
+from enhance_cli.places import Place
+from enhance_cli.upscale.job import Job, Planned, Refusal, Unread
+from enhance_cli.upscale.ledger import Ledger, ledger_of
 from enhance_cli.upscale.targets import Targets, both_in_and_out, real_path
-
-
-@dataclass(frozen=True)
-class Job:
-    """A photograph to enlarge, the path of its result, and the format.
-
-    For results in a `folder`: `name` is the photograph's path below the input folder, `ledger` is
-    the file that records results, `known` is the record of a result that already exists, and
-    `made` is the fingerprint of the photograph and the settings.
-    """
-
-    source: Path
-    target: Path
-    format: Format
-    folder: Path | None = None
-    name: str = ""
-    ledger: Path | None = None
-    known: Noted | None = None
-    made: str = ""
-
-    @property
-    def result(self) -> str:
-        """The path of the result below the output folder."""
-        assert self.folder
-        return self.target.relative_to(self.folder).as_posix()
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A file or folder that is not enlarged, and the reason."""
-
-    source: Path
-    reason: str
-    cause: Cause | None = None
-
-
-@dataclass(frozen=True)
-class Unread:
-    """An image in a folder whose kind cannot be read: it is reported, but is no failure."""
-
-    source: Path
-    kind: str
-
-
-Planned = Job | Refusal | Unread
 
 
 class Plan:
@@ -92,10 +48,10 @@ class Plan:
         self.ledger: Ledger | None = None
         self._targets: Targets | None = None
         if options.format:
-            _check_lossless(format_named(options.format), output, options)
+            check_lossless(format_named(options.format), output, options)
         is_several = len(inputs) > 1 or os.path.isdir(inputs[0])
         if is_several or is_folder or os.path.isdir(output):
-            _check_output_folder(output, is_folder=is_folder)
+            check_output_folder(output, is_folder=is_folder)
             self._targets = Targets(inputs, output, options, settings)
             self.ledger = self._targets.ledger
             self._file = ledger_of(output, options.shard)
@@ -166,7 +122,7 @@ class Plan:
             kind = self._format(self.output / name)
             target, known = self._targets.choose(source, name, kind, others)
             check_replaceable(target)
-            _check_lossless(kind, target, self.options)
+            check_lossless(kind, target, self.options)
         except EnhanceError as error:
             return Refusal(source, str(error), error.cause)
         return Job(source, target, kind, self.output, name.as_posix(), self._file, known)
@@ -199,7 +155,7 @@ def _single_job(source: Path, output: Path, options: UpscaleOptions) -> Job:
         raise both_in_and_out(output)
     check_replaceable(output)
     check_folder(output.absolute().parent)
-    _check_lossless(kind, output, options)
+    check_lossless(kind, output, options)
     return Job(source, output, kind)
 
 
@@ -211,7 +167,7 @@ def _check_source(source: Path) -> None:
     raise EnhanceError(f"no such file: {source}")
 
 
-def _check_output_folder(output: Path, *, is_folder: bool) -> None:
+def check_output_folder(output: Path, *, is_folder: bool) -> None:
     """Raise EnhanceError if a path cannot be, or become, a folder for several results."""
     if output == STANDARD_STREAM:
         raise EnhanceError("standard output takes one result: give a folder for several")
@@ -231,6 +187,7 @@ def _check_output_folder(output: Path, *, is_folder: bool) -> None:
         check_folder(parent)
 
 
-def _check_lossless(kind: Format, path: Path, options: UpscaleOptions) -> None:
+def check_lossless(kind: Format, path: Place, options: UpscaleOptions) -> None:
+    """Raise EnhanceError if a result is asked for without loss, and its format has always some."""
     if options.lossless and not kind.has_lossless:
         raise EnhanceError(f"{path}: {kind.name} is never lossless; use .webp, .png or .tiff")

@@ -15,6 +15,7 @@ from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.images.files import STANDARD_STREAM
 from enhance_cli.images.formats import Format
 from enhance_cli.images.kinds import is_image_name
+from enhance_cli.places import Place
 from enhance_cli.upscale.index import Hashes
 from enhance_cli.upscale.ledger import Ledger, Noted, fingerprint
 
@@ -120,7 +121,7 @@ class Targets:
         return self._real_folder(file.parent) / file.name
 
 
-def both_in_and_out(path: Path) -> EnhanceError:
+def both_in_and_out(path: Place) -> EnhanceError:
     """Return the error for a photograph that its own result would replace."""
     return EnhanceError(f"{path} is both input and output", Cause.BOTH_IN_AND_OUT)
 

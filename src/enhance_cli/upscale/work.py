@@ -25,14 +25,15 @@ from enhance_cli.images.formats import Contents, check_holds, contents_of
 from enhance_cli.images.photo import Photo
 from enhance_cli.memory import check_memory, memory_for, return_freed_memory
 from enhance_cli.model.levels import DEEP
+from enhance_cli.places import Place
 from enhance_cli.upscale.enlarge import (
     count_passes,
     enlarge_in_bands,
     enlarge_photo,
     target_size,
 )
+from enhance_cli.upscale.job import AnyJob, Job
 from enhance_cli.upscale.ledger import Ledger, Noted, append_entry
-from enhance_cli.upscale.plan import Job
 from enhance_cli.upscale.tiler import Tiler
 
 _COPIES = 3  # of a result that is not written in bands: the levels, Pillow's and the encoder's
@@ -40,7 +41,7 @@ _LARGE = 1 << 24  # pixels of a photograph; for larger ones freed memory is retu
 
 _log = logging.getLogger(__name__)
 
-OnJobProgress = Callable[[Job, int, int], None]
+OnJobProgress = Callable[[AnyJob, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ class Outcome:
     be read.
     """
 
-    source: Path
-    target: Path | None = None
+    source: Place
+    target: Place | None = None
     source_size: tuple[int, int] | None = None
     target_size: tuple[int, int] | None = None
     seconds: float = 0.0

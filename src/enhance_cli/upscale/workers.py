@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 import os
 import signal
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from enhance_cli.config import UpscaleOptions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.upscale.plan import Job
+from enhance_cli.upscale.job import AnyJob
+from enhance_cli.upscale.order import Records, Turn, in_order, log_again
+from enhance_cli.upscale.remote.anywhere import enlarge_anywhere
 from enhance_cli.upscale.tiler import open_in_command
-from enhance_cli.upscale.work import OnJobProgress, Outcome, enlarge_file
+from enhance_cli.upscale.work import OnJobProgress, Outcome
 
 _AHEAD = 4  # finished outcomes per process that may wait for an earlier one
-
-_log = logging.getLogger(__name__)
-
-
-@dataclass
-class _Slot:
-    """A place in the order of outcomes."""
-
-    job: Job | None
-    outcome: Outcome | None = None
 
 
 class _Worker:
@@ -42,7 +32,7 @@ class _Worker:
         self.process = context.Process(target=_serve, args=(theirs, options), daemon=True)
         self.process.start()
         theirs.close()
-        self.slot: _Slot | None = None
+        self.slot: Turn | None = None
         self.is_ready = False
 
 
@@ -64,32 +54,18 @@ class Workers:
         self.each, self.on_progress, self.on_open = each, on_progress, on_open
         self.workers: list[_Worker] = []
 
-    def __call__(self, steps: Iterator[Job | Outcome]) -> Iterator[Outcome]:
+    def __call__(self, steps: Iterator[AnyJob | Outcome]) -> Iterator[Outcome]:
         """Yield the outcomes of jobs, and given outcomes, in their order.
 
         The first job starts the processes. Raises EnhanceError if one cannot open the network.
         """
-        waiting: deque[_Slot] = deque()
         try:
-            for step in steps:
-                slot = _Slot(step) if isinstance(step, Job) else _Slot(None, step)
-                waiting.append(slot)
-                if slot.job:
-                    self._give(slot)
-                while waiting and (waiting[0].outcome or len(waiting) > _AHEAD * len(self.each)):
-                    yield self._outcome(waiting.popleft())
-            while waiting:
-                yield self._outcome(waiting.popleft())
+            yield from in_order(steps, self._give, self._take, _AHEAD * len(self.each))
         finally:
             for worker in self.workers:
                 worker.process.terminate()
 
-    def _outcome(self, slot: _Slot) -> Outcome:
-        while slot.outcome is None:
-            self._take()
-        return slot.outcome
-
-    def _give(self, slot: _Slot) -> None:
+    def _give(self, slot: Turn) -> None:
         """Give a job to the first process that is idle."""
         if not self.workers:
             self.workers = [_Worker(options) for options in self.each]
@@ -122,8 +98,7 @@ class Workers:
         assert worker.slot
         assert worker.slot.job
         self.on_progress(worker.slot.job, 1, 1)
-        for record in records:
-            _log.handle(logging.makeLogRecord(record))
+        log_again(records)
         worker.slot.outcome, worker.slot = outcome, None
 
     def _replace(self, worker: _Worker) -> None:
@@ -144,31 +119,15 @@ class Workers:
 def options_for_each(options: UpscaleOptions) -> list[UpscaleOptions]:
     """Return the options of each process: devices take turns, and each has at least one."""
     devices = options.device.split(",")
-    count = max(options.workers, len(devices))
+    count = max(options.workers or 1, len(devices))
     return [replace(options, device=devices[index % len(devices)]) for index in range(count)]
-
-
-class _Records(logging.Handler):
-    """Keeps log records, in a form that can be sent to another process."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.kept: list[dict[str, Any]] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep a record with its text."""
-        is_told_once = getattr(record, "is_told_once", False)
-        self.kept.append(
-            {"msg": record.getMessage(), "levelno": record.levelno, "is_told_once": is_told_once}
-        )
 
 
 def _serve(pipe: Any, options: UpscaleOptions) -> None:
     """Enlarge the jobs from a pipe until it is closed; this runs in a process of its own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that gives the jobs handles Ctrl-C
     os.environ["OMP_NUM_THREADS"] = "1"  # must be set before PyTorch is imported
-    records = _Records()
-    logging.getLogger("enhance_cli").addHandler(records)
+    records = Records()
     try:
         engine = open_in_command(options)
     except EnhanceError as error:
@@ -180,6 +139,5 @@ def _serve(pipe: Any, options: UpscaleOptions) -> None:
             job = pipe.recv()
         except EOFError:
             return
-        outcome = enlarge_file(job, engine, options, lambda *_: None)
-        pipe.send((outcome, records.kept))
-        records.kept.clear()
+        outcome = enlarge_anywhere(job, engine, options, lambda *_: None)
+        pipe.send((outcome, records.take()))

@@ -1,0 +1,1 @@
+"""Photographs and results in object storage."""

@@ -1,0 +1,372 @@
+"""Photographs and results in object storage: a real S3 server, and fsspec's store in memory."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from enhance_cli import storage
+from enhance_cli.places import Url, place_of
+from enhance_cli.upscale.remote import notes
+
+RESULTS = ["bucket/out/a.png", "bucket/out/sub/b.png"]
+
+
+@pytest.fixture(scope="module")
+def server():
+    """An S3 server of this machine, with credentials in the environment as usual."""
+    pytest.importorskip("s3fs", reason="the extra cloud is not installed")
+    moto = pytest.importorskip("moto.server", reason="moto is not installed")
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    patch = pytest.MonkeyPatch()
+    host, port = server.get_host_and_port()
+    patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    patch.setenv("AWS_ACCESS_KEY_ID", "key")
+    patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    storage._system.cache_clear()
+    yield server
+    server.stop()
+    patch.undo()
+
+
+@pytest.fixture(params=["s3", "memory"])
+def protocol(request):
+    if request.param == "s3":
+        request.getfixturevalue("server")
+    return request.param
+
+
+@pytest.fixture
+def store(protocol):
+    """fsspec's view of an empty bucket."""
+    fsspec = pytest.importorskip("fsspec", reason="the extra cloud is not installed")
+    store = fsspec.filesystem(protocol, use_listings_cache=False, skip_instance_cache=True)
+    if store.exists("bucket"):
+        store.rm("bucket", recursive=True)
+    store.mkdir("bucket")
+    notes.notes_of.cache_clear()
+    return store
+
+
+@pytest.fixture
+def photos(store, protocol, tmp_path):
+    """Two photographs and another file in a bucket; the same beside it in a folder."""
+    for name in ("a.png", "sub/b.png"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise((20, 12), 90).save(tmp_path / "in" / name)
+        store.put_file(str(tmp_path / "in" / name), f"bucket/in/{name}")
+    store.pipe_file("bucket/in/notes.txt", b"text")
+    return f"{protocol}://bucket/in"
+
+
+def files_in(store, folder="bucket/out"):
+    found = [each.lstrip("/") for each in store.find(folder)]
+    return [each for each in found if "/.enhance/" not in each]
+
+
+def test_a_bucket_is_mirrored_as_a_folder_is(upscale, store, photos, protocol, tmp_path):
+    result = upscale(photos, "-o", f"{protocol}://bucket/out", "--json")
+    assert result.exit_code == 0, result.output
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [row["output"] for row in rows] == [f"{protocol}://{name}" for name in RESULTS]
+    assert rows[0]["input"] == f"{photos}/a.png"
+    assert rows[0]["output_size"] == [80, 48]
+    assert files_in(store) == RESULTS
+    upscale(tmp_path / "in", "-o", tmp_path / "out")
+    for name in RESULTS:
+        assert store.cat_file(name) == (tmp_path / name.removeprefix("bucket/")).read_bytes()
+
+
+def test_a_second_run_skips_replaces_and_keeps_as_in_a_folder(upscale, store, photos, protocol):
+    output = f"{protocol}://bucket/out"
+    assert upscale(photos, "-o", output).exit_code == 0
+    again = upscale(photos, "-o", output)
+    assert again.exit_code == 0, again.output
+    assert "0 enlarged, 2 skipped as finished, 0 failed" in again.stderr
+    before = store.cat_file(RESULTS[0])
+    store.pipe_file(RESULTS[1], b"edited by somebody")
+    other = upscale(photos, "-o", output, "--scale", 2)
+    assert other.exit_code == 1
+    assert f"enhance: {protocol}://{RESULTS[1]} exists; use --overwrite" in other.stderr
+    assert store.cat_file(RESULTS[0]) != before
+    assert store.cat_file(RESULTS[1]) == b"edited by somebody"
+    assert upscale(photos, "-o", output, "--overwrite").exit_code == 0
+    assert store.cat_file(RESULTS[0]) == before
+
+
+def test_a_photograph_that_changed_is_enlarged_again(upscale, store, photos, protocol, tmp_path):
+    output = f"{protocol}://bucket/out"
+    assert upscale(photos, "-o", output).exit_code == 0
+    Image.effect_noise((24, 12), 90).save(tmp_path / "other.png")
+    store.put_file(str(tmp_path / "other.png"), "bucket/in/a.png")
+    again = upscale(photos, "-o", output)
+    assert "1 enlarged, 1 skipped as finished, 0 failed" in again.stderr
+
+
+def test_buckets_and_folders_mix(upscale, store, photos, protocol, tmp_path):
+    down, up = tmp_path / "down", f"{protocol}://bucket/out"
+    assert upscale(photos, "-o", down).exit_code == 0
+    assert upscale(tmp_path / "in", "-o", up).exit_code == 0
+    for name in ("a.png", "sub/b.png"):
+        assert (down / name).read_bytes() == store.cat_file(f"bucket/out/{name}")
+    assert "2 skipped as finished" in upscale(photos, "-o", down).stderr
+    assert "2 skipped as finished" in upscale(tmp_path / "in", "-o", up).stderr
+
+
+def test_one_photograph_goes_to_the_key_that_is_given(upscale, upscale_fails, store, photos):
+    target = photos.replace("/in", "/one.webp")
+    result = upscale(f"{photos}/a.png", "-o", target)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{target}\n"
+    assert store.exists("bucket/one.webp")
+    line = upscale_fails(f"{photos}/a.png", "-o", target)
+    assert line == f"{target} exists; use --overwrite to replace it"
+    assert upscale_fails(f"{photos}/none.png", "-o", target) == f"no such object: {photos}/none.png"
+
+
+def test_two_photographs_of_one_name_keep_both(upscale, store, photos, protocol, tmp_path):
+    Image.effect_noise((20, 12), 90).convert("RGB").save(tmp_path / "a.jpg")
+    store.put_file(str(tmp_path / "a.jpg"), "bucket/in/a.jpg")
+    arguments = (photos, "-o", f"{protocol}://bucket/out", "--format", "webp")
+    assert upscale(*arguments).exit_code == 0
+    names = ["bucket/out/a.png.webp", "bucket/out/a.webp", "bucket/out/sub/b.webp"]
+    assert files_in(store) == names
+    assert "3 skipped as finished" in upscale(*arguments).stderr
+
+
+def test_what_is_no_image_is_named_by_its_address(upscale, store, photos, protocol):
+    store.pipe_file("bucket/in/c.png", b"broken")
+    result = upscale(photos, "-o", f"{protocol}://bucket/out")
+    assert result.exit_code == 1
+    assert f"enhance: {photos}/c.png is not an image: no known format" in result.stderr
+    assert files_in(store) == RESULTS
+
+
+def test_results_below_the_input_are_no_inputs(upscale, photos):
+    assert upscale(photos, "-o", f"{photos}/large").exit_code == 0
+    again = upscale(photos, "-o", f"{photos}/large")
+    assert "0 enlarged, 2 skipped as finished, 0 failed" in again.stderr
+
+
+def test_an_object_that_appears_meanwhile_stays(store, protocol, tmp_path):
+    (tmp_path / "new.png").write_bytes(b"new")
+    url = Url(protocol, "bucket/out/a.png")
+    store.pipe_file(url.path, b"old")
+    old = storage.find(url)
+    store.pipe_file(url.path, b"foreign")
+    for replaces in (None, old):
+        with pytest.raises(storage.EnhanceError, match=r"a\.png exists$"):
+            storage.publish(tmp_path / "new.png", url, replaces=replaces, may_replace=False)
+    assert store.cat_file(url.path) == b"foreign"
+    now = storage.find(url)
+    storage.publish(tmp_path / "new.png", url, replaces=now, may_replace=False)
+    assert store.cat_file(url.path) == b"new"
+
+
+@pytest.mark.parametrize("protocol", ["s3"], indirect=True)
+def test_s3_itself_refuses_to_replace(store, protocol, tmp_path, monkeypatch):
+    """Also if another program writes between the last look and the upload."""
+    (tmp_path / "new.png").write_bytes(b"new")
+    url = Url(protocol, "bucket/out/a.png")
+    store.pipe_file(url.path, b"old")
+    old = storage.find(url)
+    store.pipe_file(url.path, b"foreign")
+    seen = iter([None, storage.find(url)])
+    for before in (None, old):
+        looks = iter([before])
+        real = storage.find
+        monkeypatch.setattr(storage, "find", lambda of, it=looks, real=real: next(it, real(of)))
+        with pytest.raises(storage.EnhanceError, match=r"a\.png exists$"):
+            storage.publish(tmp_path / "new.png", url, replaces=before, may_replace=False)
+        monkeypatch.undo()
+    assert store.cat_file(url.path) == b"foreign"
+    assert next(seen) is None
+
+
+@pytest.mark.parametrize("protocol", ["s3"], indirect=True)
+def test_an_upload_in_parts_that_breaks_off_leaves_nothing(store, protocol, tmp_path, monkeypatch):
+    import s3fs
+
+    file, url = tmp_path / "large.png", Url(protocol, "bucket/out/large.png")
+    file.write_bytes(os.urandom(11 << 20))
+    monkeypatch.setattr(s3fs.core, "calculate_chunksize", lambda *_, **__: 5 << 20)
+    monkeypatch.setattr(storage, "_PATIENCE", 0)
+    real = s3fs.S3FileSystem._call_s3
+
+    async def call(self, method, *arguments, **options):
+        if method == "complete_multipart_upload" and is_broken:
+            raise OSError(5, "the line is cut")
+        return await real(self, method, *arguments, **options)
+
+    monkeypatch.setattr(s3fs.S3FileSystem, "_call_s3", call)
+    is_broken = True
+    with pytest.raises(storage.EnhanceError, match="the line is cut"):
+        storage.publish(file, url, may_replace=False)
+    assert not store.exists(url.path)
+    assert store.call_s3("list_multipart_uploads", Bucket="bucket").get("Uploads", []) == []
+    is_broken = False
+    storage.publish(file, url, may_replace=False)
+    assert store.cat_file(url.path) == file.read_bytes()
+
+
+@pytest.mark.parametrize("protocol", ["s3"], indirect=True)
+def test_more_keys_than_a_page_are_listed(store, protocol, monkeypatch):
+    for number in range(5):
+        store.pipe_file(f"bucket/in/{number}.png", b"x")
+    real = store.call_s3
+    pages = []
+
+    def call(method, **options):
+        pages.append(options.get("StartAfter"))
+        return real(method, **options, MaxKeys=2)
+
+    monkeypatch.setattr(storage._system(protocol), "call_s3", call, raising=False)
+    found = [name for name, _ in storage.walk(Url(protocol, "bucket/in"))]
+    assert found == [f"{number}.png" for number in range(5)]
+    assert pages[:3] == ["in/", "in/1.png", "in/3.png"]
+
+
+def test_a_store_that_refuses_for_a_while_is_asked_again(store, protocol, monkeypatch, caplog):
+    url, system = Url(protocol, "bucket/a"), storage._system(protocol)
+    real, refusals, pauses = system.pipe_file, [5, 5, 16], []
+    monkeypatch.setattr(storage.time, "sleep", pauses.append)
+
+    def pipe_file(*arguments):
+        if refusals:
+            raise OSError(refusals.pop(), "Reduce your request rate")
+        real(*arguments)
+
+    monkeypatch.setattr(system, "pipe_file", pipe_file, raising=False)
+    storage.put(url, b"data")
+    assert store.cat_file("bucket/a") == b"data"
+    assert pauses == [0.5, 1, 2]
+    assert "does not answer (Reduce your request rate): asking again" in caplog.text
+
+
+@pytest.fixture
+def restricted(store, monkeypatch):
+    """Let S3 ask who writes: a user who may read all, but write only below some addresses."""
+    import boto3
+    import requests
+
+    def restrict(*writable):
+        iam = boto3.client("iam", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+        user = f"user-{len(writable)}"
+        iam.create_user(UserName=user)
+        rules = [
+            ("s3:Get*", "*"),
+            ("s3:List*", "*"),
+            ("s3:*Object", [*writable, "arn:aws:s3:::none/*"]),
+        ]
+        rules = [{"Effect": "Allow", "Action": what, "Resource": on} for what, on in rules]
+        policy = json.dumps({"Version": "2012-10-17", "Statement": rules})
+        iam.put_user_policy(UserName=user, PolicyName="some", PolicyDocument=policy)
+        key = iam.create_access_key(UserName=user)["AccessKey"]
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
+        storage._system.cache_clear()
+        type(store).clear_instance_cache()
+        ask("0")
+
+    def ask(after):
+        url = f"{os.environ['AWS_ENDPOINT_URL']}/moto-api/reset-auth"
+        assert requests.post(url, data=after, timeout=10).ok
+
+    yield restrict
+    ask("Infinity")
+    storage._system.cache_clear()
+    type(store).clear_instance_cache()
+
+
+@pytest.mark.parametrize("protocol", ["s3"], indirect=True)
+def test_a_bucket_without_permission_is_found_before_work(upscale_fails, photos, restricted):
+    restricted()
+    line = upscale_fails(photos, "-o", "s3://bucket/out")
+    assert line.startswith("cannot write s3://bucket/out/.enhance/probe-")
+    assert "Access Denied" in line or "Forbidden" in line
+
+
+@pytest.mark.parametrize("protocol", ["s3"], indirect=True)
+def test_a_key_without_permission_is_named_and_the_rest_goes_on(upscale, photos, restricted):
+    bucket = "arn:aws:s3:::bucket/out"
+    restricted(f"{bucket}/.enhance/*", f"{bucket}/sub/*")
+    result = upscale(photos, "-o", "s3://bucket/out")
+    assert result.exit_code == 1
+    assert "enhance: cannot write s3://bucket/out/a.png: " in result.stderr
+    assert "1 enlarged, 1 failed" in result.stderr
+    assert result.stdout == "s3://bucket/out/sub/b.png\n"
+
+
+@pytest.mark.parametrize("protocol", ["s3"], indirect=True)
+def test_a_bucket_that_is_not_there_is_one_line(upscale_fails, photos):
+    line = upscale_fails(photos, "-o", "s3://none/out")
+    assert line.startswith("cannot write s3://none/out/.enhance/probe-")
+    assert line.endswith("The specified bucket does not exist")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("nope://bucket", "nope:// is no storage that fsspec knows"),
+        ("s3://key:secret@bucket/a.png", "s3:// with a password or a chain: "),
+        ("simplecache::s3://bucket", "simplecache"),
+    ],
+)
+def test_addresses_that_cannot_be_used_are_one_line(enhance, text, line):
+    result = enhance("upscale", text, "-o", "out.png")
+    assert result.exit_code in (1, 2)
+    assert line in result.stderr
+
+
+def test_a_package_that_is_missing_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    storage._system.cache_clear()
+    with pytest.raises(storage.EnhanceError, match=r"^s3:// cannot .*enhance-cli\[cloud\]"):
+        storage.find(Url("s3", "bucket/a"))
+    with pytest.raises(storage.EnhanceError, match=r"^gs:// cannot .* pip install gcsfs$"):
+        storage.find(Url("gs", "bucket/a"))
+    storage._system.cache_clear()
+
+
+def test_file_addresses_are_paths(upscale, tmp_path, photo):
+    result = upscale(f"file://{photo}", "-o", tmp_path / "out.png")
+    assert result.exit_code == 0, result.output
+    assert str(place_of("file:///a%20b.png")) == "/a b.png"
+
+
+def test_streams_and_dates_are_not_for_object_storage(upscale):
+    for arguments in (("-", "-o", "s3://b/a.png"), ("s3://b/a.png", "-o", "-")):
+        assert "do not go together" in upscale(*arguments).stderr
+    dated = upscale("s3://b/a.png", "-o", "a.png", "--preserve-time")
+    assert dated.exit_code == 2
+    assert "--preserve-time is for files: object storage sets times itself." in dated.stderr
+
+
+@pytest.mark.skipif(not os.environ.get("ENHANCE_SLOW"), reason="ENHANCE_SLOW=1 waits for a server")
+@pytest.mark.parametrize("protocol", ["s3"], indirect=True)
+def test_a_server_that_is_away_for_half_a_minute_costs_nothing(upscale, store, photos, server):
+    from threading import Timer
+
+    _, port = server.get_host_and_port()
+    server._server.server_close()
+    server.stop()
+    server._port = port
+    Timer(30, server.start).start()
+    result = upscale(photos, "-o", "s3://bucket/out")
+    assert result.exit_code == 0, result.output
+    assert "s3:// does not answer" in result.stderr
+    assert files_in(store) == RESULTS
+
+
+@pytest.mark.parametrize("protocol", ["s3"], indirect=True)
+def test_several_processes_write_to_a_bucket(photos, store, model):
+    command = [sys.executable, "-m", "enhance_cli", "upscale", photos, "-o", "s3://bucket/out"]
+    command += ["--model", str(model), "--workers", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert files_in(store) == RESULTS
