@@ -28,6 +28,7 @@ _DEFAULTS = UpscaleOptions()
     required=True,
     type=PlaceType(),
     metavar="INPUT...",
+    shell_complete=offer_files,
 )
 @section(
     "Most used",
