@@ -119,10 +119,9 @@ def upscale(
 
     INPUT is any number of files and folders (JPEG, PNG, WebP, TIFF, AVIF, GIF, BMP, and with their
     extras HEIC and JPEG XL), or - for standard input. INPUT and output may be in object storage:
-    s3://BUCKET/KEY. A folder's tree is mirrored in the output
-    folder. There, what an earlier run has finished, of the same input and settings, is skipped; its
-    results of other settings are replaced; files that enhance did not make, or that were changed
-    since, stay.
+    s3://BUCKET/KEY. A folder's tree is mirrored in the output folder. There, what an earlier run
+    has finished, of the same input and settings, is skipped; its results of other settings are
+    replaced; files that enhance did not make, or that were changed since, stay.
     """
     options = UpscaleOptions(model=models[0], then=models[1:], **values)
     names = str(output.path) != "-"

@@ -34,7 +34,7 @@ class UpscaleDisplay(logging.Handler):
         self.as_json, self.quiet, self.names = as_json, quiet, names
         self.console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
         self.pace, self.warnings = Pace(), Warnings()
-        self.warned: dict[Path, list[str]] = {}  # of photographs without an outcome yet
+        self.warned: dict[Place, list[str]] = {}  # of photographs without an outcome yet
         width = self.console.width
         names_column = Column(max_width=width // 4, no_wrap=True, overflow="ellipsis")
         self.progress = Progress(
@@ -77,7 +77,7 @@ class UpscaleDisplay(logging.Handler):
             self.told.add(record.msg)
         self._warn(record.getMessage(), self.source)
 
-    def _warn(self, text: str, source: Path | None) -> None:
+    def _warn(self, text: str, source: Place | None) -> None:
         """Show the first warning of a kind; `source` is None while the network is opened."""
         if source is None:
             self.remark(f"enhance: {text}", style="yellow")
