@@ -1,6 +1,7 @@
 import hashlib
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from enhance_cli.cli.main import main
 from enhance_cli.model import kept
 from enhance_cli.model.compact import Compact
 from enhance_cli.model.rrdb import RRDBNet
+from enhance_cli.model.shipped import find_weights
 
 
 @pytest.fixture
@@ -127,7 +129,13 @@ def test_several_models_are_computed_one_after_another(compact_file, photo, tmp_
     assert re.search(r"2x-mine\.pth \(Compact ×2, SHA-256 .*\), then e on cpu", done.stderr)
 
 
-def test_a_kept_network_is_listed_and_found_by_its_name(compact_file, photo, tmp_path, folder):
+def test_a_kept_network_is_listed_and_found_by_its_name(
+    compact_file, photo, tmp_path, folder, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    run_folder = tmp_path / "runs" / "mine"
+    run_folder.mkdir(parents=True)
+    shutil.copy(find_weights("e"), run_folder / "generator.safetensors")
     folder.mkdir(parents=True)
     compact_file.rename(folder / "2x-mine.pth")
     (folder / "broken.pth").write_bytes(b"")
@@ -135,6 +143,7 @@ def test_a_kept_network_is_listed_and_found_by_its_name(compact_file, photo, tmp
     assert "2x-mine" in listed
     assert "Compact" in listed
     assert "broken" in listed
+    assert re.search(r"runs.mine +EnhanceNet", listed)
     assert "realesr-animevideov3" in listed
     target = tmp_path / "out.png"
     done = run("upscale", photo, "-o", target, "--model", "2x-mine", "--device", "cpu")

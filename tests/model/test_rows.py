@@ -1,10 +1,11 @@
-"""An ESRGAN in strips that keep their rows equals the whole picture."""
+"""ESRGAN and Compact in strips that keep their rows equal the whole picture."""
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from enhance_cli.model.compact import Compact
 from enhance_cli.model.device import Backend
 from enhance_cli.model.engine import rows
 from enhance_cli.model.pytorch import TorchNetwork
@@ -20,12 +21,16 @@ SHAPES = {
     "x2 with rearranged pixels": {"unshuffle": 2},
     "x1 with rearranged pixels": {"unshuffle": 4},
     "one channel": {"channels": 1, "enlargements": 1},
+    "compact": {"kind": Compact, "hidden": 3},
+    "compact x1 of one channel": {"kind": Compact, "hidden": 1, "channels": 1, "scale": 1},
 }
 
 
 def network_of(backend=FP32, **shape):
     torch.manual_seed(0)
-    module = RRDBNet(**{"features": 8, "growth": 8, "blocks": 1} | shape).eval()
+    small = {"kind": RRDBNet, "features": 8, "growth": 8, "blocks": 1}
+    chosen = ({"kind": Compact, "features": 8} if "kind" in shape else small) | shape
+    module = chosen.pop("kind")(**chosen).eval()
     module.requires_grad_(False)
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
@@ -44,14 +49,16 @@ def narrow(monkeypatch):
     """Strips, bands and tiles so small that small pictures have several."""
     monkeypatch.setattr(rows, "BAND", 6)
     monkeypatch.setattr("enhance_cli.model.pytorch.widest_strip", lambda *_: 16)
+    monkeypatch.setattr("enhance_cli.model.pytorch.WIDTH", 16)
     monkeypatch.setattr(TorchNetwork, "_fastest_tile", lambda _: 4)
 
 
 @pytest.mark.usefixtures("narrow")
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("size", [(1, 5), (7, 5), (45, 39), (70, 33)])
-def test_strips_of_an_esrgan_equal_the_whole_picture(name, size):
+def test_strips_equal_the_whole_picture(name, size):
     network, pixels = network_of(**SHAPES[name]), noise(*size)
+    assert network.strip == 16
     found, expected = Tiler(network).enlarge(pixels), Tiler(network, 0).enlarge(pixels)
     assert found.shape == expected.shape == (3, *(side * network.scale for side in size))
     assert expected.std() > 10

@@ -54,10 +54,10 @@ class Compact(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the estimate, (N, C, scale*H, scale*W)."""
         residual: Tensor = self.last(self.body(x.to(self.last.weight.dtype)))
-        estimate = residual.to(x.dtype) + self._repeated(x)
+        estimate = residual.to(x.dtype) + self.repeated(x)
         return F.pixel_shuffle(estimate, self.scale)
 
-    def _repeated(self, x: Tensor) -> Tensor:
+    def repeated(self, x: Tensor) -> Tensor:
         """Return each channel as often as an input pixel has output pixels."""
         return x.unsqueeze(2).expand(-1, -1, self.scale**2, -1, -1).flatten(1, 2)
 

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from enhance_cli.machine import allowed_memory
+from enhance_cli.model.compact import Compact
 from enhance_cli.model.device import DTYPES, Backend
 from enhance_cli.model.engine.fused import fuse_any
 from enhance_cli.model.engine.head import PIECE, HasHead, run_head
-from enhance_cli.model.engine.rows import RRDBStrip, check_strips, widest_strip
+from enhance_cli.model.engine.rows import RowStrip, check_strips, widest_strip
 from enhance_cli.model.engine.strips import WIDTH, GeneratorStrip, has_strips
 from enhance_cli.model.levels import Levels, fit
 from enhance_cli.model.network import Network, Span, Strip
@@ -54,8 +55,8 @@ class TorchNetwork(Network):
         self.precisions = (*DTYPES, "int8") if quantized else tuple(DTYPES)
         self.fused: Any
         self.fused, self.layout = fuse_any(stated, backend)
-        self.tile = self._fastest_tile()
         self.strip = self._widest_strip()
+        self.tile = self._fastest_tile()
         self.most = self._most() if self.halo is None else None
         self.ahead = 1 if backend.device.type == "cuda" else 0
 
@@ -66,7 +67,8 @@ class TorchNetwork(Network):
         """Return the side of the fastest tile, in input pixels; on CUDA the largest that fits."""
         device = self.backend.device
         if device.type != "cuda":
-            return self._tile_of_a_deep_one() if self.held else _TILES[device.type]
+            in_tiles = self.held and not (self.strip and isinstance(self.fused, Compact))
+            return self._tile_of_a_deep_one() if in_tiles else _TILES[device.type]
         free, _ = torch.cuda.mem_get_info(device)
         fitting = (side for side in _CUDA_TILES if self.bytes_of_a_tile(side) <= free / 2)
         return next(fitting, _CUDA_TILES[-1])
@@ -85,7 +87,7 @@ class TorchNetwork(Network):
             return 0
         if isinstance(self.fused, RRDBNet):
             return widest_strip(self.fused, self.backend.dtype.itemsize)
-        return WIDTH if has_strips(self.fused) else 0
+        return WIDTH if isinstance(self.fused, Compact) or has_strips(self.fused) else 0
 
     def _most(self) -> int | None:
         """Return how many input pixels fit into half of the memory, or None if unknown."""
@@ -125,11 +127,12 @@ class TorchNetwork(Network):
     def begin_strip(self, pixels: Levels, column: Span) -> Strip:
         """Start a strip of a picture, (3, H, W) levels; only if `strip` is not 0."""
         module = self._module_for(pixels)
-        if isinstance(module, RRDBNet):
+        if isinstance(module, RRDBNet | Compact):
             _, height, width = pixels.shape
-            check_strips(module, self.backend.dtype.itemsize, width, self.strip)
+            if isinstance(module, RRDBNet):
+                check_strips(module, self.backend.dtype.itemsize, width, self.strip)
             pixels = fit(pixels[:, :, column.read], self.align, self.least)
-            return RRDBStrip(module, pixels, height, column, self.layout)
+            return RowStrip(module, pixels, height, column, self.layout)
         return GeneratorStrip(module, pixels, column)
 
     def _module_for(self, pixels: Levels) -> Any:

@@ -17,7 +17,7 @@ from enhance_cli.extras import install_command
 from enhance_cli.model.levels import to_levels
 
 INPUT, OUTPUT = "image", "enlarged"  # names of the input and output of every exported graph
-WHOLE = "None"  # the halo of a network that sees the whole image
+_WHOLE = "None"  # the halo of a network that sees the whole image
 EXTRAS = {
     "onnx": "export",
     "onnxruntime": "export",
@@ -56,7 +56,7 @@ class Graph:
     @property
     def halo(self) -> int | None:
         """Input pixels around a core that its result depends on; None for the whole image."""
-        return None if self.metadata["halo"] == WHOLE else int(self.metadata["halo"])
+        return None if self.metadata["halo"] == _WHOLE else int(self.metadata["halo"])
 
     @property
     def align(self) -> int:
@@ -157,7 +157,7 @@ def _check_metadata(path: Path, metadata: dict[str, str]) -> None:
     """Raise EnhanceError for a file that `enhance export` did not write."""
     allowed = {"io": EXPORT_IO, "precision": PRECISIONS, "scale": _SCALES}
     wrong = [key for key, values in allowed.items() if metadata.get(key) not in values]
-    wrong += ["halo"] * (metadata.get("halo") != WHOLE and not _is_count(metadata.get("halo")))
+    wrong += ["halo"] * (metadata.get("halo") != _WHOLE and not _is_count(metadata.get("halo")))
     wrong += [key for key in ("align", "least") if not _is_count(metadata.get(key, "1"), 1)]
     if wrong:
         raise EnhanceError(

@@ -1,4 +1,4 @@
-"""Computing an ESRGAN in bands of rows, each part of which keeps the rows that it needs again."""
+"""Computing ESRGAN and Compact in bands of rows; each part keeps the rows that it needs again."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from enhance_cli.machine import allowed_memory
+from enhance_cli.model.compact import Compact
 from enhance_cli.model.engine.head import PIECE, run_head
 from enhance_cli.model.levels import Levels
 from enhance_cli.model.network import Span
@@ -22,7 +23,7 @@ _KEPT = 60  # rows of features that a residual block keeps
 _SHARE = 4  # a strip takes at most this part of the memory
 
 
-class Part(Protocol):
+class RowPart(Protocol):
     """A part of a network that gets the rows of its input in bands."""
 
     def __call__(self, x: Tensor | None, *, is_last: bool) -> Tensor | None:
@@ -59,17 +60,20 @@ class Rows:
 
 
 class ResidualRows:
-    """Adds `factor` times the result of several parts to their input, band after band."""
+    """Adds `factor` times the result of several parts to `kept` of their input, band after band."""
 
-    def __init__(self, parts: list[Part], factor: float) -> None:
-        self.parts, self.factor = parts, factor
+    def __init__(
+        self, parts: list[RowPart], factor: float, kept: Callable[[Tensor], Tensor] | None = None
+    ) -> None:
+        self.parts, self.factor, self.kept = parts, factor, kept
         self.waiting: Tensor | None = None  # rows of the input whose change is not computed yet
 
     def __call__(self, x: Tensor | None, *, is_last: bool) -> Tensor | None:
         """Return the rows that are complete after more of the input, or None."""
         if x is None:
             return None
-        waiting = x if self.waiting is None else torch.cat((self.waiting, x), 2)
+        added = self.kept(x) if self.kept else x
+        waiting = added if self.waiting is None else torch.cat((self.waiting, added), 2)
         change: Tensor | None = x
         for part in self.parts:
             change = part(change, is_last=is_last)
@@ -80,8 +84,8 @@ class ResidualRows:
         return torch.add(waiting[:, :, :count], change, alpha=self.factor)
 
 
-class RRDBStrip:
-    """Runs an ESRGAN on one strip of a picture: the columns of `column`, and all rows.
+class RowStrip:
+    """Runs an ESRGAN or Compact on one strip of a picture: the columns of `column`, and all rows.
 
     `pixels` are the levels of these columns, (3, H, w), continued below and on the right to
     multiples of the network's `align`; the picture itself has `height` rows. A strip equals that
@@ -91,7 +95,7 @@ class RRDBStrip:
 
     def __init__(
         self,
-        module: RRDBNet,
+        module: RRDBNet | Compact,
         pixels: Levels,
         height: int,
         column: Span,
@@ -99,14 +103,12 @@ class RRDBStrip:
     ) -> None:
         self.module, self.pixels, self.layout = module, pixels, layout
         self.height = height
-        body = [_in_rows(block) for block in module.body]
-        deep = ResidualRows([*body, Rows(module.after, 1)], 1.0)
-        head = Rows(self._enlarge, module.head_halo // module.align, 2 ** len(module.upsample))
-        self.parts: list[Part] = [Rows(module.first, 1), deep, head]
         # Of the features, which are `align` times smaller than the picture:
         left, stop = column.left // module.align, -(-column.core.stop // module.align)
         size = -(-pixels.shape[2] // module.align)
         self.column = Span(left, stop, left, size - stop)
+        is_compact = isinstance(module, Compact)
+        self.parts = _compact(module, self.column) if is_compact else _esrgan(module, self.column)
         self.size = module.scale * (column.stop - column.start)
         self.read = self.done = 0
 
@@ -120,7 +122,7 @@ class RRDBStrip:
         self.read = min(start + BAND * align, self.pixels.shape[1])
         is_last = self.read == self.pixels.shape[1]
         x = self._floats(start, self.read)
-        x = (F.pixel_unshuffle(x, align) if align > 1 else x).to(self.module.last.weight.dtype)
+        x = F.pixel_unshuffle(x, align) if align > 1 else x
         x = x.contiguous(memory_format=self.layout)
         result: Tensor | None = x
         for part in self.parts:
@@ -138,15 +140,36 @@ class RRDBStrip:
         rows = rows[None].div_(np.iinfo(self.pixels.dtype).max)
         return rows if self.module.channels == 3 else rows.transpose(0, 1)
 
-    def _enlarge(self, described: Tensor) -> Tensor:
-        """Enlarge the core's columns of features, (N, F, h, w)."""
+
+def _esrgan(module: Any, column: Span) -> list[RowPart]:
+    """Return the parts of an ESRGAN; the last enlarges the columns of `column`, of features."""
+    dtype, scale = module.last.weight.dtype, 2 ** len(module.upsample)
+    blocks = [
+        ResidualRows([Rows(dense, _DENSE_REACH) for dense in block.blocks], RESIDUAL)
+        for block in module.body
+    ]
+
+    def enlarge(described: Tensor) -> Tensor:
         row = Span(0, described.shape[2], 0, 0)
-        scale = 2 ** len(self.module.upsample)
-        return run_head(self.module, scale, described, described, row, self.column, PIECE)
+        return run_head(module, scale, described, described, row, column, PIECE)
+
+    return [
+        Rows(lambda x: module.first(x.to(dtype)), 1),
+        ResidualRows([*blocks, Rows(module.after, 1)], 1.0),
+        Rows(enlarge, module.head_halo // module.align, scale),
+    ]
 
 
-def _in_rows(block: Any) -> ResidualRows:
-    return ResidualRows([Rows(dense, _DENSE_REACH) for dense in block.blocks], RESIDUAL)
+def _compact(module: Any, column: Span) -> list[RowPart]:
+    """Return the parts of a compact network; the last enlarges the columns of `column`."""
+    dtype, (first, *others) = module.last.weight.dtype, module.body
+    layers = [lambda x: first(x.to(dtype)), *others, module.last]
+
+    def enlarge(x: Tensor) -> Tensor:
+        return F.pixel_shuffle(x[..., column.core], module.scale)
+
+    deep = ResidualRows([Rows(layer, 1) for layer in layers], 1.0, module.repeated)
+    return [deep, Rows(enlarge, 0, module.scale)]
 
 
 def widest_strip(module: RRDBNet, itemsize: int) -> int:
