@@ -11,7 +11,8 @@ import click
 from enhance_cli.cli.completion import offer_files, offer_models
 from enhance_cli.cli.model_list import list_models
 from enhance_cli.cli.networks import bring_known
-from enhance_cli.cli.options import backend_options
+from enhance_cli.cli.options import backend_options, is_given
+from enhance_cli.cli.raw import RAW_OPTIONS, check_raw, enlarge_raw
 from enhance_cli.cli.sections import SectionedCommand, section
 from enhance_cli.cli.types import FiniteRange, Output, OutputType, PlaceType, TileType
 from enhance_cli.cli.upscale_options import FOLDER_OPTIONS, FORMAT_OPTIONS, SIZE_OPTIONS
@@ -82,6 +83,7 @@ _DEFAULTS = UpscaleOptions()
 @SIZE_OPTIONS
 @FORMAT_OPTIONS
 @FOLDER_OPTIONS
+@RAW_OPTIONS
 @section(
     "Where and how to compute",
     partial(backend_options, is_list=True),
@@ -106,11 +108,16 @@ _DEFAULTS = UpscaleOptions()
         "--exact", is_flag=True, help="Stop with an error if tiles could change the result."
     ),
 )
+@click.pass_context
 def upscale(
+    ctx: click.Context,
+    /,
     inputs: tuple[Place, ...],
     output: Output,
     models: tuple[str, ...],
     may_download: bool,
+    raw: tuple[int, int] | None,
+    raw_format: str,
     as_json: bool,
     quiet: bool,
     **values: Any,
@@ -126,6 +133,10 @@ def upscale(
     options = UpscaleOptions(model=models[0], then=models[1:], **values)
     names = str(output.path) != "-"
     is_of_files = names and "-" not in map(str, inputs)
+    if raw:
+        check_raw(ctx, inputs, output.path)
+    elif is_given(ctx, "raw_format"):
+        raise click.UsageError("--raw-format is for --raw.")
     _check(options, as_json=as_json, names=names, is_of_files=is_of_files)
     if any(isinstance(each, Url) for each in (*inputs, output.path)):
         _check_remote(options, is_of_files=is_of_files)
@@ -139,6 +150,9 @@ def upscale(
     Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, options.max_pixels)
     used = (*models, *([options.blend] if options.blend else []))
     bring_known(used, may_download=may_download)
+    if raw:
+        enlarge_raw(raw, raw_format, options, quiet=quiet)
+        return
     settings = settings_of(options)
     with UpscaleDisplay(as_json=as_json, quiet=quiet, names=names) as display:
         execute = pick_executor(inputs, output.path, options, display)

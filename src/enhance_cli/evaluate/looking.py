@@ -175,9 +175,9 @@ class _Look:
         notes = []
         if self.in_parts:
             notes.append(
-                f"{self.in_parts} of {self.count} photographs have more than {LARGEST_WHOLE} pixels: only "
-                f"their most detailed parts, at most {self.crops} of {PART}×{PART} pixels, were "
-                "enlarged"
+                f"{self.in_parts} of {self.count} photographs have more than {LARGEST_WHOLE} "
+                f"pixels: only their most detailed parts, at most {self.crops} of {PART}×{PART} "
+                "pixels, were enlarged"
             )
             notes += [
                 f"{name} looks further than {CONTEXT} pixels, so its parts differ a little from "
