@@ -70,6 +70,7 @@ def test_no_two_things_have_one_name():
 
 NO_ADVICE = {
     "<!-- scores, written by `enhance evaluate --card` -->",  # in a file
+    "    enhance upscale photo.jpg -o out.png --model ",  # in a file
     "--always", "--dirty",  # git's
 }  # fmt: skip
 
