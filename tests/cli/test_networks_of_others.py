@@ -248,3 +248,28 @@ def test_one_of_one_channel_and_rearranged_pixels_is_exported(photo, tmp_path):
         with Image.open(target) as image:
             made.append(np.asarray(image).astype(int))
     assert abs(made[0] - made[1]).max() <= 1
+
+
+@pytest.fixture
+def rcan_file(tmp_path):
+    """A small network that sees the whole picture, which spandrel computes."""
+    module = pytest.importorskip("spandrel.architectures.RCAN")
+    network = module.RCAN(n_resgroups=1, n_resblocks=1, n_feats=16, scale=2)
+    torch.save(network.state_dict(), tmp_path / "rcan.pth")
+    return tmp_path / "rcan.pth"
+
+
+def test_one_of_spandrel_that_sees_the_whole_picture_is_exported(rcan_file, photo, tmp_path):
+    pytest.importorskip("onnxruntime")
+    exported, made = tmp_path / "x.onnx", []
+    done = run("export", "--model", rcan_file, "-o", exported)
+    assert done.exit_code == 0, done.stderr
+    for model in (rcan_file, exported):
+        target = tmp_path / f"{model.suffix[1:]}.png"
+        done = run("upscale", photo, "-o", target, "--model", model, "--precision", "fp32")
+        assert done.exit_code == 0, done.stderr
+        with Image.open(target) as image:
+            made.append(np.asarray(image).astype(int))
+    assert abs(made[0] - made[1]).max() <= 1
+    done = run("upscale", photo, "-o", tmp_path / "tiles.png", "--model", exported, "--tile", 16)
+    assert "in tiles of 16 pixels it differs from the whole by at most" in done.stderr

@@ -56,6 +56,15 @@ def test_reach_and_grid_are_measured_not_believed(tmp_path, name, options, is_lo
     assert (network.halo is not None, network.align) == (is_local, align)
 
 
+def test_what_a_network_changes_is_not_what_it_was_given(tmp_path):
+    """RCAN multiplies its input by 255, in place."""
+    network, _ = load_module(save(tmp_path / "w.pth", "RCAN", **RCAN))
+    given = torch.rand(1, 3, 8, 8)
+    before, first = given.clone(), network(given)
+    assert torch.equal(given, before)
+    assert torch.equal(network(given), first)
+
+
 @pytest.mark.parametrize(("name", "options"), [("SAFMN", SAFMN), ("SwinIR", SWINIR)])
 def test_tiled_equals_whole_for_what_was_measured(tmp_path, name, options):
     network = open_network(str(save(tmp_path / "w.pth", name, **options)), "cpu", "fp32")
@@ -77,8 +86,8 @@ def test_a_file_is_measured_once(tmp_path, monkeypatch):
     assert len(calls) == 1
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     cache = others._cache_folder() / f"{digest}.json"
-    assert json.loads(cache.read_text()) == {"version": 1, "halo": 7, "align": 8, "least": 8}
-    for spoilt in ("", "[]", '{"version": 0}', '{"version": 1, "halo": 3}'):
+    assert json.loads(cache.read_text()) == {"version": 2, "halo": 7, "align": 8, "least": 8}
+    for spoilt in ("", "[]", '{"version": 0}', '{"version": 2, "halo": 3}'):
         cache.write_text(spoilt)
         load_module(path)
     assert len(calls) == 5

@@ -25,7 +25,7 @@ from enhance_cli.model.reach import Measured, measure_reach
 _log = logging.getLogger(__name__)
 
 _SCALES, _CHANNELS = (1, 2, 3, 4, 8), (1, 3)
-_VERSION = 1  # of the measurement, in the cache
+_VERSION = 2  # of the measurement, in the cache
 _HELD = 4  # memory for a tile, as a multiple of its largest layer
 _PROBE = 64  # input pixels on a side
 _MISFITS = (
@@ -65,7 +65,8 @@ class OtherNetwork(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the estimate, (N, C, scale*H, scale*W)."""
         dtype = next(self.model.parameters()).dtype
-        estimate: Tensor = self._call(self.model, x.to(dtype))
+        seen = x.to(dtype, copy=True)  # some networks change what they are given
+        estimate: Tensor = self._call(self.model, seen)
         return estimate.to(x.dtype)
 
     @torch.inference_mode()
