@@ -1,30 +1,41 @@
-"""What each architecture of spandrel's is to tiles, and how long it takes beside spandrel's loop.
+"""What each architecture is to tiles, and how long it takes beside spandrel's loop.
 
 With random weights: reach and grid depend on the layers alone. Each row is printed when it is
-measured. `--side` is the square that is timed; the times are interleaved, and the least counts.
+measured. Times are processor seconds of one thread in fp32, for a square of `--side` pixels, each
+in a process of its own that has computed a small one before, so that each has its own settings of
+memory; they take turns, and the least counts.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import math
+import multiprocessing
 import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from enhance_cli.errors import EnhanceError
+from enhance_cli.evaluate.pairs import bundled_photographs
+from enhance_cli.memory import keep_freed_memory
 from enhance_cli.model.device import Backend
+from enhance_cli.model.levels import Levels
 from enhance_cli.model.load import load_module
 from enhance_cli.model.pytorch import TorchNetwork
 from enhance_cli.model.trial import usable_backend
 from enhance_cli.upscale.tiler import Tiler
+from enhance_cli.upscale.whole import Overlapping
 
 CPU = torch.device("cpu")
 NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -51,7 +62,6 @@ NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "PLKSR ×4": ("PLKSR", "PLKSR", {"n_blocks": 8}),
     "RealPLKSR ×4": ("PLKSR", "RealPLKSR", {"n_blocks": 8}),
     "MoSR ×4": ("MoSR", "MoSR", {"n_block": 8}),
-    "DITN ×4": ("DITN", "DITN_Real", {}),
     "Swin2SR ×4": ("Swin2SR", "Swin2SR", {
         "embed_dim": 24, "depths": [2, 2], "num_heads": [2, 2], "window_size": 8, "upscale": 4,
         "upsampler": "pixelshuffledirect"}),
@@ -64,25 +74,36 @@ NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "DCTLSA ×4": ("DCTLSA", "DCTLSA", {"upscale": 4}),
     "SCUNet ×1": ("SCUNet", "SCUNet", {}),
     "DnCNN ×1": ("DnCNN", "DnCNN", {"in_nc": 3, "out_nc": 3, "act_mode": "R"}),
-    "DRUNet ×1": ("DRUNet", "DRUNet", {}),
-    "NAFNet ×1": ("NAFNet", "NAFNet", {"width": 16}),
+    "DRUNet ×1": ("DRUNet", "DRUNet", {"in_nc": 4, "out_nc": 3, "nc": [16, 32, 64, 128]}),
+    "NAFNet ×1": ("NAFNet", "NAFNet", {
+        "width": 16, "enc_blk_nums": [1, 1], "dec_blk_nums": [1, 1], "middle_blk_num": 1}),
     "FDAT ×4": ("FDAT", "FDAT", {}),
 }  # fmt: skip
 
 
+SIDE, TILE = 128, 64  # input pixels of the picture and the tiles whose error is measured
+Run = Callable[[Levels], Levels]
+
+
 def main() -> None:
     """Measure the networks that are named, or all."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("networks", nargs="*", default=list(NETWORKS), help="names, or parts")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("networks", nargs="*", default=[""], help="names, or parts")
     parser.add_argument("--side", type=int, default=128, help="input pixels that are timed")
     parser.add_argument("--rounds", type=int, default=2)
     chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    logging.disable()
+    names = [
+        name for name in NETWORKS if any(part.lower() in name.lower() for part in chosen.networks)
+    ]
     say("| network | halo | grid | tiles | bf16 | fp16 | spandrel, s | enhance, s | ratio |")
     say("|---|---|---|---|---|---|---|---|---|")
-    warnings.simplefilter("ignore")
-    for name in NETWORKS:
-        if any(part.lower() in name.lower() for part in chosen.networks):
-            say(row(name, chosen.side, chosen.rounds))
+    for name in names:
+        say(row(name, chosen.side, chosen.rounds))
 
 
 def say(line: str) -> None:
@@ -92,52 +113,114 @@ def say(line: str) -> None:
 
 
 def row(name: str, side: int, rounds: int) -> str:
-    """Return a row of the table in Markdown."""
+    """Return a row of the table of architectures, in Markdown."""
     module_name, class_name, options = NETWORKS[name]
     torch.manual_seed(0)
     module = importlib.import_module(f"spandrel.architectures.{module_name}")
-    try:
-        theirs = getattr(module, class_name)(**options).eval()
-    except (AttributeError, TypeError) as error:
-        return f"| {name} | {error} |"
-    state = theirs.state_dict()
-    for key, value in state.items():
-        is_table = "relative_position" in key or "mask" in key or "mean" in key
-        if value.is_floating_point() and value.dim() > 1 and value.numel() and not is_table:
+    theirs = getattr(module, class_name)(**options).eval().requires_grad_(False)
+    for value in theirs.parameters():
+        if value.dim() > 1:
             value.normal_(std=math.sqrt(0.5 * len(value) / max(value.numel(), 4)))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "network.pth")
-        torch.save(state, path)
+        torch.save(theirs.state_dict(), path)
         try:
             ours, _ = load_module(path)
         except EnhanceError as error:
             return f"| {name} | {str(error).replace(str(path), 'the file')} |"
     types = [usable_backend(ours, Backend(CPU, dtype), name).dtype == dtype
              for dtype in (torch.bfloat16, torch.float16)]  # fmt: skip
-    how = ["exact"] * (ours.halo is not None) or ["whole picture"]
-    cells = [name, ours.halo or "–", ours.align, *how, *("yes" if t else "no" for t in types)]
-    times = compare(theirs, ours, side, rounds)
-    cells += [f"{times[0]:.2f}", f"{times[1]:.2f}", f"{times[0] / times[1]:.2f}"]
-    return "| " + " | ".join(str(cell) for cell in cells) + " |"
+    pixels = picture(side)
+    runs = {"spandrel": by_loop(theirs), "enhance": by_tiler(ours)}
+    found = compare(runs, pixels, rounds)
+    cells = [name, ours.halo or "–", ours.align, error_of_tiles(ours)]
+    cells += ["yes" if fits else "no" for fits in types]
+    cells += [f"{found['spandrel']:.2f}", f"{found['enhance']:.2f}"]
+    return line_of([*cells, f"{found['spandrel'] / found['enhance']:.2f}"])
 
 
-def compare(theirs: Any, ours: Any, side: int, rounds: int) -> tuple[float, float]:
-    """Return the least processor time of each, in fp32, in turns."""
-    pixels = np.random.default_rng(0).integers(0, 256, (3, side, side)).astype(np.uint8)
-    x = torch.from_numpy(pixels)[None].float().div(255)
-    tiler = Tiler(TorchNetwork(ours, Backend(CPU, torch.float32)))
+def line_of(cells: list[Any]) -> str:
+    """Return a row in Markdown."""
+    return "| " + " | ".join(map(str, cells)) + " |"
 
-    def plain() -> None:
-        with torch.inference_mode():
-            theirs(x).mul(255).round_().clamp_(0, 255).byte()
 
-    found = ([], [])
-    for _ in range(rounds + 1):
-        for times, run in zip(found, (plain, lambda: tiler.enlarge(pixels)), strict=True):
-            before = time.process_time()
-            run()
-            times.append(time.process_time() - before)
-    return min(found[0][1:]), min(found[1][1:])
+def picture(side: int) -> Levels:
+    """Return a square of the middle of a photograph, repeated where it is too small, (3, h, w)."""
+    with Image.open(bundled_photographs() / "dog.webp") as image:
+        pixels = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
+    repeats = [1, *(-(-side // length) for length in pixels.shape[1:])]
+    return np.ascontiguousarray(np.tile(pixels, repeats)[:, :side, :side])
+
+
+def error_of_tiles(ours: Any) -> str:
+    """Return by how many levels tiles differ from the whole, or "exact"."""
+    pixels = picture(SIDE)
+    network = TorchNetwork(ours, Backend(CPU, torch.float32))
+    tiles = Tiler(network if network.halo is not None else Overlapping(network), TILE)
+    whole = Tiler(network, 0).enlarge(pixels).astype(int)
+    most = int(np.abs(tiles.enlarge(pixels) - whole).max())
+    return "exact" if most <= 1 and network.halo is not None else f"{most} levels"
+
+
+def by_loop(theirs: Any) -> Run:
+    """Return spandrel's way: the whole picture through the network as it is."""
+
+    @torch.inference_mode()
+    def run(pixels: Levels) -> Levels:
+        x = torch.from_numpy(pixels)[None].float().div(255)
+        return theirs(x)[0].mul(255).round_().clamp_(0, 255).byte().numpy()
+
+    return run
+
+
+def by_tiler(ours: Any) -> Run:
+    """Return the way of `enhance upscale`."""
+
+    @cache
+    def tiler() -> Tiler:
+        keep_freed_memory()
+        return Tiler(TorchNetwork(ours, Backend(CPU, torch.float32)))
+
+    def run(pixels: Levels) -> Levels:
+        return tiler().enlarge(pixels)
+
+    return run
+
+
+def compare(runs: dict[str, Run], pixels: Levels, rounds: int) -> dict[str, float]:
+    """Return the least processor seconds of each, in turns; all must agree on the result."""
+    found: dict[str, list[float]] = {name: [] for name in runs}
+    results = {}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            seconds, results[name] = in_own_process(run, pixels)
+            found[name].append(seconds)
+    reference = results["spandrel"].astype(int)
+    for name, result in results.items():
+        apart = np.abs(result - reference).max()
+        if apart > 1:
+            sys.exit(f"{name} gives another result than spandrel: {apart} levels apart")
+    return {name: min(times) for name, times in found.items()}
+
+
+def in_own_process(run: Run, pixels: Levels) -> tuple[float, Levels]:
+    """Return the processor seconds that a run takes in a fork of this process, and its result."""
+    receiving, sending = multiprocessing.Pipe(duplex=False)
+
+    def measure() -> None:
+        run(np.ascontiguousarray(pixels[:, :32, :32]))
+        before = time.process_time()
+        result = run(pixels)
+        sending.send((time.process_time() - before, result))
+
+    child = multiprocessing.get_context("fork").Process(target=measure)
+    child.start()
+    sending.close()
+    try:
+        seconds, result = receiving.recv()
+    finally:
+        child.join()
+    return seconds, result
 
 
 if __name__ == "__main__":
