@@ -17,10 +17,11 @@ from enhance_cli.export.write import export
 from enhance_cli.images.files import read_photo
 from enhance_cli.model.open import open_network
 from enhance_cli.model.shipped import find_weights
-from enhance_cli.model.weights import load_generator
+from enhance_cli.model.weights import load_generator, load_ranges
 from enhance_cli.upscale.tiler import Tiler
 
 RUNTIMES = ("torch", "onnxruntime", "openvino")
+PRECISIONS = ("fp32", "int8")  # of exported files
 TILES = (64, 96, 128, 256, 0)
 
 
@@ -37,11 +38,12 @@ def report(title: str, seconds: dict[str, float]) -> None:
         print(f"  {name:36} {value:7.3f} s  ×{first / value:.2f}")  # noqa: T201
 
 
-def from_shell(photo: Path, model: str, runtime: str) -> Callable[[], object]:
+def from_shell(photo: Path, model: str, runtime: str, precision: str) -> Callable[[], object]:
     """Return a run of the whole command."""
     target = photo.with_name("out.png")
     command = [sys.executable, "-m", "enhance_cli", "upscale", str(photo), "-o", str(target),
-               "--overwrite", "--model", model, "--runtime", runtime]  # fmt: skip
+               "--overwrite", "--model", model, "--runtime", runtime,
+               "--precision", precision]  # fmt: skip
     return lambda: run_command(command)
 
 
@@ -52,21 +54,29 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=512, help="side of the tiled photograph")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        exported, photo, large = (Path(name) / file for file in ("e.onnx", "in.png", "large.png"))
-        generator, provenance = load_generator(find_weights("e"))
-        export(generator, provenance, exported, ExportOptions())
+        photo, large = Path(name) / "in.png", Path(name) / "large.png"
+        weights = find_weights("e")
+        generator, provenance = load_generator(weights)
+        ranges = load_ranges(weights, generator)
+        runs_of: dict[str, tuple[str, str, str]] = {"torch": ("e", "torch", "auto")}
+        runs_of["torch, int8"] = "e", "torch", "int8"
+        for precision in PRECISIONS:
+            exported = Path(name) / f"{precision}.onnx"
+            export(generator, provenance, exported, ExportOptions(precision=precision), ranges)
+            for runtime in RUNTIMES[1:]:
+                runs_of[f"{runtime}, {precision}"] = str(exported), runtime, "auto"
         with Image.open(bundled_photographs() / "dog.webp") as image:
             image.convert("RGB").resize((256, 256)).save(photo)
             image.convert("RGB").resize((chosen.size, chosen.size)).save(large)
-        models = {runtime: "e" if runtime == "torch" else str(exported) for runtime in RUNTIMES}
-        shell = {runtime: from_shell(photo, model, runtime) for runtime, model in models.items()}
+        shell = {what: from_shell(photo, *run) for what, run in runs_of.items()}
         report("256² from shell to file", best_of(chosen.rounds, shell))
         pixels = read_photo(large).pixels
         for tile in TILES:
             runs: dict[str, Callable[[], object]] = {}
-            for runtime, model in models.items():
-                tiler = Tiler(open_network(model, runtime=runtime), tile)
-                runs[f"{runtime}: {tiler}"] = lambda tiler=tiler: tiler.enlarge(pixels)  # type: ignore[misc]
+            for what, (model, runtime, precision) in runs_of.items():
+                network = open_network(model, precision=precision, runtime=runtime)
+                tiler = Tiler(network, tile)
+                runs[f"{what}: {tiler}"] = lambda tiler=tiler: tiler.enlarge(pixels)  # type: ignore[misc]
             report(
                 f"{chosen.size}² in tiles of {tile or 'everything'}", best_of(chosen.rounds, runs)
             )

@@ -42,6 +42,8 @@ DEVICES = "auto, cpu, cuda, cuda:N, mps"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 RUNTIMES = ("auto", "torch", "onnxruntime", "openvino")
 EXPORT_IO = ("float", "uint8")
+EXPORT_PRECISIONS = ("fp32", "int8")
+OPSETS = 13, 23  # of ONNX, the oldest and newest that files are written in
 TEXTURE_METRICS = {
     "gram_conv2.1": "conv2.1",
     "gram_conv3.1": "conv3.1",
@@ -244,6 +246,8 @@ class ExportOptions:
     model: str = DEFAULT_MODEL
     io: str = "float"  # or "uint8": 8-bit pixels in and out, channels last
     fp16: bool = False  # weights and convolutions in half precision
+    precision: str = "fp32"  # or "int8": convolutions in 8 bits, with ranges of their inputs
+    opset: int | None = None  # of ONNX; None is what PyTorch writes by itself
     ema: bool = True  # of a run: its averaged weights, otherwise its last ones
     ort: Path = Path("node_modules/onnxruntime-web/dist")  # of a page: npm's onnxruntime-web
     overwrite: bool = False

@@ -12,14 +12,17 @@ from click.core import ParameterSource
 from enhance_cli.cli.completion import offer_models
 from enhance_cli.cli.sections import SectionedCommand, section
 from enhance_cli.cli.types import PathType
-from enhance_cli.config import EXPORT_IO, ExportOptions
+from enhance_cli.config import EXPORT_IO, EXPORT_PRECISIONS, OPSETS, ExportOptions
 from enhance_cli.errors import EnhanceError
 
 if TYPE_CHECKING:
     from torch import nn
 
 _DEFAULTS = ExportOptions()
-_OPTIONS_OF = {"-o": ("io", "fp16"), "--web": ("ort",)}  # those of one kind of output
+_OPTIONS_OF = {
+    "-o": ("io", "fp16", "precision", "opset"),
+    "--web": ("ort",),
+}  # of one kind of output
 
 
 @click.command(cls=SectionedCommand)
@@ -56,6 +59,18 @@ _OPTIONS_OF = {"-o": ("io", "fp16"), "--web": ("ort",)}  # those of one kind of 
         help="float: (N, 3, H, W) in [0, 1]; uint8: (N, H, W, 3), of 8-bit photographs.",
     ),
     click.option("--fp16", is_flag=True, help="Halve the file: weights and layers in fp16."),
+    click.option(
+        "--precision",
+        type=click.Choice(EXPORT_PRECISIONS),
+        default=_DEFAULTS.precision,
+        show_default=True,
+        help="int8: convolutions in 8 bits, as by enhance upscale, for .onnx and .xml.",
+    ),
+    click.option(
+        "--opset",
+        type=click.IntRange(*OPSETS),
+        help="Write .onnx for a runtime of this opset, if it does not read newer ones.",
+    ),
     click.option(
         "--overwrite", is_flag=True, help="Replace a file, or such a folder, that exists."
     ),
@@ -98,6 +113,8 @@ def export(output: Path | None, web: Path | None, hub: Path | None, **values: An
         if owner != kind:
             _check_given(names, owner, kind)
     options = ExportOptions(**values)
+    if options.fp16 and options.precision != "fp32":
+        raise click.UsageError("--fp16 and --precision contradict each other.")
     generator, provenance = _load(options, target)
     if hub:
         from enhance_cli.export.hub import write_hub
@@ -111,8 +128,11 @@ def export(output: Path | None, web: Path | None, hub: Path | None, **values: An
         proof = str(export_page(generator, provenance, web, options))
     else:
         from enhance_cli.export.write import export as write
+        from enhance_cli.model.shipped import find_weights
+        from enhance_cli.model.weights import load_ranges
 
-        proof = str(write(generator, provenance, target, options))
+        ranges = load_ranges(find_weights(options.model), generator)
+        proof = str(write(generator, provenance, target, options, ranges))
     click.echo(target)
     click.echo(proof, err=True)
 

@@ -101,7 +101,7 @@ def describe(
         "made_by": f"enhance {enhance_cli.__version__}",
         "io": options.io,
         "layout": "NHWC" if options.io == "uint8" else "NCHW",
-        "precision": "fp16" if options.fp16 else "fp32",
+        "precision": "fp16" if options.fp16 else options.precision,
         "scale": str(stated.scale),
         "halo": str(stated.halo),
         "align": str(getattr(stated, "align", 1)),

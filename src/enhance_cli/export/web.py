@@ -21,7 +21,7 @@ from enhance_cli.atomic import check_folder, make_folder
 from enhance_cli.config import ExportOptions
 from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.export.graph import enlarge_to_levels, random_image
-from enhance_cli.export.proof import Proof
+from enhance_cli.export.proof import NearProof, Proof
 from enhance_cli.export.write import export
 from enhance_cli.model.engine.folding import spread
 from enhance_cli.model.generator import NearestConv
@@ -56,7 +56,7 @@ def export_page(
     provenance: dict[str, Any],
     folder: Path,
     options: ExportOptions,
-) -> Proof:
+) -> Proof | NearProof:
     """Write the page, the network as ONNX, and onnxruntime-web from its folder `options.ort`.
 
     Nothing half-written: the files are made in a folder beside, which then gets the name. Nothing

@@ -14,7 +14,17 @@ from enhance_cli.config import ExportOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.export import writers
 from enhance_cli.export.graph import describe
-from enhance_cli.export.proof import Proof, RunFile, prove
+from enhance_cli.export.proof import (
+    NearProof,
+    Proof,
+    RunFile,
+    prove,
+    prove_near,
+    quantize_for_proof,
+)
+from enhance_cli.model.engine.calibration import ranges_of
+from enhance_cli.model.engine.ranges import ActivationRange
+from enhance_cli.model.generator import Generator
 
 _FORMATS: dict[str, Callable[..., RunFile]] = {
     ".onnx": writers.write_onnx,
@@ -25,14 +35,19 @@ _FORMATS: dict[str, Callable[..., RunFile]] = {
 
 
 def export(
-    generator: nn.Module, provenance: dict[str, Any], path: Path, options: ExportOptions
-) -> Proof:
+    generator: nn.Module,
+    provenance: dict[str, Any],
+    path: Path,
+    options: ExportOptions,
+    ranges: dict[str, ActivationRange] | None = None,
+) -> Proof | NearProof:
     """Write the generator in the format that the extension of `path` names.
 
     Exported equals trained: the file is loaded in its runtime and compared with PyTorch at three
-    sizes, before it gets its name. Raises EnhanceError if they differ by more than the tolerance,
-    the extension is unknown, a library is missing or the target cannot be written. No new file
-    appears then.
+    sizes, before it gets its name. In int8, with stored `ranges` or measured ones, it is compared
+    with int8 in PyTorch, on photographs. Raises EnhanceError if they differ by more than the
+    tolerance, the extension is unknown, a library is missing or the target cannot be written. No
+    new file appears then.
     """
     write = _FORMATS.get(path.suffix.lower())
     if write is None:
@@ -41,6 +56,7 @@ def export(
             f"expected one of {', '.join(_FORMATS)}"
         )
     check_folder(path.absolute().parent)
+    _check_kind(generator, path, options)
     names = [path, path.with_suffix(".bin")] if path.suffix.lower() == ".xml" else [path]
     for name in names:
         check_replaceable(name)
@@ -50,5 +66,21 @@ def export(
         files = [
             stack.enter_context(replacing(name, lambda _: options.overwrite)) for name in names
         ]
-        run = write(generator, options, describe(generator, options, provenance), *files)
-        return prove(generator, options, run)
+        metadata = describe(generator, options, provenance)
+        if options.precision == "int8":
+            assert isinstance(generator, Generator)
+            ranges = ranges_of(generator, ranges)
+            run = write(generator, options, metadata, *files, ranges=ranges)
+            return prove_near(quantize_for_proof(generator, ranges), options.io, run)
+        return prove(generator, options, write(generator, options, metadata, *files))
+
+
+def _check_kind(generator: nn.Module, path: Path, options: ExportOptions) -> None:
+    """Raise EnhanceError for options that the format or the network does not have."""
+    if options.precision == "int8" and path.suffix.lower() not in (".onnx", ".xml"):
+        raise EnhanceError(f"cannot write {path} in int8: expected .onnx or .xml")
+    if options.precision == "int8" and not isinstance(generator, Generator):
+        architecture = getattr(generator, "architecture", "this network")
+        raise EnhanceError(f"int8 is for enhance's own networks, not for {architecture}")
+    if options.opset and path.suffix.lower() != ".onnx":
+        raise EnhanceError(f"cannot write {path} with an opset: only .onnx has one")

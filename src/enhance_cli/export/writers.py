@@ -15,6 +15,8 @@ from enhance_cli.config import ExportOptions
 from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.export.graph import graph_of, trace
 from enhance_cli.export.proof import RunFile
+from enhance_cli.export.qdq import quantize_graph, set_opset
+from enhance_cli.model.engine.ranges import ActivationRange
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.runtimes import (
     INPUT,
@@ -26,19 +28,33 @@ from enhance_cli.model.runtimes import (
 )
 from enhance_cli.model.weights import load_generator
 
+_EXPORTERS_OPSET = 18  # the oldest that PyTorch's exporter writes
+Ranges = dict[str, ActivationRange]
+
 
 def write_onnx(
-    generator: nn.Module, options: ExportOptions, metadata: dict[str, str], file: BinaryIO
+    generator: nn.Module,
+    options: ExportOptions,
+    metadata: dict[str, str],
+    file: BinaryIO,
+    ranges: Ranges | None = None,
 ) -> RunFile:
     """Write ONNX with its weights inside, and load it into onnxruntime."""
     import_extra("onnxruntime")
-    file.write(onnx_bytes(generator, options, metadata))
+    file.write(onnx_bytes(generator, options, metadata, ranges))
     file.flush()
     return _run_graph(open_onnx(Path(file.name)))
 
 
-def onnx_bytes(generator: nn.Module, options: ExportOptions, metadata: dict[str, str]) -> bytes:
+def onnx_bytes(
+    generator: nn.Module,
+    options: ExportOptions,
+    metadata: dict[str, str],
+    ranges: Ranges | None = None,
+) -> bytes:
     """Return the network as ONNX, by PyTorch's exporter for `torch.export` graphs.
+
+    With the `ranges` of its activations its convolutions are in 8 bits.
 
     Raises EnhanceError if a library is missing or the exporter fails.
     """
@@ -52,6 +68,7 @@ def onnx_bytes(generator: nn.Module, options: ExportOptions, metadata: dict[str,
             dynamo=True,
             external_data=False,
             verbose=False,
+            opset_version=max(options.opset, _EXPORTERS_OPSET) if options.opset else None,
         )
     except torch.onnx.OnnxExporterError as error:  # versions of its libraries do not fit
         raise EnhanceError(f"PyTorch {torch.__version__} cannot export to ONNX: {error}") from error
@@ -64,6 +81,10 @@ def onnx_bytes(generator: nn.Module, options: ExportOptions, metadata: dict[str,
     del proto.graph.value_info[:]  # shapes with names of axes that the tracer made up
     _name_axes(proto.graph.input[0], "batch", "height", "width")
     _name_axes(proto.graph.output[0], "batch", "enlarged_height", "enlarged_width")
+    if ranges:
+        quantize_graph(proto, ranges)
+    if options.opset:
+        set_opset(proto, options.opset)
     return bytes(proto.SerializeToString())
 
 
@@ -80,16 +101,17 @@ def write_openvino(
     metadata: dict[str, str],
     file: BinaryIO,
     weights: BinaryIO,
+    ranges: Ranges | None = None,
 ) -> RunFile:
-    """Write OpenVINO's two files, converted from ONNX, and load them in fp32."""
+    """Write OpenVINO's two files, converted from ONNX, and load them in fp32 or int8."""
     ov = import_extra("openvino")
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         source, target = Path(folder) / "x.onnx", Path(folder) / "x.xml"
-        source.write_bytes(onnx_bytes(generator, options, metadata))
+        source.write_bytes(onnx_bytes(generator, options, metadata, ranges))
         ov.save_model(ov.Core().read_model(source), target, compress_to_fp16=False)
         file.write(target.read_bytes())
         weights.write(target.with_suffix(".bin").read_bytes())
-        return _run_graph(open_openvino(target, "fp32"))
+        return _run_graph(open_openvino(target, "int8" if ranges else "fp32"))
 
 
 def _run_graph(graph: Graph) -> RunFile:

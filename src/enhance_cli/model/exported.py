@@ -25,7 +25,8 @@ class ExportedNetwork(Network):
         self.scale, self.halo, self.align = graph.scale, graph.halo, graph.align
         self.precision, self.precisions = graph.precision, (graph.precision,)
         self.tile = _TILE
-        self.deepest = np.dtype(np.uint8) if graph.io == "uint8" else DEEP
+        has_bytes = graph.io == "uint8" or graph.precision == "int8"
+        self.deepest = np.dtype(np.uint8) if has_bytes else DEEP
         self.failures = (graph.failure, MemoryError)
 
     def __str__(self) -> str:
@@ -49,8 +50,6 @@ def open_exported(path: Path, runtime: str, precision: str) -> ExportedNetwork:
 
     Raises EnhanceError if the file is not an exported network, or does not have that precision.
     """
-    if precision == "int8":
-        raise EnhanceError(f"{path} has no int8")
     if runtime == "openvino":
         return ExportedNetwork(open_openvino(path, precision))
     graph = open_onnx(path)

@@ -135,11 +135,17 @@ def open_openvino(path: Path, precision: str = "auto") -> Graph:
     known = model.has_rt_info(["framework"])
     metadata: dict[str, str] = model.get_rt_info(["framework"]).value if known else {}
     _check_metadata(path, metadata)
-    wanted = {} if precision == "auto" else {"INFERENCE_PRECISION_HINT": _OPENVINO_TYPES[precision]}
+    if precision != "auto" and (precision == "int8") != (metadata["precision"] == "int8"):
+        raise EnhanceError(
+            f"{path} is in {metadata['precision']}, not in {precision}", Cause.NO_SUCH_PRECISION
+        )
+    is_int8 = metadata["precision"] == "int8"
+    floats = "fp32" if is_int8 else precision  # sums and bicubic enlargement of int8 are exact
+    wanted = {} if floats == "auto" else {"INFERENCE_PRECISION_HINT": _OPENVINO_TYPES[floats]}
     compiled = ov.Core().compile_model(model, "CPU", wanted)
     chosen = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     names = {value: name for name, value in _OPENVINO_TYPES.items()}
-    computes = names.get(chosen, chosen)
+    computes = "int8" if is_int8 else names.get(chosen, chosen)
     if precision not in ("auto", computes):
         raise EnhanceError(
             f"OpenVINO computes in {computes} here, not in {precision}", Cause.NO_SUCH_PRECISION

@@ -48,11 +48,8 @@ def _in_8_bits(
         raise EnhanceError(
             f"int8 is for enhance's own networks, not for {architecture}; choose another precision"
         )
-    if not ranges:
-        _log.warning("the weights have no ranges for int8: measuring them on 8 photographs")
-        ranges = measure_ranges(module, sample_images())
     try:
-        quantized = quantize(module, ranges)
+        quantized = quantize(module, ranges_of(module, ranges))
         nearness = _nearness(quantized, module)
     except (AttributeError, RuntimeError, TypeError) as error:  # no such operator, or changed
         raise EnhanceError(
@@ -64,6 +61,16 @@ def _in_8_bits(
             f"{LEAST:.0f}"
         )
     return quantized
+
+
+def ranges_of(
+    module: nn.Module, stored: dict[str, ActivationRange] | None
+) -> dict[str, ActivationRange]:
+    """Return stored ranges, or those that the photographs of the package have, with a remark."""
+    if stored:
+        return stored
+    _log.warning("the weights have no ranges for int8: measuring them on 8 photographs")
+    return measure_ranges(module, sample_images())
 
 
 def _nearness(quantized: nn.Module, module: nn.Module) -> float:

@@ -15,7 +15,9 @@ from enhance_cli.model.engine.fused import BlockConv, FoldedConv, FusedConv
 from enhance_cli.model.engine.ranges import ActivationRange
 from enhance_cli.model.generator import ActiveConv, Generator, ResidualBlock, ShuffleConv
 
-_FULL, _HALF = 127, 64  # largest level of a weight; 2 · 255 · 64 still fits into 16 bits
+_FULL, SAFE_WEIGHT = 127, 64
+"""Largest levels of a weight: of 8 bits, and such that 2 · 255 · 64 still fits into 16 bits."""
+
 _TYPICAL = 128  # rows and columns of an input
 
 
@@ -152,4 +154,4 @@ def largest_weight() -> int:
 
     Without VNNI a CPU adds two products in 16 bits, and clips a larger sum.
     """
-    return _FULL if cpu_multiplies_bytes() else _HALF
+    return _FULL if cpu_multiplies_bytes() else SAFE_WEIGHT
