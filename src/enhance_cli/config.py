@@ -153,6 +153,7 @@ class LossWeights:
     adversarial: float = 0.0
     spectrum: float = 0.0
     checkerboard: float = 0.0
+    colour: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +176,7 @@ class TrainOptions:
     luma: float = 0.0  # share of E that compares luma alone; the rest compares RGB
     spectrum: float = 0.0  # weight of the log-spectral distance, besides the letters
     checkerboard: float = 0.0  # weight of the loss against patterns of each low-resolution pixel
+    colour: float = 0.0  # weight of the loss on the mean colours of 16×16 pixels
     steps: int = 30_000
     time: float | None = None  # seconds; the schedule ends with steps or time, whichever is first
     batch: int = 16  # crops
@@ -219,6 +221,7 @@ class TrainOptions:
             adversarial=a * ADVERSARIAL_WEIGHTS.get(self.losses, 1.0),
             spectrum=self.spectrum,
             checkerboard=self.checkerboard,
+            colour=self.colour,
         )
 
     @property
@@ -251,8 +254,3 @@ class ExportOptions:
     ema: bool = True  # of a run: its averaged weights, otherwise its last ones
     ort: Path = Path("node_modules/onnxruntime-web/dist")  # of a page: npm's onnxruntime-web
     overwrite: bool = False
-
-
-def name_of_losses(letters: str) -> str:
-    """Return the letters in the order of the paper: EAT and PAT, not ETA and TAP."""
-    return "".join(letter for letter in LETTERS if letter in letters)

@@ -11,6 +11,7 @@ from enhance_cli.model.losses import (
     CombinedLoss,
     adversarial_loss,
     checkerboard_loss,
+    colour_loss,
     discriminator_loss,
     gradient_norms,
     gram_matrices,
@@ -27,8 +28,9 @@ ALL = LossWeights(
     adversarial=2,
     spectrum=0.3,
     checkerboard=5,
+    colour=3,
 )
-NAMES = {"E", "P pool2", "T conv1.1", "T conv2.1", "A", "spectrum", "checkerboard"}
+NAMES = {"E", "P pool2", "T conv1.1", "T conv2.1", "A", "spectrum", "checkerboard", "colour"}
 
 
 @pytest.fixture
@@ -203,6 +205,7 @@ def test_terms_carry_their_weights(loss):
         adversarial=4,
         spectrum=0.6,
         checkerboard=10,
+        colour=6,
     )
     loss.weights = twice
     for name, value in loss(estimate, original).items():
@@ -242,6 +245,17 @@ def test_networks_have_the_weights_of_the_paper():
     assert (found["EA"].pixel, found["EA"].perceptual, found["EA"].texture) == (1, {}, {})
 
 
+@pytest.mark.parametrize("size", [(32, 48), (20, 35)])
+def test_colour_is_the_error_of_the_mean_of_16_by_16_pixels(size):
+    one, other = torch.rand(2, 2, 3, *size)
+    errors = []
+    for top in range(0, size[0], 16):
+        for left in range(0, size[1], 16):
+            a, b = (x[:, :, top : top + 16, left : left + 16].mean((2, 3)) for x in (one, other))
+            errors.append((a - b).abs())
+    assert colour_loss(one, other).item() == pytest.approx(torch.stack(errors).mean().item())
+
+
 @pytest.mark.parametrize("taught", ["", "E", "P", "T", "EPT"])
 def test_each_loss_compares_with_the_teacher_or_with_the_photograph(vgg_state, taught):
     features = Features({*ALL.perceptual, *ALL.texture}, vgg_state)
@@ -250,7 +264,7 @@ def test_each_loss_compares_with_the_teacher_or_with_the_photograph(vgg_state, t
     plain = CombinedLoss(weights, pixel_loss, features)
     by_letter = {False: plain(estimate, original), True: plain(estimate, target)}
     found = CombinedLoss(weights, pixel_loss, features, taught=taught)(estimate, original, target)
-    goes_with = {"spectrum": "T", "checkerboard": "E"}
+    goes_with = {"spectrum": "T", "checkerboard": "E", "colour": "the original"}
     for name, term in found.items():
         assert term == by_letter[goes_with.get(name, name[0]) in taught][name], name
 

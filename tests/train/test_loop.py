@@ -433,11 +433,20 @@ def test_another_vgg_is_measured_anew(tmp_path, pat_options):
 
 
 def test_each_term_and_its_share_of_the_gradient_are_logged(tmp_path, pat_options):
-    options = replace(pat_options, steps=50, spectrum=0.1, checkerboard=10)
+    options = replace(pat_options, steps=50, spectrum=0.1, checkerboard=10, colour=1)
     run = start(tmp_path / "run", options)
     run.train(print, never)
     line = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
-    terms = ("P pool2", "T conv1.1", "T conv2.1", "T conv3.1", "A", "spectrum", "checkerboard")
+    terms = (
+        "P pool2",
+        "T conv1.1",
+        "T conv2.1",
+        "T conv3.1",
+        "A",
+        "spectrum",
+        "checkerboard",
+        "colour",
+    )
     assert all(line[f"loss/{term}"] > 0 for term in terms)
     assert sum(line[f"gradient_share/{term}"] for term in terms) == pytest.approx(1)
     assert 0 <= line["discriminator/share_of_steps"] <= 1

@@ -47,6 +47,11 @@ losses_section = section(
         type=FiniteRange(min=0),
     ),
     train_option(
+        "colour",
+        "Weight of a loss that keeps the mean colour of each 16×16 pixels.",
+        type=FiniteRange(min=0),
+    ),
+    train_option(
         "perceptual-layers",
         "Layers of VGG-19, or of EfficientNet-Lite0 (lite2 to lite32), that P compares.",
         type=LayersType(PERCEPTUAL_LAYERS, VGG_LAYERS + LITE_LAYERS),

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from enhance_cli.config import LETTERS, SMALLEST_TILE, name_of_losses
+from enhance_cli.config import LETTERS, SMALLEST_TILE
 from enhance_cli.places import Place, is_url, place_of
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -155,7 +155,7 @@ class LossLettersType(click.ParamType[str]):
         if not letters or set(letters) - set(LETTERS) or len(set(letters)) < len(letters):
             known = ", ".join(f"{letter} ({meaning})" for letter, meaning in LETTERS.items())
             self.fail(f"{value!r}: give each at most once of {known}.", param, ctx)
-        return name_of_losses(letters)
+        return "".join(letter for letter in LETTERS if letter in letters)
 
 
 class FactorType(click.ParamType[tuple[str, float]]):

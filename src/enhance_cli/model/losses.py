@@ -141,12 +141,18 @@ def checkerboard_loss(estimate: Tensor, original: Tensor, scale: int) -> Tensor:
         return (pattern / (contrast + _MASKED**2)).mean()
 
 
+def colour_loss(estimate: Tensor, original: Tensor) -> Tensor:
+    """Return the mean absolute error of the mean colours of 16×16 pixels, of (N, 3, H, W) RGB."""
+    one, other = (F.avg_pool2d(x.float(), PATCH, ceil_mode=True) for x in (estimate, original))
+    return F.l1_loss(one, other)
+
+
 class CombinedLoss:
     """The weighted terms of a loss, by name: `E`, `P pool2`, `T conv2.1`, `A`, `spectrum`, ...
 
     `features` is needed for P and T, `discriminator` for A, `scale` for `checkerboard`. `taught`
     are the letters of the losses that compare with a teacher's results; `checkerboard` goes with E
-    and `spectrum` with T.
+    and `spectrum` with T. `colour` always compares with the original.
     """
 
     def __init__(
@@ -176,6 +182,7 @@ class CombinedLoss:
             *["A"] * bool(weights.adversarial),
             *["spectrum"] * bool(weights.spectrum),
             *["checkerboard"] * bool(weights.checkerboard),
+            *["colour"] * bool(weights.colour),
         ]
 
     def model_of(self, letter: str, original: Tensor, target: Tensor | None) -> Tensor:
@@ -214,6 +221,8 @@ class CombinedLoss:
         if weights.checkerboard:
             pattern = checkerboard_loss(estimate, of_e, self._scale)
             terms["checkerboard"] = weights.checkerboard * pattern
+        if weights.colour:
+            terms["colour"] = weights.colour * colour_loss(estimate, original.detach())
         return terms
 
     @torch.no_grad()
