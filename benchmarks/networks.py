@@ -159,7 +159,11 @@ def error_of_tiles(ours: Any) -> str:
     tiles = Tiler(network if network.halo is not None else Overlapping(network), TILE)
     whole = Tiler(network, 0).enlarge(pixels).astype(int)
     most = int(np.abs(tiles.enlarge(pixels) - whole).max())
-    return "exact" if most <= 1 and network.halo is not None else f"{most} levels"
+    return (
+        "exact"
+        if most <= 1 and network.halo is not None
+        else f"{most} level{'' if most == 1 else 's'}"
+    )
 
 
 def by_loop(theirs: Any) -> Run:
