@@ -92,7 +92,8 @@ _DEFAULTS = UpscaleOptions()
         type=click.Choice(RUNTIMES),
         default=_DEFAULTS.runtime,
         show_default=True,
-        help="What computes; auto takes torch for weights, and for .onnx OpenVINO if it is there.",
+        help="What computes; auto takes torch for weights, and for .onnx OpenVINO if it is there. "
+        "onnxruntime and openvino start faster: for them weights are exported once, to a cache.",
     ),
     click.option(
         "--tile",

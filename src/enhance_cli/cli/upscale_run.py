@@ -11,6 +11,7 @@ from enhance_cli.cli.types import Output
 from enhance_cli.cli.upscale_display import UpscaleDisplay
 from enhance_cli.config import UpscaleOptions
 from enhance_cli.errors import EnhanceError
+from enhance_cli.export.cached import with_exported
 from enhance_cli.places import Place, Url
 from enhance_cli.upscale.batch import Batch, Executor, one_after_another
 from enhance_cli.upscale.plan import Plan
@@ -41,7 +42,11 @@ def pick_executor(
 ) -> Executor:
     """Return what runs the jobs: this process, several, or a cluster. Raises EnhanceError."""
     models = ", then ".join((options.model, *options.then))
-    each = options_for_each(options)
+
+    def on_export(model: str, path: Path) -> None:
+        display.remark(f"exporting {model} for {options.runtime}, once, to {path}")
+
+    each = options_for_each(with_exported(options, on_export))
 
     def on_open(computes: str) -> None:
         display.remark(f"{models} on {computes}, one of {len(each)} processes")
