@@ -371,6 +371,7 @@ def test_json_has_a_line_a_file(upscale, folders):
         "skipped": False,
         "unread": None,
         "error": None,
+        "warnings": [],
     }
     assert bad["error"] == f"{source / 'bad.png'} is not an image: no known format"
     again = upscale(source, "-o", output, "--json")

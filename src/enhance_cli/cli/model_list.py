@@ -65,7 +65,7 @@ def _others_table(*, is_narrow: bool) -> Table:
     table = Table("other models", *titles, "time", box=SIMPLE_HEAD)
     table.columns[0].no_wrap = True  # a name is there to be copied
     for row in [*_kept_rows(), *_missing_rows(), *_runs()]:
-        licence = [row.licence] if row.licence else []
+        licence = [f"licence {row.licence}"] if row.licence else []
         words = ["; ".join([row.purpose, *licence])] if is_narrow else [row.purpose, row.licence]
         table.add_row(row.model, *words, row.time)
     return table
@@ -84,7 +84,7 @@ def _kept_rows() -> Iterator[_Row]:
         if found:
             yield _Row(found.name, found.purpose, found.licence, f"{found.time:g}")
         else:
-            yield _Row(name, _look(path), licence_in(path) or "licence not stated", "–")
+            yield _Row(name, _look(path), licence_in(path) or "not stated", "–")
 
 
 def _missing_rows() -> Iterator[_Row]:
