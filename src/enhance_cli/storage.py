@@ -31,6 +31,9 @@ _PAGED = {"s3", "s3a"}  # listed page by page
 _TAGS = ("ETag", "etag", "md5Hash", "blob_id", "LastModified", "last_modified", "created", "mtime")
 _PATIENCE = 120.0  # seconds for which a store that does not answer is asked again
 _LONGEST_PAUSE = 10.0  # seconds between two attempts
+_FINAL_KINDS = (
+    FileNotFoundError, PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError,
+)  # fmt: skip
 _FINAL = {
     errno.EINVAL, errno.EPERM, errno.ENOSYS, errno.ENAMETOOLONG, errno.EMSGSIZE, errno.ENOSPC,
 }  # fmt: skip
@@ -39,6 +42,11 @@ _ERRORS_OF_PACKAGES = (
     ("gcsfs.retry", "HttpError"), ("google.auth.exceptions", "GoogleAuthError"),
     ("azure.core.exceptions", "AzureError"),
 )  # fmt: skip
+
+_OF_CONNECTIONS = {
+    "botocore.exceptions.ConnectionError", "botocore.exceptions.HTTPClientError",
+    "aiohttp.client_exceptions.ClientError",
+}  # fmt: skip
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -72,16 +80,13 @@ def _failures() -> tuple[type[Exception], ...]:
 
 def _may_pass(error: Exception) -> bool:
     """Whether an error may be gone when the store is asked again."""
-    if isinstance(error, FileNotFoundError | PermissionError | FileExistsError):
-        return False
-    if isinstance(error, IsADirectoryError | NotADirectoryError):
-        return False
-    if isinstance(error, OSError):  # which botocore's errors of connections are too
-        return error.errno not in _FINAL
+    if isinstance(error, OSError):
+        return not isinstance(error, _FINAL_KINDS) and error.errno not in _FINAL
     code = getattr(error, "code", getattr(error, "status_code", None))
     if code is not None:
         return code == 429 or int(code) >= 500
-    return isinstance(error, TimeoutError) or "HTTPClientError" in str(type(error).__mro__)
+    kinds = {f"{kind.__module__}.{kind.__name__}" for kind in type(error).__mro__}
+    return isinstance(error, TimeoutError) or bool(kinds & _OF_CONNECTIONS)
 
 
 def _asking(url: Url, what: str, ask: Callable[[], _T]) -> _T:
@@ -192,26 +197,22 @@ def _folders(url: Url, below: str = "") -> Iterator[tuple[str, Found]]:
 
 def fetch(url: Url, file: Path) -> None:
     """Copy an object into a file. Raises EnhanceError."""
-    system = _system(url.protocol)
-    _asking(url, "read", lambda: system.get_file(url.path, str(file)))
+    _asking(url, "read", lambda: _system(url.protocol).get_file(url.path, str(file)))
 
 
 def read(url: Url) -> bytes:
     """Return an object's bytes. Raises EnhanceError."""
-    system = _system(url.protocol)
-    return bytes(_asking(url, "read", lambda: system.cat_file(url.path)))
+    return bytes(_asking(url, "read", lambda: _system(url.protocol).cat_file(url.path)))
 
 
 def put(url: Url, data: bytes) -> None:
     """Write an object, also in place of another. Raises EnhanceError."""
-    system = _system(url.protocol)
-    _asking(url, "write", lambda: system.pipe_file(url.path, data))
+    _asking(url, "write", lambda: _system(url.protocol).pipe_file(url.path, data))
 
 
 def remove(url: Url) -> None:
     """Remove an object. Raises EnhanceError."""
-    system = _system(url.protocol)
-    _asking(url, "remove", lambda: system.rm_file(url.path))
+    _asking(url, "remove", lambda: _system(url.protocol).rm_file(url.path))
 
 
 def publish(file: Path, url: Url, *, replaces: Found | None = None, may_replace: bool) -> None:
