@@ -15,7 +15,9 @@ def pip():
         pytest.skip("this Python has no pip")
 
 
-@pytest.mark.parametrize("extra", ["cloud", "export", "heif", "jxl", "openvino", "metrics", "vips"])
+@pytest.mark.parametrize(
+    "extra", ["cloud", "export", "heif", "jxl", "openvino", "metrics", "ray", "vips"]
+)
 def test_the_command_for_an_extra_finds_it_without_an_index(extra):
     command = shlex.split(install_command(extra))
     options = ["--no-index", "--no-deps", "--dry-run"]

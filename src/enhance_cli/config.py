@@ -121,7 +121,9 @@ class UpscaleOptions:
     suffix: str = ""  # added to the names of results in a folder
     shard: tuple[int, int] = (1, 1)  # which part of the files, of how many
     overwrite: bool = False
-    workers: int = 1  # processes; more than one have one thread each
+    workers: int | None = None  # processes; None is one, or on a cluster as many as fit
+    ray: str | None = None  # the address of a Ray cluster, "auto" for one that runs, or "local"
+    cores: int = 1  # processor cores of each worker on a Ray cluster
     preserve_time: bool = False  # results get the time of the last change of their photographs
 
 

@@ -112,6 +112,18 @@ class ShardType(click.ParamType[tuple[int, int]]):
         return int(found[1]), int(found[2])
 
 
+class RayType(click.ParamType[str]):
+    """Where a Ray cluster is: `local`, `auto`, or HOST:PORT."""
+
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what is no address, such as an input that follows --ray."""
+        if not re.fullmatch(r"local|auto|[\w.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}", str(value)):
+            self.fail(f"{value!r} is not local, auto or HOST:PORT.", param, ctx)
+        return str(value)
+
+
 class ColourType(click.ParamType[tuple[int, int, int]]):
     """A colour, written as in CSS."""
 

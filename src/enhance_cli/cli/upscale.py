@@ -172,6 +172,10 @@ def _check(options: UpscaleOptions, *, as_json: bool, names: bool, is_of_files: 
         raise click.UsageError("--scale and --width or --height contradict each other.")
     if (options.blend or options.strength is not None) and options.then:
         raise click.UsageError("--strength and --blend take one --model.")
+    if options.ray and not is_of_files:
+        raise click.UsageError("--ray is for files: standard streams belong to this machine.")
+    if options.ray and options.device not in ("auto", "cpu", "cuda"):
+        raise click.UsageError("--ray gives each worker its device: --device cpu, cuda or auto.")
     if as_json and not names:
         raise click.UsageError("--json and -o - both write to standard output.")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from enhance_cli.cli.sections import section
-from enhance_cli.cli.types import ColourType, FiniteRange, ShardType, SuffixType
+from enhance_cli.cli.types import ColourType, FiniteRange, RayType, ShardType, SuffixType
 from enhance_cli.config import FORMAT_NAMES, LARGEST_SCALE, UpscaleOptions
 
 _DEFAULTS = UpscaleOptions()
@@ -90,10 +90,25 @@ FOLDER_OPTIONS = section(
     click.option(
         "--workers",
         type=click.IntRange(1),
-        default=_DEFAULTS.workers,
-        show_default=True,
         help="Enlarge so many photographs at once, each in a process of one thread. It is faster "
-        "for many small ones; each process takes as much memory as a run.",
+        "for many small ones; each process takes as much memory as a run. The default is 1, and "
+        "with --ray as many as the cluster has room for.",
+    ),
+    click.option(
+        "--ray",
+        type=RayType(),
+        is_flag=False,
+        flag_value="auto",
+        metavar="[ADDRESS|local]",
+        help="Let the workers of a Ray cluster enlarge: the one at HOST:PORT, one that is started "
+        "on this machine (local), or, without an address, the one that this machine is part of.",
+    ),
+    click.option(
+        "--cores",
+        type=click.IntRange(1),
+        default=_DEFAULTS.cores,
+        show_default=True,
+        help="Processor cores, and so threads, of each worker with --ray.",
     ),
     click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each file."),
     click.option("-q", "--quiet", is_flag=True, help="Show only errors."),

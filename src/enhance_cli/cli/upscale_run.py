@@ -14,6 +14,8 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.export.cached import with_exported
 from enhance_cli.places import Place, Url
 from enhance_cli.upscale.batch import Batch, Executor, one_after_another
+from enhance_cli.upscale.cluster.connect import check_ray
+from enhance_cli.upscale.cluster.run import Cluster
 from enhance_cli.upscale.plan import Plan
 from enhance_cli.upscale.remote.schedule import RemoteBatch
 from enhance_cli.upscale.tiler import Tiler, open_in_command
@@ -49,14 +51,21 @@ def pick_executor(
     each = options_for_each(with_exported(options, on_export))
 
     def on_open(computes: str) -> None:
-        display.remark(f"{models} on {computes}, one of {len(each)} processes")
+        count = execute.count if isinstance(execute, Cluster) else len(each)
+        display.remark(f"{models} on {computes}, one of {count} processes")
 
     def open_engine() -> Tiler:
         engine = open_in_command(each[0])
         display.remark(f"{name_of(options, engine.network)} on {engine}")
         return engine
 
-    if len(each) > 1 and Path("-") not in (*inputs, output):  # streams are this process's own
+    execute: Executor
+    if options.ray:
+        check_ray()
+        execute = Cluster(
+            options, list(inputs), output, on_progress=display.on_progress, on_open=on_open
+        )
+    elif len(each) > 1 and Path("-") not in (*inputs, output):  # streams are this process's own
         execute = Workers(each, on_progress=display.on_progress, on_open=on_open)
     else:
         return one_after_another(options, open_engine, display.on_progress)

@@ -1,0 +1,1 @@
+"""Running a batch on a cluster, by Ray."""
