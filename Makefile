@@ -12,7 +12,7 @@ upscale: .venv/.installed
 	$(BIN)/enhance upscale "$(IN)" -o "$(OUT)" --overwrite
 
 test: .venv/.installed-dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 # What the test of docs/export.md in a browser wants, beside Chromium.
 browser: node_modules/onnxruntime-web
