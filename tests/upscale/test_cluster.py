@@ -284,3 +284,17 @@ def test_no_cluster_is_joined_where_nothing_is_to_be_done(source, tmp_path):
     job = Job(source / "0.png", tmp_path / "a.png", format_named("png"))
     with pytest.raises(EnhanceError, match="no Ray cluster answers"):
         [*cluster(iter([job]))]
+
+
+def test_a_machine_too_busy_to_start_ray_is_one_line(monkeypatch):
+    ray = pytest.importorskip("ray", reason="the extra ray is not installed")
+
+    def fail(*_, **__):
+        raise Exception("The current node timed out\nduring startup.")
+
+    monkeypatch.setattr(ray, "init", fail)
+    with (
+        pytest.raises(EnhanceError, match=r"^cannot start Ray .*: The current node timed out dur"),
+        connect.connected(UpscaleOptions(ray="local")),
+    ):
+        pass

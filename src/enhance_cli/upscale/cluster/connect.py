@@ -49,13 +49,25 @@ def connected(options: UpscaleOptions) -> Iterator[None]:
         if options.ray == "local":
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
             cores = max(allowed_cpus(), (options.workers or 1) * options.cores)
-            # In this thread: the processes that it starts end with the thread.
-            ray.init("local", num_cpus=cores, object_store_memory=_OBJECTS, **own)
+            _start(cores, own)
         else:
             _join(options.ray or "auto", own)
         yield
     finally:
         ray.shutdown()
+
+
+def _start(cores: int, own: dict[str, Any]) -> None:
+    """Start a cluster on this machine, in this thread: its processes end with the thread."""
+    import ray
+
+    try:
+        ray.init("local", num_cpus=cores, object_store_memory=_OBJECTS, **own)
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        why = " ".join(str(error).split())
+        raise EnhanceError(f"cannot start Ray on this machine, perhaps for load: {why}") from error
 
 
 def _join(address: str, own: dict[str, Any]) -> None:
