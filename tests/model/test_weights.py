@@ -1,6 +1,7 @@
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from enhance_cli.config import Dimensions
 from enhance_cli.errors import EnhanceError
@@ -109,7 +110,10 @@ def test_weights_that_are_not_finite_are_refused(tmp_path, value):
 
 def test_a_provenance_that_is_no_record_is_refused(tmp_path):
     path = tmp_path / "w.safetensors"
-    save_generator(Generator(SMALL), path, [1])
+    save_generator(Generator(SMALL), path, {})
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    save_file(load_file(path), path, metadata | {"provenance": "[1]"})
     with pytest.raises(EnhanceError, match="not hold an enhance generator: no provenance"):
         load_generator(path)
 
