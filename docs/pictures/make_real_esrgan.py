@@ -49,7 +49,7 @@ def main() -> None:
     """Write the picture, with the network that the command line names."""
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    models = {"bicubic": None, "ENet-E": "e", "ENet-PAT-photo": "pat-photo",
+    models = {"bicubic": None, "ENet-E": "e", "photo": "photo",
               "Real-ESRGAN x4plus": sys.argv[1]}  # fmt: skip
     groups = [columns(*crop, models) for crop in CROPS]
     write_sheet(groups, 4, Path(__file__).with_name("real-esrgan.png"))

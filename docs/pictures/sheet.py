@@ -26,4 +26,4 @@ def write_sheet(groups: Sequence[dict[str, torch.Tensor]], abreast: int, path: P
             x, y = place % abreast * (SHOWN + GAP), (index * rows + place // abreast) * step
             sheet.paste(shown, (x, y + TITLE))
             ImageDraw.Draw(sheet).text((x + 4, y + 3), title, "black", font)
-    sheet.save(path, optimize=True)
+    sheet.save(path, optimize=True, quality=90)

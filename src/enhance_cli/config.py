@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-DEFAULT_MODEL = "pat-photo"
-MODELS_TO_CHOOSE = ("pat-photo", "pat", "e")  # compared by looking, unless others are named
+DEFAULT_MODEL = "photo"
+MODELS_TO_CHOOSE = ("photo", "pat", "e")  # compared by looking, unless others are named
 
 PURPOSES = {
+    "photo": "clean and sharp, from camera files",
     "pat-photo": "texture, from camera files",
     "pat": "texture, from clean files",
     "e": "pixel error",

@@ -273,7 +273,7 @@ def test_without_a_model_the_three_worth_choosing_are_compared(tmp_path, monkeyp
     monkeypatch.setattr("enhance_cli.evaluate.looking.compare_by_eye", compare)
     noise(40, 40).save(tmp_path / "a.png")
     run("evaluate", "--no-originals", tmp_path, tmp_path / "a.png")
-    assert asked == [([tmp_path / "a.png"], ("pat-photo", "pat", "e"))]
+    assert asked == [([tmp_path / "a.png"], ("photo", "pat", "e"))]
 
 
 @pytest.mark.parametrize(
