@@ -144,7 +144,7 @@ def test_a_kept_network_is_listed_and_found_by_its_name(
     assert "2x-mine" in listed
     assert "Compact" in listed
     assert "broken" in listed
-    assert re.search(r"runs.mine +EnhanceNet", listed)
+    assert re.search(r"runs.mine +your run: EnhanceNet", listed)
     assert "realesr-animevideov3" in listed
     target = tmp_path / "out.png"
     done = run("upscale", photo, "-o", target, "--model", "2x-mine", "--device", "cpu")
