@@ -342,9 +342,8 @@ def test_the_slider_and_the_crops_follow_the_keyboard(page):
 
 def test_the_page_shows_photographs_crops_and_commands(page, made):
     page.find_element("id", "crops").send_keys("n")
-    assert look(page, "document.getElementById('image').selectedOptions[0].textContent").endswith(
-        "large one.png · 2 of 2"
-    )
+    shown = look(page, "document.getElementById('image').selectedOptions[0].textContent")
+    assert re.search(r"large one\.png · 2 of \d$", shown)  # how many parts: as the models differ
     widths = "[...document.querySelectorAll('.crop img, #overview img')].every(i => i.naturalWidth)"
     assert look(page, widths)
     assert look(page, "document.querySelectorAll('#overview button').length") == 2
