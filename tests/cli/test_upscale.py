@@ -341,7 +341,13 @@ def test_nothing_half_written(tmp_path, photo, upscale, number):
     """
     target = tmp_path / "out.png"
     command = [sys.executable, "-c", SLOW, "upscale", photo, "-o", target]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A shell lets commands in the background, and so all below them, ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob(".out.png.*.part")) and time.monotonic() < deadline:
         assert process.poll() is None, process.stderr.read()
