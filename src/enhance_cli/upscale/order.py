@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from enhance_cli.upscale.job import AnyJob
-from enhance_cli.upscale.work import Outcome
+from enhance_cli.upscale.work import OnJobProgress, Outcome
 
 _log = logging.getLogger(__name__)
 
@@ -21,6 +21,15 @@ class Turn:
     job: AnyJob | None
     outcome: Outcome | None = None
     tries: int = 0  # how often a process has begun the job
+
+    def finish(
+        self, outcome: Outcome, records: list[dict[str, Any]], on_progress: OnJobProgress
+    ) -> None:
+        """Take what another process says of the job: its outcome and its warnings."""
+        assert self.job
+        on_progress(self.job, 1, 1)
+        _log_again(records)
+        self.outcome = outcome
 
 
 def in_order(
@@ -73,7 +82,7 @@ class Records(logging.Handler):
         return taken
 
 
-def log_again(records: list[dict[str, Any]]) -> None:
+def _log_again(records: list[dict[str, Any]]) -> None:
     """Log records that another process has kept."""
     for record in records:
         _log.handle(logging.makeLogRecord(record))

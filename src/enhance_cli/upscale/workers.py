@@ -14,7 +14,7 @@ from typing import Any
 from enhance_cli.config import UpscaleOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.upscale.job import AnyJob
-from enhance_cli.upscale.order import Records, Turn, in_order, log_again
+from enhance_cli.upscale.order import Records, Turn, in_order
 from enhance_cli.upscale.remote.anywhere import enlarge_anywhere
 from enhance_cli.upscale.tiler import open_in_command
 from enhance_cli.upscale.work import OnJobProgress, Outcome
@@ -94,12 +94,10 @@ class Workers:
             worker.is_ready = True
             self.on_open(said)
             return
-        outcome, records = said
         assert worker.slot
-        assert worker.slot.job
-        self.on_progress(worker.slot.job, 1, 1)
-        log_again(records)
-        worker.slot.outcome, worker.slot = outcome, None
+        outcome, records = said
+        worker.slot.finish(outcome, records, self.on_progress)
+        worker.slot = None
 
     def _replace(self, worker: _Worker) -> None:
         """Start another process in place of one that has ended."""

@@ -16,7 +16,7 @@ from enhance_cli.places import Place
 from enhance_cli.upscale.cluster.connect import check_machines, connected, probe, room_on
 from enhance_cli.upscale.cluster.worker import Actor
 from enhance_cli.upscale.job import AnyJob
-from enhance_cli.upscale.order import Turn, in_order, log_again
+from enhance_cli.upscale.order import Turn, in_order
 from enhance_cli.upscale.work import OnJobProgress, Outcome
 
 _AHEAD = 4096  # finished outcomes that may wait for an earlier one
@@ -143,12 +143,10 @@ class Cluster:
             worker.is_ready, self._lost = True, 0
             self.on_open(said)
             return
-        outcome, records = said
         assert worker.slot
-        assert worker.slot.job
-        self.on_progress(worker.slot.job, 1, 1)
-        log_again(records)
-        worker.slot.outcome, worker.slot = outcome, None
+        outcome, records = said
+        worker.slot.finish(outcome, records, self.on_progress)
+        worker.slot = None
 
     def _replace(self, worker: _Worker, error: Exception) -> None:
         """Start another worker in place of one that is lost; its photograph is begun again."""
