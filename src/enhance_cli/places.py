@@ -67,3 +67,13 @@ def place_of(text: str) -> Place:
 def parent_of(url: Url) -> Url:
     """Return the folder of an object; a bucket is its own."""
     return Url(url.protocol, url.path.rpartition("/")[0] or url.path)
+
+
+def name_below(place: Place, folder: Place) -> str:
+    """Return the path of a place below a folder, with "/" between its parts."""
+    return str(place)[len(f"{folder}/") :]
+
+
+def is_below(place: Place, folder: Place) -> bool:
+    """Whether a place is in a folder or in one of its subfolders, by their names."""
+    return str(place).startswith(f"{folder}/")

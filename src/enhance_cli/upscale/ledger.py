@@ -87,7 +87,11 @@ def fingerprint(source: Path, settings: dict[str, Any]) -> str:
         stat = source.stat()
     except OSError as error:
         raise EnhanceError(f"cannot read {source}: {error.strerror or error}") from error
-    made_from = [os.path.realpath(source), stat.st_size, stat.st_mtime_ns, settings]
+    return fingerprint_of([os.path.realpath(source), stat.st_size, stat.st_mtime_ns, settings])
+
+
+def fingerprint_of(made_from: list[Any]) -> str:
+    """Return the fingerprint of what a result is made from: where, how large, which, how."""
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:32]
 
 

@@ -21,6 +21,7 @@ from enhance_cli.machine import allowed_cpus
 from enhance_cli.places import Place, Url, parent_of
 from enhance_cli.storage import put, remove
 from enhance_cli.upscale.cluster.worker import make_inspection, own_versions
+from enhance_cli.upscale.remote.notes import probe_in
 
 _ANSWERS_WITHIN = 60.0  # seconds for a cluster to let this process in
 _KNOCK = 10.0  # seconds for a machine to take a connection
@@ -143,7 +144,7 @@ def probe(inputs: list[Place], output: Place) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def _remote_probe(output: Url) -> Iterator[Url]:
-    url = parent_of(output) / ".enhance" / f"probe-{secrets.token_hex(8)}"
+    url = probe_in(parent_of(output))
     put(url, b"enhance")
     try:
         yield url

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from enhance_cli.config import UpscaleOptions
 from enhance_cli.errors import Cause, EnhanceError
-from enhance_cli.places import Url
+from enhance_cli.places import Url, name_below
 from enhance_cli.storage import fetch, find, publish
 from enhance_cli.upscale.job import AnyJob, Job, RemoteJob
 from enhance_cli.upscale.ledger import Noted
@@ -62,7 +62,7 @@ def _publish(file: Path, job: RemoteJob, options: UpscaleOptions) -> None:
     line = None
     if isinstance(job.folder, Url):
         notes = notes_of(job.folder)
-        name = str(job.target)[len(f"{job.folder}/") :]
+        name = name_below(job.target, job.folder)
         line = notes.note(name, Noted(job.made, job.name), file.stat().st_size)
     try:
         publish(file, job.target, replaces=job.replaces, may_replace=options.overwrite)

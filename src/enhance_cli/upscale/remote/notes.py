@@ -22,6 +22,11 @@ FOLDER = ".enhance"
 _FULL = 1 << 16  # bytes of an object
 
 
+def probe_in(folder: Url) -> Url:
+    """Return an address beside the ledger that nothing has, to try whether it can be written."""
+    return folder / FOLDER / f"probe-{secrets.token_hex(8)}"
+
+
 class Notes:
     """What one process notes of the results that it writes into a folder."""
 

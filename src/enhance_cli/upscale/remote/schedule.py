@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -20,14 +17,14 @@ from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.images.folders import no_images, walk_files
 from enhance_cli.images.formats import Format, format_named, format_of
 from enhance_cli.images.kinds import is_image_name
-from enhance_cli.places import Found, Place, Url, parent_of
+from enhance_cli.places import Found, Place, Url, is_below, name_below, parent_of
 from enhance_cli.storage import find, is_prefix, put, remove, walk
 from enhance_cli.upscale.batch import Executor, ahead
 from enhance_cli.upscale.index import Hashes
 from enhance_cli.upscale.job import AnyJob, RemoteJob
-from enhance_cli.upscale.ledger import Ledger, Noted, fingerprint, ledger_of
+from enhance_cli.upscale.ledger import Ledger, Noted, fingerprint, fingerprint_of, ledger_of
 from enhance_cli.upscale.plan import check_lossless, check_output_folder
-from enhance_cli.upscale.remote.notes import FOLDER, RemoteLedger, notes_of
+from enhance_cli.upscale.remote.notes import RemoteLedger, notes_of, probe_in
 from enhance_cli.upscale.targets import both_in_and_out
 from enhance_cli.upscale.work import Outcome
 
@@ -100,7 +97,7 @@ class RemoteBatch:
             is_empty = True
             for name, found in self._images_below(place):
                 is_empty = False
-                yield self._job(_below(place, name), name, found)
+                yield self._job(place / name, name, found)
             if is_empty:
                 yield Outcome(place, error=str(no_images(place)))
 
@@ -111,7 +108,7 @@ class RemoteBatch:
                 if is_image_name(file):
                     yield file.relative_to(folder).as_posix(), None
             return
-        own = _name_below(self.output, folder) if _is_below(self.output, folder) else None
+        own = name_below(self.output, folder) if is_below(self.output, folder) else None
         for name, found in walk(folder):
             is_result = own is not None and name.startswith(f"{own}/")
             if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES and not is_result:
@@ -124,7 +121,7 @@ class RemoteBatch:
             made = self._fingerprint(source, found)
             target = self.output
             if self.is_folder:
-                target = _below(self.output, self._name_for(source, name, kind))
+                target = self.output / self._name_for(source, name, kind)
             check_lossless(kind, target, self.options)
         except EnhanceError as error:
             return Outcome(source, error=str(error), cause=error.cause)
@@ -144,8 +141,7 @@ class RemoteBatch:
         found = found or find(source)
         if found is None:
             raise EnhanceError(f"no such object: {source}")
-        made_from = [str(source), found.size, found.tag, self.settings]
-        return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:32]
+        return fingerprint_of([str(source), found.size, found.tag, self.settings])
 
     def _name_for(self, source: Place, name: str, kind: Format) -> str:
         """Return the name of a result; the first name that is free, or that it had before."""
@@ -155,9 +151,11 @@ class RemoteBatch:
             path.with_name(start + self.options.suffix + extension).as_posix()
             for start in (path.stem, path.name)
         ]
-        names.sort(key=lambda each: not self._had(each, name))
-        for each in names:
-            if not self._had_by_another(each, name) and self._taken.add(each):
+        owners = {each: self._owners(each) for each in names}
+        own = [each for each in names if name in owners[each]]
+        free = [each for each in names if not owners[each]]
+        for each in own + free:
+            if self._taken.add(each):
                 return each
         raise EnhanceError(f"{source}: {' and '.join(names)} belong to other photographs")
 
@@ -165,13 +163,6 @@ class RemoteBatch:
         ledger = self._local or self._remote
         assert ledger
         return {entry.source for entry in ledger.noted(result)} - {None}
-
-    def _had(self, result: str, name: str) -> bool:
-        return name in self._owners(result)
-
-    def _had_by_another(self, result: str, name: str) -> bool:
-        owners = self._owners(result)
-        return bool(owners) and name not in owners
 
     def _decide_each(self, planned: Iterator[RemoteJob | Outcome]) -> Iterator[AnyJob | Outcome]:
         """Yield jobs to do, and outcomes of what needs no work; stores are asked many at once."""
@@ -203,23 +194,11 @@ class RemoteBatch:
         found = find(job.target)
         if found is None:
             return job, None
-        name = _name_below(job.target, self.output)
+        name = name_below(job.target, self.output)
         known = self._remote.entry(name, found) if self._remote else None
         if known is None:
             raise EnhanceError(f"{job.target} exists", Cause.EXISTS)
         return replace(job, replaces=found), known
-
-
-def _below(folder: Place, name: str) -> Place:
-    return folder / name
-
-
-def _name_below(place: Place, folder: Place) -> str:
-    return str(place)[len(f"{folder}/") :]
-
-
-def _is_below(place: Place, folder: Place) -> bool:
-    return str(place).startswith(f"{folder}/")
 
 
 def _is_folder(place: Place) -> bool:
@@ -232,6 +211,6 @@ def _refuse_folder(error: OSError) -> None:
 
 def _check_writable(folder: Url) -> None:
     """Raise EnhanceError if no object can be written below an address."""
-    probe = folder / FOLDER / f"probe-{secrets.token_hex(8)}"
+    probe = probe_in(folder)
     put(probe, b"")
     remove(probe)
