@@ -46,17 +46,13 @@ def bold(term: str) -> str:
 
 def options_of(context: Any) -> list[str]:
     """Return the options, under the headings that the help has."""
-    sections: dict[str, dict[str, str]] = {}
-    for parameter in context.command.get_params(context):
-        record = parameter.get_help_record(context)
-        if record and parameter.param_type_name == "option":
-            title = getattr(parameter, "section", "Other")
-            sections.setdefault(title, {})[record[0].replace(" RANGE", "")] = record[1]
-    sections = {title: sections[title] for title in sorted(sections, key="Other".__eq__)}
+    from enhance_cli.cli.sections import options_by_section
+
+    sections = options_by_section(context)
     lines = [".SH OPTIONS"]
     for title, pairs in sections.items():
         heading = [f".SS {escape(title)}"] if len(sections) > 1 else []
-        lines += [*heading, *entries(pairs)]
+        lines += [*heading, *entries(dict(pairs))]
     return lines
 
 

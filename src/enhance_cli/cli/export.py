@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from enhance_cli.cli.completion import offer_models
+from enhance_cli.cli.options import is_given
 from enhance_cli.cli.sections import SectionedCommand, section
 from enhance_cli.cli.types import PathType
 from enhance_cli.config import EXPORT_IO, EXPORT_PRECISIONS, OPSETS, ExportOptions
@@ -139,9 +139,8 @@ def export(output: Path | None, web: Path | None, hub: Path | None, **values: An
 
 def _check_given(names: tuple[str, ...], of: str, other: str) -> None:
     """Refuse options of one kind of output that were given with the other."""
-    context = click.get_current_context()
     for name in names:
-        if context.get_parameter_source(name) == ParameterSource.COMMANDLINE:
+        if is_given(click.get_current_context(), name):
             raise click.UsageError(f"--{name} is for {of}, not for {other}.")
 
 

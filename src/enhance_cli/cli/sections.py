@@ -16,20 +16,26 @@ class SectionedCommand(click.Command):
     """A command whose help has a heading for each `section` of its options, in their order."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options under their headings; those without one, such as --help, come last."""
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            is_option = isinstance(parameter, click.Option)  # the help's text describes arguments
-            line = parameter.get_help_record(ctx) if is_option else None
-            if line:
-                name = line[0].replace(" RANGE", "")  # the text states the range
-                sections.setdefault(getattr(parameter, "section", _REST), []).append(
-                    (name, line[1])
-                )
-        last = sections.pop(_REST, [])
-        for title, lines in [*sections.items(), (_REST, last)]:
+        """Write the options under their headings."""
+        for title, lines in options_by_section(ctx).items():
             with formatter.section(title):
                 formatter.write_dl(lines, col_max=int(_NAMES * formatter.width))
+
+
+def options_by_section(ctx: click.Context) -> dict[str, list[tuple[str, str]]]:
+    """Return the options of a command and their texts by heading.
+
+    Those without a heading, such as --help, come last. The help's own text describes arguments.
+    """
+    sections: dict[str, list[tuple[str, str]]] = {}
+    for parameter in ctx.command.get_params(ctx):
+        is_option = isinstance(parameter, click.Option)
+        line = parameter.get_help_record(ctx) if is_option else None
+        if line:
+            name = line[0].replace(" RANGE", "")  # the text states the range
+            sections.setdefault(getattr(parameter, "section", _REST), []).append((name, line[1]))
+    last = sections.pop(_REST, [])
+    return {**sections, _REST: last}
 
 
 def section(title: str, *options: Decorator) -> Decorator:
