@@ -30,7 +30,7 @@ def update_card(card: Path, results: Results, method: str) -> None:
     """
     text = _read(card) or f"# {card.stem}\n"
     new = [_row(results, method, metric, unit) for metric, unit in results.metrics.items()]
-    all_rows = [*rows_in(text, card), *new]
+    all_rows = [*_rows_in(text, card), *new]
     rows = {(data, *names): row for row in all_rows for data, _, *names in [row[:4]]}
     table = [_HEAD, ("---",) * len(_HEAD), *rows.values()]
     block = "\n".join([_BEGIN, "", *("| " + " | ".join(row) + " |" for row in table), "", _END])
@@ -50,7 +50,7 @@ def read_card(card: Path) -> tuple[str, list[Row]]:
     Raises EnhanceError if the card cannot be read, or if its table is damaged.
     """
     text = _read(card) or ""
-    return text, rows_in(text, card)
+    return text, _rows_in(text, card)
 
 
 def give_front_matter(card: Path, licence: str, data: str) -> None:
@@ -68,8 +68,7 @@ def _row(results: Results, method: str, metric: str, unit: Unit) -> Row:
     return (results.data.replace("|", "/"), count, results.protocol, metric, *cells)
 
 
-def rows_in(text: str, card: Path) -> list[Row]:
-    """Return the rows of the table in a card's text. Raises EnhanceError if it is damaged."""
+def _rows_in(text: str, card: Path) -> list[Row]:
     _, begun, rest = text.partition(_BEGIN)
     block, ended, _ = rest.partition(_END)
     if begun and not ended:

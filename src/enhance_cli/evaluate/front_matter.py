@@ -35,8 +35,13 @@ def renew_scores(text: str, rows: Sequence[Sequence[str]]) -> str:
         return text
     body = body_of(text)
     head = text[len(_FENCE) : len(text) - len(body) - len(_FENCE)].partition(_SCORES)[0]
-    title = next((line[2:] for line in body.splitlines() if line.startswith("# ")), "generator")
-    return f"{_FENCE}{head}{_index(title, rows)}{_FENCE}{body}"
+    index = _index(title_of(body, "generator"), rows)
+    return f"{_FENCE}{head}{index}{_FENCE}{body}"
+
+
+def title_of(text: str, default: str) -> str:
+    """Return the first heading of a card."""
+    return next((line[2:] for line in text.splitlines() if line.startswith("# ")), default)
 
 
 def body_of(text: str) -> str:

@@ -19,7 +19,7 @@ import enhance_cli
 from enhance_cli.atomic import make_folder, replacing
 from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.evaluate.card import card_of, read_card
-from enhance_cli.evaluate.front_matter import add_front_matter
+from enhance_cli.evaluate.front_matter import add_front_matter, title_of
 from enhance_cli.evaluate.pairs import bundled_photographs
 from enhance_cli.export.graph import enlarge_to_levels
 from enhance_cli.model.generator import MEAN, Generator
@@ -70,7 +70,7 @@ def _check(folder: Path, *, overwrite: bool) -> None:
 def _contents(generator: Generator, provenance: dict[str, Any], source: Path) -> dict[str, bytes]:
     text, rows = read_card(card_of(source))
     text = text or f"# {source.stem}\n\nA generator of EnhanceNet, ×{generator.scale}.\n"
-    title = next((line[2:] for line in text.splitlines() if line.startswith("# ")), source.stem)
+    title = title_of(text, source.stem)
     example = _example()
     with TemporaryDirectory() as scratch:
         path = Path(scratch, WEIGHTS)

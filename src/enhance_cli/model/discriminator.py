@@ -14,7 +14,9 @@ from enhance_cli.config import JUDGED_LAYERS
 _WIDTHS = (32, 64, 128, 256, 512)
 _SLOPE = 0.2
 _HEAD_WIDTH = 64
-_LITE_CHANNELS = dict(zip(JUDGED_LAYERS, (16, 24, 40, 112), strict=True))
+_MAPS = dict(zip(JUDGED_LAYERS, ((16, 2), (24, 4), (40, 8), (112, 16)), strict=True))
+"""Channels of each layer, and image pixels, each way, for one of its pixels."""
+
 REDUCTION = 2 ** len(_WIDTHS)  # pixels of a crop per pixel of the last feature map, each way
 
 
@@ -74,7 +76,7 @@ class FeatureDiscriminator(nn.Module):
         self._see = see
         self.pixels = _head(3, stride=1)
         self.heads = nn.ModuleDict(
-            {name: _head(width, int(name[4:])) for name, width in _LITE_CHANNELS.items()}
+            {name: _head(channels, stride) for name, (channels, stride) in _MAPS.items()}
         )
 
     def forward(self, image: Tensor) -> Tensor:
