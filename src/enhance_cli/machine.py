@@ -1,4 +1,4 @@
-"""How many processors and how much memory this process may use, also inside a container.
+"""What this process may use: processors and memory, also inside a container, and folders.
 
 Source: Linux kernel documentation, admin-guide/cgroup-v2 and cgroup-v1.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +35,17 @@ def allowed_memory(groups: Path = _GROUPS, own_groups: Path = _OWN_GROUPS) -> in
     for folder in _own_folders(groups, own_groups, "memory"):
         found += [_number(folder / "memory.max"), _number(folder / _MEMORY)]
     return min((bytes_ for bytes_ in found if bytes_), default=None)
+
+
+def user_folder(variable: str, *otherwise: str) -> Path:
+    """Return the folder for caches or data of the user's programs; it need not exist.
+
+    Outside Windows that is what the variable of XDG's base directories names, or the one of these
+    names in the home folder.
+    """
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    return Path(os.environ.get(variable) or Path.home().joinpath(*otherwise))
 
 
 def _scheduled_cpus() -> int:

@@ -6,8 +6,6 @@ This module does not import torch, which takes longer to start than a small phot
 from __future__ import annotations
 
 import hashlib
-import os
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +14,7 @@ import enhance_cli
 from enhance_cli.atomic import make_folder
 from enhance_cli.config import ExportOptions, UpscaleOptions
 from enhance_cli.errors import EnhanceError
+from enhance_cli.machine import user_folder
 from enhance_cli.model.shipped import find_weights
 
 _FILES = {"onnxruntime": ".onnx", "openvino": ".xml"}  # what each runtime is given
@@ -24,11 +23,7 @@ _DIGITS = 16  # of the hash, in a file's name
 
 def cache_folder() -> Path:
     """Return the folder for exported networks; it need not exist, and may be removed any time."""
-    if sys.platform == "win32":
-        root = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    else:
-        root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "enhance" / "exported"
+    return user_folder("XDG_CACHE_HOME", ".cache") / "enhance" / "exported"
 
 
 def with_exported(

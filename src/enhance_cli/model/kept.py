@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from enhance_cli.atomic import make_folder, replacing
 from enhance_cli.errors import Cause, EnhanceError
+from enhance_cli.machine import user_folder
 
 _RELEASES = "https://github.com/xinntao/Real-ESRGAN/releases/download"
 _PART = 1 << 18  # bytes to read at once
@@ -94,11 +93,7 @@ KNOWN = {
 
 def models_folder() -> Path:
     """Return the folder for networks of others; it need not exist."""
-    if sys.platform == "win32":
-        root = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    else:
-        root = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(root) / "enhance" / "models"
+    return user_folder("XDG_DATA_HOME", ".local", "share") / "enhance" / "models"
 
 
 def kept_models() -> dict[str, Path]:
