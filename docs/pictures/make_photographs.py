@@ -1,8 +1,9 @@
 """Make photographs.webp: crops of JPEG files, as they come from cameras, enlarged as they are.
 
-python docs/pictures/make_photographs.py TEACHER
+    python docs/pictures/make_photographs.py REALESRGAN_X4PLUS
 
-TEACHER is Real-ESRGAN x4plus, as docs/training.md has it made by tools/ncnn_weights.py.
+The argument is what `--model` takes: `realesrgan-x4plus` once it is downloaded, or a file that
+tools/ncnn_weights.py has written.
 """
 
 import io
