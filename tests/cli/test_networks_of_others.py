@@ -220,18 +220,25 @@ def test_training_does_not_start_from_a_network_of_others(compact_file, tmp_path
     assert f"{compact_file} is a network of others" in done.stderr
 
 
-def test_it_is_exported_and_computes_the_same(compact_file, photo, tmp_path):
-    pytest.importorskip("onnxruntime")
-    exported, made = tmp_path / "x.onnx", []
-    done = run("export", "--model", compact_file, "-o", exported)
-    assert done.exit_code == 0, done.stderr
-    for model in (compact_file, exported):
-        target = tmp_path / f"{model.suffix[1:]}.png"
-        done = run("upscale", photo, "-o", target, "--model", model, "--precision", "fp32")
+def assert_alike(photo, given, exported, *arguments):
+    """Both networks make one picture, to one level."""
+    made = []
+    for model in (given, exported):
+        target = exported.with_name(f"{model.suffix[1:]}.png")
+        options = ("--model", model, "--precision", "fp32", *arguments)
+        done = run("upscale", photo, "-o", target, *options)
         assert done.exit_code == 0, done.stderr
         with Image.open(target) as image:
             made.append(np.asarray(image).astype(int))
     assert abs(made[0] - made[1]).max() <= 1
+
+
+def test_it_is_exported_and_computes_the_same(compact_file, photo, tmp_path):
+    pytest.importorskip("onnxruntime")
+    exported = tmp_path / "x.onnx"
+    done = run("export", "--model", compact_file, "-o", exported)
+    assert done.exit_code == 0, done.stderr
+    assert_alike(photo, compact_file, exported)
 
 
 def test_one_of_one_channel_and_rearranged_pixels_is_exported(photo, tmp_path):
@@ -240,15 +247,7 @@ def test_one_of_one_channel_and_rearranged_pixels_is_exported(photo, tmp_path):
     torch.save(real_esrgan_names(module.state_dict()), given)
     done = run("export", "--model", given, "-o", exported)
     assert done.exit_code == 0, done.stderr
-    made = []
-    for model in (given, exported):
-        target = tmp_path / f"{model.suffix[1:]}.png"
-        arguments = ("--model", model, "--precision", "fp32", "--tile", 16)
-        done = run("upscale", photo, "-o", target, *arguments)
-        assert done.exit_code == 0, done.stderr
-        with Image.open(target) as image:
-            made.append(np.asarray(image).astype(int))
-    assert abs(made[0] - made[1]).max() <= 1
+    assert_alike(photo, given, exported, "--tile", 16)
 
 
 @pytest.fixture
@@ -265,15 +264,9 @@ def rcan_file(tmp_path):
 )
 def test_one_of_spandrel_that_sees_the_whole_picture_is_exported(rcan_file, photo, tmp_path):
     pytest.importorskip("onnxruntime")
-    exported, made = tmp_path / "x.onnx", []
+    exported = tmp_path / "x.onnx"
     done = run("export", "--model", rcan_file, "-o", exported)
     assert done.exit_code == 0, done.stderr
-    for model in (rcan_file, exported):
-        target = tmp_path / f"{model.suffix[1:]}.png"
-        done = run("upscale", photo, "-o", target, "--model", model, "--precision", "fp32")
-        assert done.exit_code == 0, done.stderr
-        with Image.open(target) as image:
-            made.append(np.asarray(image).astype(int))
-    assert abs(made[0] - made[1]).max() <= 1
+    assert_alike(photo, rcan_file, exported)
     done = run("upscale", photo, "-o", tmp_path / "tiles.png", "--model", exported, "--tile", 16)
     assert "in tiles of 16 pixels it differs from the whole by at most" in done.stderr
