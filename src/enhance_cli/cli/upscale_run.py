@@ -48,7 +48,8 @@ def pick_executor(
     def on_export(model: str, path: Path) -> None:
         display.remark(f"exporting {model} for {options.runtime}, once, to {path}")
 
-    each = options_for_each(with_exported(options, on_export))
+    # A cluster's machines open the network themselves: a file exported here is not there.
+    each = options_for_each(options if options.ray else with_exported(options, on_export))
 
     def on_open(computes: str) -> None:
         count = execute.count if isinstance(execute, Cluster) else len(each)
