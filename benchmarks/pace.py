@@ -1,4 +1,4 @@
-"""How long networks take beside ENet-E: the numbers in `model/kept.py` and `--list-models`.
+"""How long networks take beside ENet-E: the numbers of `--list-models`.
 
 Random weights of the published shapes, in fp32 on one thread. Each network enlarges one square that
 is one tile, in turns; the least processor time of each counts.
@@ -24,9 +24,10 @@ from enhance_cli.upscale.tiler import Tiler
 
 
 def networks() -> dict[str, nn.Module]:
-    """Return the networks that are known by name, and ENet-E's shape."""
+    """Return the networks that are known by name, and the shapes of the shipped ones."""
     return {
         "e": Generator(Dimensions()),
+        "photo": Generator(Dimensions(blocks=12, tail="shuffle")),
         "realesr-animevideov3": Compact(features=64, hidden=16, scale=4),
         "realesr-general-x4v3": Compact(features=64, hidden=32, scale=4),
         "realesrgan-x4plus-anime": RRDBNet(blocks=6),
