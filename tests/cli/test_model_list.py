@@ -1,7 +1,8 @@
 import pytest
 
-from enhance_cli.config import PURPOSES
+from enhance_cli.config import DEFAULT_MODEL, PURPOSES
 from enhance_cli.model.kept import KNOWN, TIME_PROTOCOL
+from enhance_cli.model.shipped import shipped_models
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
@@ -15,6 +16,13 @@ def test_the_list_of_models_fits_the_terminal_with_whole_names(
     for name in (*PURPOSES, *KNOWN):
         assert sum(line.split()[:1] == [name] for line in lines) == 1, name
     assert TIME_PROTOCOL in " ".join(" ".join(lines).split())
+
+
+def test_every_shipped_network_has_its_line_and_the_default_the_first(enhance):
+    assert set(PURPOSES) == set(shipped_models())
+    lines = enhance("upscale", "--list-models").stdout.splitlines()
+    found = [line.split()[0] for line in lines if line.split() and line.split()[0] in PURPOSES]
+    assert found[0] == DEFAULT_MODEL
 
 
 def test_the_list_says_what_networks_of_others_are_for_and_how_long_they_take(

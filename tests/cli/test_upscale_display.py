@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 from PIL import Image
@@ -76,3 +77,17 @@ def test_pictures_a_second_and_time_left_count_what_was_computed(monkeypatch):
     shown.computed = 4
     assert shown.describe(10, 20) == "10 of 20, 0.5 pictures/s, 0:00:20 left"
     assert shown.describe(10, None) == "10 done, 0.5 pictures/s"
+
+
+@pytest.mark.parametrize("is_plain", [False, True])
+def test_no_color_takes_the_colours_of_a_terminal_away(
+    upscale, animations, tmp_path, monkeypatch, is_plain
+):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if is_plain:
+        monkeypatch.setenv("NO_COLOR", "1")
+    result = upscale(animations / "a.gif", "-o", tmp_path / "out.png")
+    assert result.exit_code == 0, result.output
+    assert bool(re.search(r"\x1b\[[0-9;]*3[0-7]", result.stderr)) is not is_plain

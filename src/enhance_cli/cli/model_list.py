@@ -54,12 +54,12 @@ def _shipped_table(*, is_wide: bool) -> Table:
 
     sets = _SETS if is_wide else _SETS[:1]
     table = Table("model", "trained for", *sets, "licence", "time", box=SIMPLE_HEAD)
-    for name, provenance in describe_shipped().items():
+    found = describe_shipped()
+    for name, purpose in PURPOSES.items():  # the default first
+        provenance = found[name]
         scores = (_score(provenance["scores"][each], is_wide=is_wide) for each in sets)
         shown = f"{name}\n(default)" if name == DEFAULT_MODEL else name
-        table.add_row(
-            shown, PURPOSES.get(name), *scores, provenance["licence"], _TIMES.get(name, "1")
-        )
+        table.add_row(shown, purpose, *scores, provenance["licence"], _TIMES.get(name, "1"))
     return table
 
 
