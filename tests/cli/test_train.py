@@ -13,6 +13,7 @@ from PIL import Image
 from enhance_cli import atomic
 from enhance_cli.cli.types import LayersType
 from enhance_cli.config import VGG_LAYERS
+from enhance_cli.model import lite
 from enhance_cli.model.weights import load_generator
 from enhance_cli.train.checkpoint import Checkpoint
 from enhance_cli.train.loop import Run
@@ -340,11 +341,13 @@ def test_an_option_of_a_teacher_without_one_is_exit_2(enhance, photographs, opti
     assert f"{option} needs --teacher." in result.stderr
 
 
-def test_an_adversary_that_sees_features_asks_for_their_network(enhance, photographs):
+def test_an_adversary_that_sees_features_asks_for_their_network(enhance, photographs, monkeypatch):
+    monkeypatch.setattr(lite, "_PACKAGE", "not_installed")
     options = ("--losses", "EA", "--adversary", "features", "--init", "scratch", *SMALL)
     result = enhance("train", photographs, *options, "--d-warmup", 0)
     assert result.exit_code == 1
-    assert "whose weights are not given" in result.stderr
+    assert "whose weights are not here" in result.stderr
+    assert "enhance-cli[train]" in result.stderr
     assert "--lite0 FILE" in result.stderr
 
 

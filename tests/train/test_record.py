@@ -77,7 +77,9 @@ def test_a_start_hashes_its_teacher_and_the_network_of_deep_features(write, opti
     teacher, lite = (tmp_path / f"{name}.safetensors" for name in ("teacher", "lite"))
     for path in (teacher, lite):
         path.write_bytes(path.name.encode())
-    taught = replace(options, losses="P", teacher=str(teacher), lite0=str(lite))
+    taught = replace(
+        options, losses="P", perceptual_layers={"lite2": 1.0}, teacher=str(teacher), lite0=str(lite)
+    )
     (start,) = read_record(write(taught)).starts
     assert start["teacher_sha256"] == hashlib.sha256(teacher.read_bytes()).hexdigest()
     assert start["lite0_sha256"] == hashlib.sha256(lite.read_bytes()).hexdigest()

