@@ -63,14 +63,17 @@ def run_command(count, model):
         return first, used.ru_maxrss / MIB
 
 
+def names_of(count):
+    """Yield names of files in folders; a list of a million would count as the child's memory."""
+    return (f"{number // A_FOLDER}/IMG_{number % A_FOLDER:06}.jpg" for number in range(count))
+
+
 def make_files(folder, count):
-    """Make empty files in folders; return their names."""
-    names = [f"{number // A_FOLDER}/IMG_{number % A_FOLDER:06}.jpg" for number in range(count)]
+    """Make empty files in folders."""
     for number in range(-(-count // A_FOLDER)):
         Path(folder, str(number)).mkdir(parents=True)
-    for name in names:
+    for name in names_of(count):
         os.close(os.open(f"{folder}/{name}", os.O_CREAT))
-    return names
 
 
 def follow(source, output):
@@ -128,8 +131,7 @@ def run_ledger(count):
     """Print what a ledger of so many entries takes."""
     with tempfile.TemporaryDirectory() as folder:
         with Path(folder, ".enhance.jsonl").open("w") as ledger:
-            for number in range(count):
-                name = f"{number // A_FOLDER}/IMG_{number % A_FOLDER:06}.jpg"
+            for number, name in enumerate(names_of(count)):
                 line = {"name": name, "made": "0" * 32, "size": 123456, "time": 10**18 + number}
                 ledger.write(f"\n{json.dumps(line | {'source': name})}\n")
         one = [sys.executable, __file__, "--use-ledger", folder]
@@ -142,16 +144,14 @@ def run_planned(count, is_finished):
     """Print what a batch over so many files takes beside enlarging."""
     with tempfile.TemporaryDirectory() as folder:
         source, output = Path(folder, "in"), Path(folder, "out")
-        names = make_files(source, count)
+        make_files(source, count)
         if is_finished:
             make_files(output, count)
             with Path(output, ".enhance.jsonl").open("w") as ledger:
-                for name in names:
+                for name in names_of(count):
                     time_of = os.stat(f"{output}/{name}").st_mtime_ns
                     line = {"name": name, "made": "0" * 32, "size": 0, "time": time_of}
                     ledger.write(f"\n{json.dumps(line | {'source': name})}\n")
-        del names
-        # A process of its own, whose memory has not held the names.
         one = [sys.executable, __file__, "--follow", source, output]
         done = subprocess.run(one, check=True, capture_output=True, text=True)
         first, waited, seconds, more = map(float, done.stdout.split())

@@ -12,6 +12,7 @@ import enhance_cli
 PACKAGE = Path(enhance_cli.__file__).parent
 ORDER = ["cli", "train", "export", "evaluate", "upscale", "images", "model", "config", "errors"]
 ANYWHERE = {
+    "asking": "errors",
     "atomic": "errors",
     "extras": "errors",
     "machine": "errors",

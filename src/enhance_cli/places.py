@@ -61,6 +61,8 @@ def place_of(text: str) -> Place:
             f"{protocol}:// with a password or a chain: give protocol://bucket/key, and "
             "credentials in the environment"
         )
+    if not path.strip("/"):
+        raise EnhanceError(f"{text} names no bucket: give {protocol}://bucket/key")
     return Url(protocol, path.rstrip("/"))
 
 

@@ -6,18 +6,16 @@ from where the store's own tools look for them: environment variables, configura
 
 from __future__ import annotations
 
-import errno
-import importlib
 import logging
 import sys
-import time
 from base64 import b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any
 
+from enhance_cli.asking import asking, failures
 from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.extras import install_command
 from enhance_cli.places import Found, Url
@@ -26,30 +24,10 @@ _PACKAGES = {
     "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs",
     "hf": "huggingface_hub",
 }  # fmt: skip
-_CREATES = {"s3", "s3a", "gs", "gcs", "memory"}  # whose put_file can refuse to replace
+_AZURE = {"az", "abfs", "abfss"}
+_CREATES = {"s3", "s3a", "gs", "gcs", "memory", *_AZURE}  # whose put_file can refuse to replace
 _PAGED = {"s3", "s3a"}  # listed page by page
 _TAGS = ("ETag", "etag", "md5Hash", "blob_id", "LastModified", "last_modified", "created", "mtime")
-_PATIENCE = 120.0  # seconds for which a store that does not answer is asked again
-_LONGEST_PAUSE = 10.0  # seconds between two attempts
-_FINAL_KINDS = (
-    FileNotFoundError, PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError,
-)  # fmt: skip
-_FINAL = {
-    errno.EINVAL, errno.EPERM, errno.ENOSYS, errno.ENAMETOOLONG, errno.EMSGSIZE, errno.ENOSPC,
-}  # fmt: skip
-_ERRORS_OF_PACKAGES = (
-    ("botocore.exceptions", "BotoCoreError"), ("aiohttp", "ClientError"),
-    ("gcsfs.retry", "HttpError"), ("google.auth.exceptions", "GoogleAuthError"),
-    ("azure.core.exceptions", "AzureError"),
-)  # fmt: skip
-
-_OF_CONNECTIONS = {
-    "botocore.exceptions.ConnectionError", "botocore.exceptions.HTTPClientError",
-    "aiohttp.client_exceptions.ClientError",
-}  # fmt: skip
-
-_log = logging.getLogger(__name__)
-_T = TypeVar("_T")
 
 
 @lru_cache(maxsize=8)
@@ -58,6 +36,8 @@ def _system(protocol: str) -> Any:
     try:
         import fsspec
 
+        # It warns at each request if it may not ask for the kind of a bucket.
+        logging.getLogger("gcsfs").setLevel(logging.ERROR)
         return fsspec.filesystem(protocol, use_listings_cache=False)
     except ImportError as error:
         package = _PACKAGES.get(protocol)
@@ -67,45 +47,8 @@ def _system(protocol: str) -> Any:
         ) from error
     except ValueError as error:
         raise EnhanceError(f"{protocol}:// is no storage that fsspec knows") from error
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    """Return the errors that stores raise; only packages that are loaded can raise theirs."""
-    found: list[type[Exception]] = [OSError, TimeoutError]
-    for module, name in _ERRORS_OF_PACKAGES:
-        if module in sys.modules:
-            found.append(getattr(importlib.import_module(module), name))
-    return tuple(found)
-
-
-def _may_pass(error: Exception) -> bool:
-    """Whether an error may be gone when the store is asked again."""
-    if isinstance(error, OSError):
-        return not isinstance(error, _FINAL_KINDS) and error.errno not in _FINAL
-    code = getattr(error, "code", getattr(error, "status_code", None))
-    if code is not None:
-        return code == 429 or int(code) >= 500
-    kinds = {f"{kind.__module__}.{kind.__name__}" for kind in type(error).__mro__}
-    return isinstance(error, TimeoutError) or bool(kinds & _OF_CONNECTIONS)
-
-
-def _asking(url: Url, what: str, ask: Callable[[], _T]) -> _T:
-    """Ask a store, for minutes if it does not answer. Raises EnhanceError, or FileExistsError."""
-    until, pause = time.monotonic() + _PATIENCE, 0.5
-    while True:
-        try:
-            return ask()
-        except FileExistsError:
-            raise
-        except _failures() as error:
-            why = " ".join(str(getattr(error, "strerror", None) or error).split())
-            why = why or type(error).__name__
-            if not _may_pass(error) or time.monotonic() + pause > until:
-                raise EnhanceError(f"cannot {what} {url}: {why}") from error
-            line = f"{url.protocol}:// does not answer ({why}): asking again for 2 minutes"
-            _log.warning(line, extra={"is_told_once": True})
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+    except TypeError as error:  # it needs a host or a repository, as ftp does
+        raise EnhanceError(f"{protocol}:// is no object storage: {error}") from error
 
 
 def _found(info: dict[str, Any]) -> Found:
@@ -120,14 +63,17 @@ def _found(info: dict[str, Any]) -> Found:
 def find(url: Url) -> Found | None:
     """Return what is at an address now, or None. Raises EnhanceError."""
     system = _system(url.protocol)
+    asks = {"expand_info": True} if url.protocol == "hf" else {}  # not for the whole folder
 
     def ask() -> Found | None:
         with suppress(FileNotFoundError):
-            info = system.info(url.path)
+            if url.protocol == "hf":  # it would answer from an old listing
+                system.invalidate_cache(url.path)
+            info = system.info(url.path, **asks)
             return _found(info) if info["type"] == "file" else None
         return None
 
-    return _asking(url, "read", ask)
+    return asking(url, "read", ask)
 
 
 def is_prefix(url: Url) -> bool:
@@ -142,8 +88,8 @@ def is_prefix(url: Url) -> bool:
             found = system.call_s3("list_objects_v2", Bucket=bucket, Prefix=f"{key}/", MaxKeys=1)
             return found.get("KeyCount")
 
-        return bool(_asking(url, "read", ask))
-    return _asking(url, "read", lambda: bool(system.isdir(url.path)))
+        return bool(asking(url, "read", ask))
+    return asking(url, "read", lambda: bool(system.isdir(url.path)))
 
 
 def walk(url: Url) -> Iterator[tuple[str, Found]]:
@@ -167,7 +113,7 @@ def _pages(url: Url) -> Iterator[tuple[str, Found]]:
         return system.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, StartAfter=last)
 
     while True:
-        page = _asking(url, "list", ask).get("Contents", [])
+        page = asking(url, "list", ask).get("Contents", [])
         for each in page:
             if not each["Key"].endswith("/"):
                 yield each["Key"][len(prefix) :], _found(each)
@@ -185,7 +131,7 @@ def _folders(url: Url, below: str = "") -> Iterator[tuple[str, Found]]:
             return list(system.ls(here.path, detail=True))
         return []
 
-    entries = _asking(here, "list", ask)
+    entries = asking(here, "list", ask)
     named = sorted((PurePosixPath(each["name"]).name, each["type"], each) for each in entries)
     for name, kind, info in named:
         key = f"{below}/{name}" if below else name
@@ -197,22 +143,22 @@ def _folders(url: Url, below: str = "") -> Iterator[tuple[str, Found]]:
 
 def fetch(url: Url, file: Path) -> None:
     """Copy an object into a file. Raises EnhanceError."""
-    _asking(url, "read", lambda: _system(url.protocol).get_file(url.path, str(file)))
+    asking(url, "read", lambda: _system(url.protocol).get_file(url.path, str(file)))
 
 
 def read(url: Url) -> bytes:
     """Return an object's bytes. Raises EnhanceError."""
-    return bytes(_asking(url, "read", lambda: _system(url.protocol).cat_file(url.path)))
+    return bytes(asking(url, "read", lambda: _system(url.protocol).cat_file(url.path)))
 
 
 def put(url: Url, data: bytes) -> None:
     """Write an object, also in place of another. Raises EnhanceError."""
-    _asking(url, "write", lambda: _system(url.protocol).pipe_file(url.path, data))
+    asking(url, "write", lambda: _system(url.protocol).pipe_file(url.path, data))
 
 
 def remove(url: Url) -> None:
     """Remove an object. Raises EnhanceError."""
-    _asking(url, "remove", lambda: _system(url.protocol).rm_file(url.path))
+    asking(url, "remove", lambda: _system(url.protocol).rm_file(url.path))
 
 
 def publish(file: Path, url: Url, *, replaces: Found | None = None, may_replace: bool) -> None:
@@ -231,19 +177,31 @@ def publish(file: Path, url: Url, *, replaces: Found | None = None, may_replace:
         now = find(url)
         if now != replaces:
             raise FileExistsError(str(url))
-        if replaces is None:
-            mode = {"mode": "create"} if url.protocol in _CREATES else {}
-            system.put_file(str(file), url.path, **mode)
-            return
-        same = {"IfMatch": f'"{replaces.tag}"'} if url.protocol in _PAGED else {}
+        conditions = _conditions(url, replaces)
         try:
-            system.put_file(str(file), url.path, **same)
-        except OSError as error:
-            if same and find(url) != replaces:  # then it is why S3 has refused
+            system.put_file(str(file), url.path, **conditions)
+        except FileExistsError:
+            raise
+        except failures() as error:
+            if conditions and find(url) != replaces:  # then it is why the store has refused
                 raise FileExistsError(str(url)) from error
             raise
 
     try:
-        _asking(url, "write", ask)
+        asking(url, "write", ask)
     except FileExistsError as error:
         raise EnhanceError(f"{url} exists", Cause.EXISTS) from error
+
+
+def _conditions(url: Url, replaces: Found | None) -> dict[str, Any]:
+    """Return what makes a store itself refuse to replace anything but the given object."""
+    if replaces is None:
+        return {"mode": "create"} if url.protocol in _CREATES else {}
+    tag = f'"{replaces.tag}"'
+    if url.protocol in _PAGED:
+        return {"IfMatch": tag}
+    if url.protocol in _AZURE:
+        from azure.core import MatchConditions
+
+        return {"etag": tag, "match_condition": MatchConditions.IfNotModified}
+    return {}
