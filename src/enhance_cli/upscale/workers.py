@@ -15,7 +15,7 @@ from enhance_cli.config import UpscaleOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.upscale.job import AnyJob
 from enhance_cli.upscale.order import Records, Turn, in_order
-from enhance_cli.upscale.remote.anywhere import enlarge_anywhere
+from enhance_cli.upscale.remote.anywhere import enlarge_for_another
 from enhance_cli.upscale.tiler import open_in_command
 from enhance_cli.upscale.work import OnJobProgress, Outcome
 
@@ -137,5 +137,5 @@ def _serve(pipe: Any, options: UpscaleOptions) -> None:
             job = pipe.recv()
         except EOFError:
             return
-        outcome = enlarge_anywhere(job, engine, options, lambda *_: None)
+        outcome = enlarge_for_another(job, engine, options)
         pipe.send((outcome, records.take()))

@@ -17,7 +17,7 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.upscale.job import AnyJob
 from enhance_cli.upscale.ledger import Ledger
 from enhance_cli.upscale.order import Records
-from enhance_cli.upscale.remote.anywhere import enlarge_anywhere
+from enhance_cli.upscale.remote.anywhere import enlarge_for_another
 from enhance_cli.upscale.tiler import open_in_command
 from enhance_cli.upscale.work import Outcome
 
@@ -115,9 +115,7 @@ class Actor:
         if job.ledger and isinstance(job.folder, Path) and isinstance(job.target, Path):
             known = Ledger(job.folder).entry(job.target) if is_again else job.known
             job = replace(job, known=known, ledger=ledger_of_machine(job.ledger))
-        return enlarge_anywhere(
-            job, self.engine, self.options, lambda *_: None
-        ), self.records.take()
+        return enlarge_for_another(job, self.engine, self.options), self.records.take()
 
 
 def ledger_of_machine(ledger: Path) -> Path:

@@ -56,6 +56,15 @@ def enlarge_anywhere(
             return Outcome(job.source, job.target, error=str(error), cause=error.cause)
 
 
+def enlarge_for_another(job: AnyJob, engine: Tiler, options: UpscaleOptions) -> Outcome:
+    """Do a job that another process gave; nothing that is noted waits in this one."""
+    outcome = enlarge_anywhere(job, engine, options, lambda *_: None)
+    if isinstance(job, RemoteJob) and isinstance(job.folder, Url):
+        with suppress(EnhanceError):  # the entry before the upload is there
+            notes_of(job.folder).flush()
+    return outcome
+
+
 def _publish(file: Path, job: RemoteJob, options: UpscaleOptions) -> None:
     """Write a result to its store, and note it there if it belongs to a folder."""
     assert isinstance(job.target, Url)
