@@ -10,11 +10,11 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from enhance_cli.atomic import HOST
-from enhance_cli.config import UpscaleOptions
+from enhance_cli.config import IMAGE_SUFFIXES, UpscaleOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.extras import install_command
 from enhance_cli.machine import allowed_cpus
@@ -49,6 +49,7 @@ def connected(options: UpscaleOptions) -> Iterator[None]:
     try:
         if options.ray == "local":
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
+            os.environ.setdefault("RAY_worker_niceness", "0")  # its 15 yields to all other programs
             cores = max(allowed_cpus(), (options.workers or 1) * options.cores)
             _start(cores, own)
         else:
@@ -144,7 +145,8 @@ def probe(inputs: list[Place], output: Place) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def _remote_probe(output: Url) -> Iterator[Url]:
-    url = probe_in(parent_of(output))
+    is_one = PurePosixPath(output.name).suffix.lower() in IMAGE_SUFFIXES
+    url = probe_in(parent_of(output) if is_one else output)  # more may be forbidden
     put(url, b"enhance")
     try:
         yield url
