@@ -253,6 +253,30 @@ def test_an_address_where_nobody_listens_is_one_line():
         connect._knock(f"127.0.0.1:{port}")
 
 
+@pytest.mark.parametrize(
+    ("address", "mode", "line"),
+    [
+        ("auto", "", "auto: none runs on this machine: start one by ray start"),
+        ("a:1", "", "a:1: Failed to connect; if it asks for a token, set RAY_AUTH_MODE=token"),
+        ("a:1", "token", "a:1: Failed to connect"),
+    ],
+)
+def test_a_cluster_that_refuses_is_one_line(monkeypatch, address, mode, line):
+    ray = pytest.importorskip("ray", reason="the extra ray is not installed")
+
+    def init(*_, **__):
+        raise ConnectionError("Failed to\nconnect")
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(connect, "_knock", lambda _: None)
+    monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    if not mode:
+        monkeypatch.delenv("RAY_AUTH_MODE")
+    with pytest.raises(EnhanceError) as failed, connect.connected(UpscaleOptions(ray=address)):
+        pass
+    assert str(failed.value) == f"cannot join the Ray cluster at {line}"
+
+
 @slow
 def test_an_address_where_something_else_listens_is_given_up():
     pytest.importorskip("ray", reason="the extra ray is not installed")

@@ -94,8 +94,13 @@ def _join(address: str, own: dict[str, Any]) -> None:
             "ray start, and give the address that it prints"
         )
     if failed:
-        why = " ".join(str(failed[0]).split())
-        raise EnhanceError(f"cannot join the Ray cluster at {address}: {why}") from failed[0]
+        why, hint = " ".join(str(failed[0]).split()), ""
+        if isinstance(failed[0], ConnectionError) and address == "auto":
+            why, hint = "none runs on this machine", ": start one by ray start"
+        elif isinstance(failed[0], ConnectionError) and "RAY_AUTH_MODE" not in os.environ:
+            hint = "; if it asks for a token, set RAY_AUTH_MODE=token"
+        line = f"cannot join the Ray cluster at {address}: {why}{hint}"
+        raise EnhanceError(line) from failed[0]
 
 
 def _knock(address: str) -> None:
