@@ -1,6 +1,6 @@
 """How long networks take beside ENet-E: the numbers of `--list-models`.
 
-Random weights of the published shapes, in fp32 on one thread. Each network enlarges one square that
+Random weights of the published shapes, and the shipped `photo`, in fp32 on one thread. Each network enlarges one square that
 is one tile, in turns; the least processor time of each counts.
 """
 
@@ -20,14 +20,16 @@ from enhance_cli.model.device import pick_backend
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.pytorch import TorchNetwork
 from enhance_cli.model.rrdb import RRDBNet
+from enhance_cli.model.shipped import find_weights
+from enhance_cli.model.weights import load_generator
 from enhance_cli.upscale.tiler import Tiler
 
 
 def networks() -> dict[str, nn.Module]:
-    """Return the networks that are known by name, and the shapes of the shipped ones."""
+    """Return the networks that are known by name, ENet-E's shape, and the default."""
     return {
         "e": Generator(Dimensions()),
-        "photo": Generator(Dimensions(blocks=12, tail="shuffle")),
+        "photo": load_generator(find_weights("photo"))[0],
         "realesr-animevideov3": Compact(features=64, hidden=16, scale=4),
         "realesr-general-x4v3": Compact(features=64, hidden=32, scale=4),
         "realesrgan-x4plus-anime": RRDBNet(blocks=6),
