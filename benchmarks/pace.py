@@ -1,7 +1,7 @@
 """How long networks take beside ENet-E: the numbers of `--list-models`.
 
-Random weights of the published shapes, and the shipped `photo`, in fp32 on one thread. Each network enlarges one square that
-is one tile, in turns; the least processor time of each counts.
+Random weights of the published shapes, and the shipped `photo`, in fp32 on one thread. Each network
+enlarges one square that is one tile, in turns; the least processor time of each counts.
 """
 
 from __future__ import annotations
