@@ -86,8 +86,8 @@ def test_a_file_is_measured_once(tmp_path, monkeypatch):
     assert len(calls) == 1
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     cache = others._cache_folder() / f"{digest}.json"
-    assert json.loads(cache.read_text()) == {"version": 2, "halo": 7, "align": 8, "least": 8}
-    for spoilt in ("", "[]", '{"version": 0}', '{"version": 2, "halo": 3}'):
+    assert json.loads(cache.read_text()) == {"version": 3, "halo": 7, "align": 8, "least": 8}
+    for spoilt in ("", "[]", '{"version": 0}', '{"version": 3, "halo": 3}'):
         cache.write_text(spoilt)
         load_module(path)
     assert len(calls) == 5

@@ -25,7 +25,7 @@ from enhance_cli.model.reach import Measured, measure_reach
 _log = logging.getLogger(__name__)
 
 _SCALES, _CHANNELS = (1, 2, 3, 4, 8), (1, 3)
-_VERSION = 2  # of the measurement, in the cache
+_VERSION = 3  # of the measurement, in the cache
 _HELD = 4  # memory for a tile, as a multiple of its largest layer
 _PROBE = 64  # input pixels on a side
 _MISFITS = (

@@ -11,8 +11,11 @@ from torch import Tensor
 NetworkRun = Callable[[Tensor], Tensor]
 """A network: (N, C, H, W) to (N, C, scale*H, scale*W)."""
 
-_LENGTHS = (192, 704)  # input pixels: a strip of this length shows a reach of up to half of it
-_WIDTH = 64  # input pixels across a strip, or more if the network needs more
+_STRIPS = ((192, 64), (704, 64), (1536, 16))
+"""Input pixels along strips and across them, or more across if the network needs more.
+
+A strip shows a reach of less than half of its length.
+"""
 _GRIDS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 30, 32, 48, 64)
 _SIDES = (1, 2, 3, 4, 5, 8, 12, 16, 24, 32, 48, 64, 128)
 _ROUNDING = 1e-4  # of the result's standard deviation: sums in another order differ by less
@@ -39,10 +42,9 @@ def measure_reach(run: NetworkRun, channels: int, scale: int, multiple: int = 1)
     sees the whole image. Deterministic: the inputs are noise with a fixed seed.
     """
     least = next(side for side in _SIDES if side % multiple == 0 and _computes(run, channels, side))
-    across = -(-max(_WIDTH, least) // multiple) * multiple
     source = torch.Generator().manual_seed(0)
-    for length in _LENGTHS:
-        length = -(-length // multiple) * multiple
+    for sides in _STRIPS:
+        length, across = (-(-max(side, least) // multiple) * multiple for side in sides)
         strip = torch.rand((1, channels, across, length), generator=source)
         halo = max(_reach(run, strip, scale, length // 2, is_turned=turned) for turned in (0, 1))
         if halo < length // 2:
