@@ -24,3 +24,11 @@ def far_seeing(reach):
 def test_a_halo_is_measured_up_to_767_pixels(reach, halo):
     measured = measure_reach(far_seeing(reach), channels=1, scale=1)
     assert measured == Measured(halo, align=1, least=1)
+
+
+def test_a_grid_that_a_short_strip_does_not_show_is_measured_on_a_longer_one():
+    def run(x):
+        corners = F.interpolate(x[..., ::64, ::64], scale_factor=64.0)
+        return far_seeing(70)(x) + corners[..., : x.shape[2], : x.shape[3]]
+
+    assert measure_reach(run, channels=1, scale=1) == Measured(halo=70, align=64, least=1)

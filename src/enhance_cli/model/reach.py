@@ -11,7 +11,7 @@ from torch import Tensor
 NetworkRun = Callable[[Tensor], Tensor]
 """A network: (N, C, H, W) to (N, C, scale*H, scale*W)."""
 
-_STRIPS = ((192, 64), (704, 64), (1536, 16))
+_STRIPS = ((192, 64), (704, 32), (1536, 32))
 """Input pixels along strips and across them, or more across if the network needs more.
 
 A strip shows a reach of less than half of its length.
@@ -46,16 +46,14 @@ def measure_reach(run: NetworkRun, channels: int, scale: int, multiple: int = 1)
     for sides in _STRIPS:
         length, across = (-(-max(side, least) // multiple) * multiple for side in sides)
         strip = torch.rand((1, channels, across, length), generator=source)
-        halo = max(_reach(run, strip, scale, length // 2, is_turned=turned) for turned in (0, 1))
-        if halo < length // 2:
+        halo = _reach_both_ways(run, strip, scale, length // 2)
+        grid = _grid(run, strip, scale, halo, multiple) if halo < length // 2 else None
+        if grid:
             break
     else:
         return Measured(None, multiple, least)
-    grid = _grid(run, strip, scale, halo, multiple)
-    if grid is None:
-        return Measured(None, multiple, least)
     edge = length // 2 // grid * grid
-    halo = max(_reach(run, strip, scale, edge, is_turned=turned) for turned in (0, 1))
+    halo = _reach_both_ways(run, strip, scale, edge)
     is_exact = _is_tile_exact(run, strip, scale, halo, grid)
     return Measured(halo if is_exact else None, grid, least)
 
@@ -71,6 +69,15 @@ def _computes(run: NetworkRun, channels: int, side: int) -> bool:
 def _turn(run: NetworkRun, x: Tensor, *, is_turned: bool | int) -> Tensor:
     """Run on a horizontal strip; if `is_turned`, run on it upright and turn the result back."""
     return run(x.transpose(2, 3).contiguous()).transpose(2, 3) if is_turned else run(x)
+
+
+def _reach_both_ways(run: NetworkRun, strip: Tensor, scale: int, edge: int) -> int:
+    """Return the larger reach of a strip that lies and one that stands.
+
+    If the result of the first changes everywhere, it is not measured standing.
+    """
+    lying = _reach(run, strip, scale, edge, is_turned=0)
+    return lying if lying >= edge else max(lying, _reach(run, strip, scale, edge, is_turned=1))
 
 
 def _reach(run: NetworkRun, strip: Tensor, scale: int, edge: int, *, is_turned: int) -> int:
@@ -90,14 +97,17 @@ def _reach(run: NetworkRun, strip: Tensor, scale: int, edge: int, *, is_turned: 
 
 
 def _grid(run: NetworkRun, strip: Tensor, scale: int, halo: int, multiple: int) -> int | None:
-    """Return the smallest shift of the input with which the result shifts, or None."""
+    """Return the smallest shift of the input with which the result shifts, or None.
+
+    None may also mean that the strip is too short to see it.
+    """
     wholes = [_turn(run, strip, is_turned=turned) for turned in (0, 1)]
     for step in _GRIDS:
-        if step % multiple or halo + step > strip.shape[3] * 3 // 4:
+        if step % multiple or halo + 2 * step > strip.shape[3] * 3 // 4:
             continue
         kept = slice((halo + step + step) * scale, None)
-        moved = [_turn(run, strip[..., step:], is_turned=turned) for turned in (0, 1)]
-        pairs = zip(wholes, moved, strict=True)
+        moved = (_turn(run, strip[..., step:], is_turned=turned) for turned in (0, 1))
+        pairs = zip(wholes, moved, strict=True)  # standing only if it is the same lying
         if all(_is_same(m[..., kept.start - step * scale :], w[..., kept]) for w, m in pairs):
             return step
     return None
