@@ -160,6 +160,29 @@ def test_a_type_that_a_network_fails_in_is_replaced_by_fp32(caplog, dtype, facto
     assert backend.dtype == (torch.float32 if said else dtype)
 
 
+def test_a_network_that_makes_masks_in_fp32_computes_in_bf16(tmp_path, monkeypatch, caplog):
+    """SwinIR does, unless the picture is the square it knows."""
+    monkeypatch.setattr(others, "measure_reach", lambda *_: Measured(24, 8, 8))
+    module, _ = load_module(save(tmp_path / "w.pth", "SwinIR", **SWINIR))
+    caplog.clear()
+    backend = usable_backend(module, Backend(CPU, torch.bfloat16), "mine")
+    pixels = np.full((3, 24, 40), 99, np.uint8)
+    assert Tiler(TorchNetwork(module, backend)).enlarge(pixels).shape == (3, 48, 80)
+    assert (backend.dtype, caplog.messages) == (torch.bfloat16, [])
+
+
+def test_a_type_is_tried_on_a_picture_that_is_no_square(caplog):
+    class ForSquares(Overflowing):
+        def forward(self, x):
+            if self.factor.dtype == torch.bfloat16 and x.shape[2] != x.shape[3]:
+                raise RuntimeError("expected the same dtype")
+            return x
+
+    backend = usable_backend(ForSquares(1.0), Backend(CPU, torch.bfloat16), "mine")
+    assert backend.dtype == torch.float32
+    assert caplog.messages == ["mine does not compute in bf16: computing in fp32"]
+
+
 def test_a_network_that_refuses_a_type_is_computed_in_fp32(caplog):
     class Stubborn(Overflowing):
         def forward(self, x):

@@ -9,7 +9,7 @@ import logging
 import math
 import os
 import warnings
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,10 @@ class OtherNetwork(nn.Module):
         """Return the estimate, (N, C, scale*H, scale*W)."""
         dtype = next(self.model.parameters()).dtype
         seen = x.to(dtype, copy=True)  # some networks change what they are given
-        estimate: Tensor = self._call(self.model, seen)
+        is_short = dtype != torch.float32
+        # Some make tensors of their own in fp32, such as SwinIR the masks of its windows.
+        with torch.autocast(x.device.type, dtype) if is_short else nullcontext():
+            estimate: Tensor = self._call(self.model, seen)
         return estimate.to(x.dtype)
 
     @torch.inference_mode()

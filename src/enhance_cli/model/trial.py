@@ -16,6 +16,9 @@ from enhance_cli.model.generator import Generator
 
 _log = logging.getLogger(__name__)
 _SIDE = 64  # input pixels
+_HIGHER = (
+    8  # the picture is no square: SwinIR has a mask at hand for squares, in the network's type
+)
 _WRONG = 0.05  # of the result's standard deviation: about two levels of a photograph
 
 
@@ -50,8 +53,9 @@ def usable_backend(network: nn.Module, backend: Backend, name: str) -> Backend:
 def _try(network: nn.Module, backend: Backend) -> Tensor:
     stated: Any = network
     side = -(-max(_SIDE, stated.least) // stated.align) * stated.align
+    height = side + -(-_HIGHER // stated.align) * stated.align
     coarse = torch.rand((1, stated.channels, 8, 8), generator=torch.Generator().manual_seed(0))
-    picture = F.interpolate(coarse, size=(side, side), mode="bilinear")
+    picture = F.interpolate(coarse, size=(height, side), mode="bilinear")
     moved = copy.deepcopy(network).to(backend.device, backend.dtype)
     result: Tensor = moved(picture.to(backend.device)).float().cpu()
     return result
