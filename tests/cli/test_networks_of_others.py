@@ -202,6 +202,19 @@ def test_both_networks_of_a_blend_are_described(compact_file, photo, tmp_path):
     assert re.search(said, done.stderr)
 
 
+def test_consistent_refuses_a_network_that_does_not_enlarge(compact_file, photo, tmp_path):
+    state = torch.load(compact_file)["params_ema"]
+    last = {f"body.4.{kind}": state[f"body.4.{kind}"][:3] for kind in ("weight", "bias")}
+    path = tmp_path / "1x.pth"
+    torch.save(state | last, path)
+    done = run("upscale", photo, "-o", tmp_path / "out.png", "--model", path, "--consistent")
+    assert done.exit_code == 1
+    assert done.stderr == (
+        "enhance: --consistent is for networks that enlarge: this one does not, so that its "
+        "result would be the photograph itself; leave --consistent out\n"
+    )
+
+
 def test_strength_takes_one_model(photo, tmp_path):
     target = tmp_path / "out.png"
     models = ("--model", "e", "--model", "pat")

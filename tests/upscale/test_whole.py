@@ -73,6 +73,6 @@ def test_exact_refuses_tiles_but_not_the_whole(network, slope):
     with pytest.raises(EnhanceError) as caught:
         Tiler(network, 16, is_exact=True).enlarge(slope)
     assert str(caught.value) == (
-        "this network sees the whole image, so that tiles of 16 pixels are not exact; 64×64 pixels "
-        "at once are more than was asked for or than memory holds"
+        "this network sees the whole image, so that tiles of 16 pixels are not exact, and 64×64 "
+        "pixels at once are more than --tile allows: leave --tile or --exact out"
     )

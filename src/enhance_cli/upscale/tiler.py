@@ -106,9 +106,11 @@ class Tiler:
         """Return a tiler with overlapping tiles, and warn of the error that they make."""
         _, height, width = pixels.shape
         if self.is_exact:
+            limit, options = ("--tile", "--tile or --exact") if self.tile else ("memory", "--exact")
             raise EnhanceError(
-                f"this network sees the whole image, so that tiles of {tile} pixels are not exact; "
-                f"{width}×{height} pixels at once are more than was asked for or than memory holds"
+                f"this network sees the whole image, so that tiles of {tile} pixels are not exact, "
+                f"and {width}×{height} pixels at once are more than {limit} allows: leave "
+                f"{options} out"
             )
         in_tiles = Tiler(Overlapping(self.network), tile)
         whole = Tiler(self.network)
@@ -204,7 +206,7 @@ def open_in_command(options: UpscaleOptions) -> Tiler:
 def open_tiler(options: UpscaleOptions) -> Tiler:
     """Open the network that the options name, ready for whole images.
 
-    Raises EnhanceError as `open_network` does.
+    Raises EnhanceError as `open_network` does, and for a consistent result that is not enlarged.
     """
     network = open_network(
         (options.model, *options.then),
@@ -214,5 +216,11 @@ def open_tiler(options: UpscaleOptions) -> Tiler:
         blend=options.blend,
         strength=options.strength,
     )
-    network = ConsistentNetwork(network) if options.consistent else network
+    if options.consistent:
+        if network.scale == 1:
+            raise EnhanceError(
+                "--consistent is for networks that enlarge: this one does not, so that its result "
+                "would be the photograph itself; leave --consistent out"
+            )
+        network = ConsistentNetwork(network)
     return Tiler(network, options.tile, is_exact=options.exact)
