@@ -48,6 +48,7 @@ def noise(height, width, levels=np.uint8):
 def narrow(monkeypatch):
     """Strips, bands and tiles so small that small pictures have several."""
     monkeypatch.setattr(rows, "BAND", 6)
+    monkeypatch.setattr(rows, "COMPACT_BAND", 6)
     monkeypatch.setattr("enhance_cli.model.pytorch.widest_strip", lambda *_: 16)
     monkeypatch.setattr("enhance_cli.model.pytorch.WIDTH", 16)
     monkeypatch.setattr(TorchNetwork, "_fastest_tile", lambda _: 4)

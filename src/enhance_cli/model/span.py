@@ -42,7 +42,16 @@ class AttentionBlock(nn.Module):
         """Return the result and the first convolution's, both (N, features, H, W)."""
         first = self.first(x)
         third = self.third(self.second(first))
-        return (third + x) * (torch.sigmoid(third) - 0.5), first
+        factor = torch.sigmoid(third) - 0.5
+        return third.add_(x).mul_(factor), first
+
+
+class JoinConv(nn.Conv2d):
+    """A 1×1 convolution of several feature maps joined: each (N, C, H, W), to (N, C', H, W)."""
+
+    def forward(self, *parts: Tensor) -> Tensor:
+        """Return (N, C', H, W)."""
+        return super().forward(torch.cat(parts, 1))
 
 
 class SPAN(nn.Module):
@@ -66,7 +75,7 @@ class SPAN(nn.Module):
         self.first = nn.Conv2d(channels, features, 3, padding=1)
         self.body = nn.ModuleList(AttentionBlock(features) for _ in range(_BLOCKS))
         self.after = nn.Conv2d(features, features, 3, padding=1)
-        self.join = nn.Conv2d(4 * features, features, 1)
+        self.join = JoinConv(4 * features, features, 1)
         self.last = nn.Conv2d(features, channels * scale**2, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -77,7 +86,7 @@ class SPAN(nn.Module):
         for block in self.body:
             deep, inner = block(deep)
             results.append(deep)
-        joined = self.join(torch.cat((shallow, self.after(deep), results[0], inner), 1))
+        joined = self.join(shallow, self.after(deep), results[0], inner)
         return F.pixel_shuffle(self.last(joined).to(x.dtype), self.scale)
 
 

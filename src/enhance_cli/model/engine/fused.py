@@ -12,10 +12,16 @@ from torch import Tensor, nn
 
 from enhance_cli.model.device import Backend
 from enhance_cli.model.engine.folding import fold, interleave, join_blocks
-from enhance_cli.model.engine.winograd import WinogradDense, has_winograd, use_winograd
+from enhance_cli.model.engine.winograd import (
+    SummedJoin,
+    WinogradDense,
+    WinogradEnlarging,
+    has_winograd,
+    use_winograd,
+)
 from enhance_cli.model.generator import Generator, ResidualBlock
 from enhance_cli.model.rrdb import RESIDUAL, SLOPE, DenseBlock, LeakyConv, RRDBNet
-from enhance_cli.model.span import SiLUConv
+from enhance_cli.model.span import JoinConv, SiLUConv
 
 
 def fuse_any(network: nn.Module, backend: Backend) -> tuple[nn.Module, torch.memory_format]:
@@ -28,7 +34,9 @@ def fuse_any(network: nn.Module, backend: Backend) -> tuple[nn.Module, torch.mem
     if _is_fusible(backend):
         if isinstance(rewritten, RRDBNet):
             _fuse_rrdb(rewritten, backend, is_planar=is_planar)
-        elif not is_planar:
+        elif is_planar:
+            _replace(rewritten, JoinConv, SummedJoin)
+        else:
             _replace(rewritten, SiLUConv, FusedConv)
     rewritten.to(backend.device, backend.dtype).to(memory_format=layout)
     if is_planar:
@@ -38,7 +46,8 @@ def fuse_any(network: nn.Module, backend: Backend) -> tuple[nn.Module, torch.mem
 
 def _fuse_rrdb(network: Any, backend: Backend, *, is_planar: bool) -> None:
     _replace(network.body, DenseBlock, WinogradDense if is_planar else FusedDense)
-    enlarge = FoldedConv if _pays_to_fold(backend) else EnlargingConv
+    folded = WinogradEnlarging if is_planar else FoldedConv
+    enlarge = folded if _pays_to_fold(backend) else EnlargingConv
     network.upsample = nn.Sequential(*map(enlarge, network.upsample))
     network.refine = network.refine if is_planar else FusedConv(network.refine)
     if _pays_to_fold(backend) and len(network.upsample):  # then the sides are even

@@ -17,7 +17,7 @@ from enhance_cli.model.levels import Levels
 from enhance_cli.model.network import Span
 from enhance_cli.model.rrdb import RESIDUAL, RRDBNet
 
-BAND = 96  # rows of features to compute at once: docs/decisions/0099
+BAND, COMPACT_BAND = 98, 94  # rows of features to compute at once: docs/decisions/0099
 _DENSE_REACH = 5  # rows: the convolutions of a dense block
 _KEPT = 60  # rows of features that a residual block keeps
 _SHARE = 4  # a strip takes at most this part of the memory
@@ -109,6 +109,7 @@ class RowStrip:
         self.column = Span(left, stop, left, size - stop)
         is_compact = isinstance(module, Compact)
         self.parts = _compact(module, self.column) if is_compact else _esrgan(module, self.column)
+        self.band = COMPACT_BAND if is_compact else BAND
         self.size = module.scale * (column.stop - column.start)
         self.read = self.done = 0
 
@@ -119,7 +120,7 @@ class RowStrip:
         They are (3, scale*rows, scale*columns), floats in [0, 1].
         """
         start, align = self.read, self.module.align
-        self.read = min(start + BAND * align, self.pixels.shape[1])
+        self.read = min(start + self.band * align, self.pixels.shape[1])
         is_last = self.read == self.pixels.shape[1]
         x = self._floats(start, self.read)
         x = F.pixel_unshuffle(x, align) if align > 1 else x

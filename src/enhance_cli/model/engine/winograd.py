@@ -10,7 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enhance_cli.model.device import Backend
-from enhance_cli.model.rrdb import RESIDUAL, SLOPE, DenseBlock
+from enhance_cli.model.engine.folding import fold
+from enhance_cli.model.rrdb import RESIDUAL, SLOPE, DenseBlock, NearestLeakyConv
+from enhance_cli.model.span import JoinConv
 
 _LEAST = 16  # channels; layers with fewer would take longer
 
@@ -58,7 +60,7 @@ def _is_fit(layer: nn.Conv2d) -> bool:
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return torch._nnpack_spatial_convolution(to_planes(x), weight, bias, [1, 1], [1, 1])
+    return torch._nnpack_spatial_convolution(x.contiguous(), weight, bias, [1, 1], [1, 1])
 
 
 class WinogradDense(nn.Module):
@@ -90,18 +92,44 @@ class WinogradDense(nn.Module):
         return sums.add_(x)
 
 
+class WinogradEnlarging(nn.Module):
+    """Equals a `NearestLeakyConv`, to rounding, (N, C, H, W) to (N, C', 2H, 2W).
+
+    It computes the four kinds of pixels, as `fold` describes them, as channels of the small image.
+    """
+
+    def __init__(self, conv: NearestLeakyConv) -> None:
+        super().__init__()
+        places = [(row, column) for row in (0, 1) for column in (0, 1)]
+        kinds = [
+            F.pad(kind, (column, 1 - column, row, 1 - row))
+            for (row, column), kind in zip(places, fold(conv.weight.detach()).chunk(4), strict=True)
+        ]
+        self.weight = nn.Parameter(torch.stack(kinds, 1).flatten(0, 1), requires_grad=False)
+        self.bias = nn.Parameter(_bias(conv).detach().repeat_interleave(4), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, C', 2H, 2W)."""
+        return F.pixel_shuffle(F.leaky_relu_(_convolve(x, self.weight, self.bias), SLOPE), 2)
+
+
+class SummedJoin(nn.Module):
+    """Equals a `JoinConv`, to rounding, as a sum of matrix products, without joining its inputs."""
+
+    def __init__(self, conv: JoinConv) -> None:
+        super().__init__()
+        self.weight, self.bias = conv.weight, _bias(conv)
+
+    def forward(self, *parts: Tensor) -> Tensor:
+        """Return (N, C', H, W)."""
+        count, _, height, width = parts[0].shape
+        weights = self.weight.flatten(1).chunk(len(parts), 1)
+        summed = self.bias[:, None]
+        for weight, part in zip(weights, parts, strict=True):
+            summed = torch.baddbmm(summed, weight.expand(count, -1, -1), part.flatten(2))
+        return summed.view(count, -1, height, width)
+
+
 def _bias(layer: nn.Conv2d) -> Tensor:
     assert layer.bias is not None
     return layer.bias
-
-
-def to_planes(x: Tensor) -> Tensor:
-    """Return (1, C, H, W), or (N, C, H, W), with one plane for each channel, which NNPACK needs.
-
-    PyTorch copies a matrix that is transposed in a third of the time that it takes for images.
-    """
-    count, channels, height, width = x.shape
-    if count != 1 or not x.is_contiguous(memory_format=torch.channels_last):
-        return x.contiguous()
-    planes = x.permute(0, 2, 3, 1).reshape(height * width, channels).t().contiguous()
-    return planes.view(1, channels, height, width)
