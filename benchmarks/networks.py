@@ -48,8 +48,8 @@ NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "SwinIR-S ×4": ("SwinIR", "SwinIR", {
         "embed_dim": 24, "depths": [6] * 4, "num_heads": [2] * 4, "window_size": 8, "upscale": 4,
         "upsampler": "pixelshuffledirect"}),
-    "SwinIR-M ×4": ("SwinIR", "SwinIR", {
-        "embed_dim": 180, "depths": [6] * 6, "num_heads": [6] * 6, "window_size": 8, "upscale": 4,
+    "SwinIR-M ×4, 60 channels, 2 groups": ("SwinIR", "SwinIR", {
+        "embed_dim": 60, "depths": [6] * 2, "num_heads": [6] * 2, "window_size": 8, "upscale": 4,
         "mlp_ratio": 2.0, "upsampler": "pixelshuffle"}),
     "RCAN ×4": ("RCAN", "RCAN", {"scale": 4, "n_resgroups": 2, "n_resblocks": 4, "n_feats": 24}),
     "HAT ×4": ("HAT", "HAT", {
@@ -59,25 +59,27 @@ NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "embed_dim": 24, "depth": [2, 2], "num_heads": [2, 2], "split_size": [8, 16],
         "upscale": 4}),
     "OmniSR ×4": ("OmniSR", "OmniSR", {"res_num": 2}),
-    "PLKSR ×4": ("PLKSR", "PLKSR", {"n_blocks": 8}),
-    "RealPLKSR ×4": ("PLKSR", "RealPLKSR", {"n_blocks": 8}),
+    "PLKSR ×4, 8 blocks": ("PLKSR", "PLKSR", {"n_blocks": 8}),
+    "RealPLKSR ×4, 8 blocks": ("PLKSR", "RealPLKSR", {"n_blocks": 8}),
     "MoSR ×4": ("MoSR", "MoSR", {"n_block": 8}),
-    "Swin2SR ×4": ("Swin2SR", "Swin2SR", {
+    "Swin2SR ×4, 24 channels, 2 groups": ("Swin2SR", "Swin2SR", {
         "embed_dim": 24, "depths": [2, 2], "num_heads": [2, 2], "window_size": 8, "upscale": 4,
         "upsampler": "pixelshuffledirect"}),
     "RealCUGAN ×2": ("RealCUGAN", "UpCunet2x", {}),
     "SeemoRe ×4": ("SeemoRe", "SeemoRe", {"scale": 4}),
-    "CRAFT ×4": ("CRAFT", "CRAFT", {"upscale": 4}),
+    "CRAFT ×4, 1 group": ("CRAFT", "CRAFT", {"depths": [2], "num_heads": [6], "upscale": 4}),
     "ATD ×4": ("ATD", "ATD", {
         "embed_dim": 24, "depths": (2, 2), "num_heads": (2, 2), "window_size": 16, "upscale": 4,
         "upsampler": "pixelshuffledirect"}),
-    "DCTLSA ×4": ("DCTLSA", "DCTLSA", {"upscale": 4}),
-    "SCUNet ×1": ("SCUNet", "SCUNet", {}),
-    "DnCNN ×1": ("DnCNN", "DnCNN", {"in_nc": 3, "out_nc": 3, "act_mode": "R"}),
-    "DRUNet ×1": ("DRUNet", "DRUNet", {"in_nc": 4, "out_nc": 3, "nc": [16, 32, 64, 128]}),
-    "NAFNet ×1": ("NAFNet", "NAFNet", {
+    "DCTLSA ×4, 25 channels": ("DCTLSA", "DCTLSA", {"nf": 25, "upscale": 4}),
+    "SCUNet ×1, 1 block a level": ("SCUNet", "SCUNet", {"config": [1] * 7}),
+    "DnCNN ×1, 17 layers": ("DnCNN", "DnCNN", {"in_nc": 3, "out_nc": 3, "act_mode": "R"}),
+    "DRUNet ×1, 16 to 128 channels": ("DRUNet", "DRUNet", {
+        "in_nc": 4, "out_nc": 3, "nc": [16, 32, 64, 128]}),
+    "NAFNet ×1, 16 channels": ("NAFNet", "NAFNet", {
         "width": 16, "enc_blk_nums": [1, 1], "dec_blk_nums": [1, 1], "middle_blk_num": 1}),
-    "FDAT ×4": ("FDAT", "FDAT", {}),
+    "FDAT ×4, 60 channels, 1 group": ("FDAT", "FDAT", {
+        "embed_dim": 60, "num_groups": 1, "depth_per_group": 1}),
 }  # fmt: skip
 
 
@@ -128,6 +130,8 @@ def row(name: str, side: int, rounds: int) -> str:
             ours, _ = load_module(path)
         except EnhanceError as error:
             return f"| {name} | {str(error).replace(str(path), 'the file')} |"
+    loader = importlib.import_module("spandrel").ModelLoader("cpu")
+    theirs = loader.load_from_state_dict(theirs.state_dict())
     types = [usable_backend(ours, Backend(CPU, dtype), name).dtype == dtype
              for dtype in (torch.bfloat16, torch.float16)]  # fmt: skip
     pixels = picture(side)
