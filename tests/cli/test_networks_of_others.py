@@ -210,8 +210,8 @@ def test_consistent_refuses_a_network_that_does_not_enlarge(compact_file, photo,
     done = run("upscale", photo, "-o", tmp_path / "out.png", "--model", path, "--consistent")
     assert done.exit_code == 1
     assert done.stderr == (
-        "enhance: --consistent is for networks that enlarge: this one does not, so that its "
-        "result would be the photograph itself; leave --consistent out\n"
+        "enhance: only a network that enlarges gives a consistent result; of this one it would "
+        "be the photograph itself: do not ask for it\n"
     )
 
 

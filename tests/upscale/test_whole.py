@@ -74,5 +74,6 @@ def test_exact_refuses_tiles_but_not_the_whole(network, slope):
         Tiler(network, 16, is_exact=True).enlarge(slope)
     assert str(caught.value) == (
         "this network sees the whole image, so that tiles of 16 pixels are not exact, and 64×64 "
-        "pixels at once are more than --tile allows: leave --tile or --exact out"
+        "pixels at once are more than the tile allows: choose no tile, or do not ask for an exact "
+        "result"
     )

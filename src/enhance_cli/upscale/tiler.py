@@ -106,11 +106,15 @@ class Tiler:
         """Return a tiler with overlapping tiles, and warn of the error that they make."""
         _, height, width = pixels.shape
         if self.is_exact:
-            limit, options = ("--tile", "--tile or --exact") if self.tile else ("memory", "--exact")
+            limit, advice = (
+                ("the tile", "choose no tile, or do not ask")
+                if self.tile
+                else ("memory", "do not ask")
+            )
             raise EnhanceError(
                 f"this network sees the whole image, so that tiles of {tile} pixels are not exact, "
-                f"and {width}×{height} pixels at once are more than {limit} allows: leave "
-                f"{options} out"
+                f"and {width}×{height} pixels at once are more than {limit} allows: {advice} for "
+                "an exact result"
             )
         in_tiles = Tiler(Overlapping(self.network), tile)
         whole = Tiler(self.network)
@@ -219,8 +223,8 @@ def open_tiler(options: UpscaleOptions) -> Tiler:
     if options.consistent:
         if network.scale == 1:
             raise EnhanceError(
-                "--consistent is for networks that enlarge: this one does not, so that its result "
-                "would be the photograph itself; leave --consistent out"
+                "only a network that enlarges gives a consistent result; of this one it would be "
+                "the photograph itself: do not ask for it"
             )
         network = ConsistentNetwork(network)
     return Tiler(network, options.tile, is_exact=options.exact)
