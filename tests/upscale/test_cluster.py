@@ -324,11 +324,12 @@ def test_a_machine_too_busy_to_start_ray_is_one_line(monkeypatch):
         pass
 
 
-def test_workers_on_this_machine_have_the_priority_of_the_command(monkeypatch):
+def test_ray_on_this_machine_has_no_page_and_its_workers_the_priority_of_the_command(monkeypatch):
     ray = pytest.importorskip("ray", reason="the extra ray is not installed")
     seen = []
     monkeypatch.setenv("RAY_worker_niceness", "to be restored")
     monkeypatch.delenv("RAY_worker_niceness")
-    monkeypatch.setattr(ray, "init", lambda *_, **__: seen.append(dict(os.environ)))
+    monkeypatch.setattr(ray, "init", lambda *_, **given: seen.append({**os.environ, **given}))
     with connect.connected(UpscaleOptions(ray="local")):
         assert seen[0]["RAY_worker_niceness"] == "0"
+        assert seen[0]["include_dashboard"] is False

@@ -64,7 +64,13 @@ def _start(cores: int, own: dict[str, Any]) -> None:
     import ray
 
     try:
-        ray.init("local", num_cpus=cores, object_store_memory=_OBJECTS, **own)
+        ray.init(
+            "local",
+            num_cpus=cores,
+            object_store_memory=_OBJECTS,
+            include_dashboard=False,  # a web page that costs seconds of the processor
+            **own,
+        )
     except Exception as error:
         if type(error) is not Exception:
             raise
