@@ -9,7 +9,7 @@ from enhance_cli.config import DEGRADATIONS
 from enhance_cli.images.files import read_photo
 from enhance_cli.images.resize import reduce_levels
 from enhance_cli.train import degradation
-from enhance_cli.train.degradation import _add_noise, _blur, _save, degrade, sharpen
+from enhance_cli.train.degradation import _add_noise, _blur, _save, _sharpen, degrade
 
 PHOTO_DRAWS = [
     (16, 16, "bicubic"),
@@ -131,23 +131,23 @@ def test_no_first_file_is_larger_than_the_photograph(monkeypatch, scale):
 
 def test_saving_adds_noise_then_sharpens_then_compresses(monkeypatch):
     steps = []
-    for name in ("_add_noise", "sharpen", "compress"):
+    for name in ("_add_noise", "_sharpen", "compress"):
         monkeypatch.setattr(
             degradation, name, lambda image, *_, n=name, **__: steps.append(n) or image
         )
     monkeypatch.setattr(degradation, "_SHARPENING", (1.0, (0.5, 0.5)))
     _save(torch.zeros(1, 3, 8, 8), (1.0, (50, 50)), random.Random(1))
-    assert steps == ["_add_noise", "sharpen", "compress"]
+    assert steps == ["_add_noise", "_sharpen", "compress"]
 
 
 def test_sharpening_steepens_an_edge_and_leaves_flat_ground():
     edge = torch.full((1, 3, 16, 16), 100.0)
     edge[..., 8:] = 150
-    sharp = sharpen(edge, 1.0, 1.0)
+    sharp = _sharpen(edge, 1.0, 1.0)
     assert sharp[0, 0, 8, 8] > 160
     assert sharp[0, 0, 8, 7] < 90
     assert sharp[0, 0, 8, 0] == pytest.approx(100, abs=1e-3)
-    assert torch.allclose((edge + sharp) / 2, sharpen(edge, 0.5, 1.0), atol=1e-4)
+    assert torch.allclose((edge + sharp) / 2, _sharpen(edge, 0.5, 1.0), atol=1e-4)
 
 
 @pytest.mark.parametrize("angle", [0, 0.5, math.pi / 2])

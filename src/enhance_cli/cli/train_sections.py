@@ -77,12 +77,6 @@ _data = section(
         type=FiniteRange(0.1, 1),
     ),
     train_option(
-        "sharpen",
-        "Learn from photographs sharpened by an unsharp mask of this strength; the low-resolution "
-        "images are made of them as they are.",
-        type=FiniteRange(0, 4),
-    ),
-    train_option(
         "flat",
         "Share of the crops that become flat colours, so that flat grounds keep theirs.",
         type=FiniteRange(0, 1),

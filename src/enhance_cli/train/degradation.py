@@ -103,18 +103,15 @@ def _save(image: Tensor, qualities: Range, draw: random.Random) -> Tensor:
     """Add noise to (1, 3, H, W), sharpen and compress it, each at random; return whole levels."""
     image = _add_noise(image, _CAMERA_NOISE, draw)
     if (share := _drawn(_SHARPENING, draw)) is not None:
-        image = sharpen(image, share, draw.uniform(*_SHARPENED_FROM))
+        image = _sharpen(image, share, draw.uniform(*_SHARPENED_FROM))
     image = image.round().clamp(0, 255)
     if (quality := _drawn(qualities, draw)) is not None:
         image = compress(image, round(quality), subsample=draw.random() < _HALVED_CHROMA)
     return image
 
 
-def sharpen(image: Tensor, share: float, deviation: float) -> Tensor:
-    """Add a share of the detail that a Gaussian blur of `deviation` pixels would remove.
-
-    The image is (N, 3, H, W). Its values may leave their range.
-    """
+def _sharpen(image: Tensor, share: float, deviation: float) -> Tensor:
+    """Add a share of the detail that a Gaussian blur of `deviation` pixels would remove."""
     return image + share * (image - _blur(image, deviation, deviation, 0.0))
 
 

@@ -25,12 +25,10 @@ from enhance_cli.model.shipped import find_weights
 from enhance_cli.model.weights import is_of_others, load_generator
 from enhance_cli.train.adversary import Adversary, NotFiniteError, new_discriminator
 from enhance_cli.train.data import CropBatch
-from enhance_cli.train.degradation import degrade, sharpen
+from enhance_cli.train.degradation import degrade
 from enhance_cli.train.flat import fill, flat_colours
 from enhance_cli.train.graphs import Replayed
 from enhance_cli.train.processes import Processes
-
-_DETAIL = 1.5  # σ in pixels of the blur whose difference from a photograph is sharpened
 
 
 class Learner:
@@ -155,10 +153,7 @@ class Learner:
             fill(made, colours)
             target = keep("target", made.div(255))
         low_res = degraded.div(255).contiguous(memory_format=torch.channels_last)
-        original = levels.div(255)
-        if options.sharpen:
-            original = sharpen(original, options.sharpen, _DETAIL).clamp(0, 1)
-        return keep("low_res", low_res), keep("original", original), target
+        return keep("low_res", low_res), keep("original", levels.div(255)), target
 
     def _on_device(self, levels: Tensor) -> tuple[Tensor, int]:
         """Return levels as floats of 0 to 255 on the device, and how many values a level has."""
