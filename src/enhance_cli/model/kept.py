@@ -60,7 +60,7 @@ KNOWN = {
             67040989,
             "4fa0d38905f75ac06eb49a7951b426670021be3018265fd191d2125df9d682f1",
             "photographs that are damaged",
-            6.8,
+            5.9,
         ),
         KnownNetwork(
             "realesrgan-x4plus-anime",
@@ -68,7 +68,7 @@ KNOWN = {
             17938799,
             "f872d837d3c90ed2e05227bed711af5671a6fd1c9f7d7e91c911a61f155e99da",
             "drawings (anime)",
-            2.4,
+            2.1,
         ),
         KnownNetwork(
             "realesr-general-x4v3",
@@ -76,7 +76,7 @@ KNOWN = {
             4885111,
             "8dc7edb9ac80ccdc30c3a5dca6616509367f05fbc184ad95b731f05bece96292",
             "photographs that are damaged, in a small network",
-            0.38,
+            0.4,
         ),
         KnownNetwork(
             "realesr-animevideov3",
