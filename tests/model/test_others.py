@@ -171,6 +171,19 @@ def test_a_network_that_makes_masks_in_fp32_computes_in_bf16(tmp_path, monkeypat
     assert (backend.dtype, caplog.messages) == (torch.bfloat16, [])
 
 
+def test_a_network_that_takes_one_image_at_a_time_computes_each_colour(tmp_path, monkeypatch):
+    """DRUNet makes a map of noise for one image, and its network of grey gets three colours."""
+    monkeypatch.setattr(others, "measure_reach", lambda *_: Measured(24, 8, 8))
+    options = {"in_nc": 2, "out_nc": 1, "nc": [8, 8, 8, 8], "nb": 2}
+    network = open_network(str(save(tmp_path / "w.pth", "DRUNet", **options)), "cpu", "fp32")
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 24, 40)).astype(np.uint8)
+    found = Tiler(network).enlarge(pixels)
+    for colour in range(3):
+        alone = Tiler(network).enlarge(np.repeat(pixels[colour : colour + 1], 3, 0))
+        assert np.array_equal(found[colour], alone[0])
+    assert found.std() > 10
+
+
 def test_a_type_is_tried_on_a_picture_that_is_no_square(caplog):
     class ForSquares(Overflowing):
         def forward(self, x):

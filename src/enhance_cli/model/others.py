@@ -69,8 +69,9 @@ class OtherNetwork(nn.Module):
         is_short = dtype != torch.float32
         # Some make tensors of their own in fp32, such as SwinIR the masks of its windows.
         with torch.autocast(x.device.type, dtype) if is_short else nullcontext():
-            estimate: Tensor = self._call(self.model, seen)
-        return estimate.to(x.dtype)
+            # One at a time, as spandrel does: DRUNet makes its map of noise for one image.
+            found: list[Tensor] = [self._call(self.model, image) for image in torch.split(seen, 1)]
+        return torch.cat(found).to(x.dtype)
 
     @torch.inference_mode()
     def _count_held(self) -> int:
