@@ -69,8 +69,10 @@ class OtherNetwork(nn.Module):
         is_short = dtype != torch.float32
         # Some make tensors of their own in fp32, such as SwinIR the masks of its windows.
         with torch.autocast(x.device.type, dtype) if is_short else nullcontext():
-            # One at a time, as spandrel does: DRUNet makes its map of noise for one image.
-            found: list[Tensor] = [self._call(self.model, image) for image in torch.split(seen, 1)]
+            # Only networks of one channel get several, the colours: DRUNet takes one at a time.
+            is_split = self.channels == 1 and not torch.compiler.is_exporting()
+            images = torch.split(seen, 1) if is_split else (seen,)
+            found: list[Tensor] = [self._call(self.model, image) for image in images]
         return torch.cat(found).to(x.dtype)
 
     @torch.inference_mode()
