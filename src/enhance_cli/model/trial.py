@@ -16,9 +16,7 @@ from enhance_cli.model.generator import Generator
 
 _log = logging.getLogger(__name__)
 _SIDE = 64  # input pixels
-_HIGHER = (
-    8  # the picture is no square: SwinIR has a mask at hand for squares, in the network's type
-)
+_HIGHER = 8  # by so much the picture is no square, for which SwinIR has a mask at hand
 _WRONG = 0.05  # of the result's standard deviation: about two levels of a photograph
 
 
