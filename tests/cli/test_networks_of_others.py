@@ -233,9 +233,12 @@ def test_training_does_not_start_from_a_network_of_others(compact_file, tmp_path
     assert f"{compact_file} is a network of others" in done.stderr
 
 
-def assert_alike(photo, given, exported, *arguments):
-    """Both networks make one picture, to one level."""
-    made = []
+def export_that_computes_the_same(photo, given, *arguments):
+    """Export a network; both make one picture of the photograph, to one level."""
+    pytest.importorskip("onnxruntime")
+    exported, made = given.with_name("x.onnx"), []
+    done = run("export", "--model", given, "-o", exported)
+    assert done.exit_code == 0, done.stderr
     for model in (given, exported):
         target = exported.with_name(f"{model.suffix[1:]}.png")
         options = ("--model", model, "--precision", "fp32", *arguments)
@@ -244,23 +247,17 @@ def assert_alike(photo, given, exported, *arguments):
         with Image.open(target) as image:
             made.append(np.asarray(image).astype(int))
     assert abs(made[0] - made[1]).max() <= 1
+    return exported
 
 
-def test_it_is_exported_and_computes_the_same(compact_file, photo, tmp_path):
-    pytest.importorskip("onnxruntime")
-    exported = tmp_path / "x.onnx"
-    done = run("export", "--model", compact_file, "-o", exported)
-    assert done.exit_code == 0, done.stderr
-    assert_alike(photo, compact_file, exported)
+def test_it_is_exported_and_computes_the_same(compact_file, photo):
+    export_that_computes_the_same(photo, compact_file)
 
 
 def test_one_of_one_channel_and_rearranged_pixels_is_exported(photo, tmp_path):
-    pytest.importorskip("onnxruntime")
-    module, given, exported = RRDBNet(1, 4, 4, 1, 2, 2), tmp_path / "x.pth", tmp_path / "x.onnx"
+    module, given = RRDBNet(1, 4, 4, 1, 2, 2), tmp_path / "x.pth"
     torch.save(real_esrgan_names(module.state_dict()), given)
-    done = run("export", "--model", given, "-o", exported)
-    assert done.exit_code == 0, done.stderr
-    assert_alike(photo, given, exported, "--tile", 16)
+    export_that_computes_the_same(photo, given, "--tile", 16)
 
 
 @pytest.fixture
@@ -276,10 +273,6 @@ def rcan_file(tmp_path):
     not os.environ.get("ENHANCE_SLOW"), reason="ENHANCE_SLOW=1 writes another graph"
 )
 def test_one_of_spandrel_that_sees_the_whole_picture_is_exported(rcan_file, photo, tmp_path):
-    pytest.importorskip("onnxruntime")
-    exported = tmp_path / "x.onnx"
-    done = run("export", "--model", rcan_file, "-o", exported)
-    assert done.exit_code == 0, done.stderr
-    assert_alike(photo, rcan_file, exported)
+    exported = export_that_computes_the_same(photo, rcan_file)
     done = run("upscale", photo, "-o", tmp_path / "tiles.png", "--model", exported, "--tile", 16)
     assert "in tiles of 16 pixels it differs from the whole by at most" in done.stderr
