@@ -49,7 +49,7 @@ def run(path, image):
     return load_generator(path)[0](image)
 
 
-@pytest.mark.parametrize("name", ["e", "pat", "photo"])
+@pytest.mark.parametrize("name", shipped_models())
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_exported_equals_trained(tmp_path, name, suffix):
     generator, provenance = load_generator(shipped_models()[name])
