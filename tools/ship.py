@@ -15,8 +15,9 @@ from enhance_cli.config import EvaluateOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.card import card_of, give_front_matter, update_card
 from enhance_cli.evaluate.similarity import measure_similarity
+from enhance_cli.model.load import load_module
 from enhance_cli.model.shipped import find_weights, weights_folder
-from enhance_cli.model.weights import load_generator, save_generator
+from enhance_cli.model.weights import save_generator
 
 METRICS = ("psnr_y", "ssim_y")
 LICENCE = "Apache-2.0"
@@ -25,7 +26,7 @@ LICENCE = "Apache-2.0"
 def ship(run: str, name: str, data: str, sets: list[Path]) -> None:
     """Write the weights and the scores in their card. Raises EnhanceError."""
     path = weights_folder() / f"enet-{name}.safetensors"
-    generator, provenance = load_generator(find_weights(run))
+    generator, provenance = load_module(find_weights(run))
     provenance |= {"data": data, "licence": LICENCE, "scores": {}}
     save_generator(generator, path, provenance)
     for folder in sets:

@@ -35,6 +35,7 @@ class Cause(Enum):
     SHARED_MPS = auto()
     SIZE_TOO_LARGE = auto()  # more than LARGEST_SCALE times the photograph's
     SIZE_TOO_SMALL = auto()  # smaller than the photograph's
+    START_OF_OTHER_SCALE = auto()
     STEP_TOO_LARGE = auto()  # for the memory of the device
     TARGETS_DAMAGED = auto()
     TEACHER_OF_OTHER_SCALE = auto()

@@ -14,8 +14,10 @@ from safetensors.torch import save_file
 from enhance_cli.cli.main import main
 from enhance_cli.model import kept
 from enhance_cli.model.compact import Compact
+from enhance_cli.model.load import load_module
 from enhance_cli.model.rrdb import RRDBNet
 from enhance_cli.model.shipped import find_weights
+from enhance_cli.model.weights import read_provenance
 
 
 @pytest.fixture
@@ -223,14 +225,43 @@ def test_strength_takes_one_model(photo, tmp_path):
     assert "--strength and --blend take one --model." in done.stderr
 
 
-def test_training_does_not_start_from_a_network_of_others(compact_file, tmp_path):
+def data_of_one(tmp_path):
     data = tmp_path / "data"
     data.mkdir()
     Image.effect_noise((160, 160), 40).convert("RGB").save(data / "a.png")
-    done = run("train", data, "-o", tmp_path / "run", "--init", compact_file)
+    return data
+
+
+def test_a_network_of_others_is_trained_and_resumed(compact_file, tmp_path):
+    data, folder = data_of_one(tmp_path), tmp_path / "run"
+    small = ("--scale", "2", "--crop", "32", "--batch", "1", "--warmup", "0", "--workers", "0")
+    done = run("train", data, "-o", folder, "--init", compact_file, "--steps", "1", *small)
+    assert done.exit_code == 0, done.stderr
+    compact_file.unlink()  # a run has all that it needs
+    done = run("train", "--resume", folder, "--steps", "2")
+    assert done.exit_code == 0, done.stderr
+    assert read_provenance(folder / "generator.safetensors")["steps"] == 2
+    assert load_module(find_weights(str(folder)))[0].architecture == "Compact"
+    out = tmp_path / "out.png"
+    done = run("upscale", data / "a.png", "-o", out, "--model", folder)
+    assert done.exit_code == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ((), "enlarges 2 times, the run 4 times; choose another --init or --scale"),
+        (("--scale", "2", "--blocks", "12"), "is Compact, which keeps its shape"),
+    ],
+)
+def test_a_run_does_not_change_the_shape_of_a_network_of_others(compact_file, tmp_path, more, said):
+    done = run(
+        "train", data_of_one(tmp_path), "-o", tmp_path / "run", "--init", compact_file, *more
+    )
     assert done.exit_code == 1
     assert done.stderr.count("\n") == 1
-    assert f"{compact_file} is a network of others" in done.stderr
+    assert said in done.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def export_that_computes_the_same(photo, given, *arguments):

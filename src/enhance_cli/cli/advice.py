@@ -34,6 +34,7 @@ ADVICE: dict[Cause, tuple[tuple[str, str], ...]] = {
     Cause.SHARED_MPS: (("--device", "add --device cpu"),),
     Cause.SIZE_TOO_LARGE: (("--width", "choose a smaller --width or --height, or leave it out"),),
     Cause.SIZE_TOO_SMALL: (("--width", "choose a larger --width or --height, or leave it out"),),
+    Cause.START_OF_OTHER_SCALE: (("--init", "choose another --init or --scale"),),
     Cause.STEP_TOO_LARGE: (("--batch", "choose a smaller --batch or --crop"),),
     Cause.TARGETS_DAMAGED: (("--resume", "remove it, and --resume makes it anew"),),
     Cause.TEACHER_OF_OTHER_SCALE: (("--teacher", "choose another --teacher or --scale"),),

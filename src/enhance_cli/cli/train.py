@@ -66,7 +66,8 @@ def train(
     backend = _pick_backend(options.device, options.precision)
     prepare_process(str(backend.device), backend.precision)
     with joined(backend.device) as processes:
-        run = Run(folder, options, backend, processes, is_resumed=checkpoint is not None)
+        shape = checkpoint.shape if checkpoint else None
+        run = Run(folder, options, backend, processes, shape=shape)
         if checkpoint:
             run.restore(checkpoint)
             checkpoint = None  # closes the file, which a later checkpoint replaces

@@ -41,7 +41,8 @@ _common = section(
     ),
     train_option(
         "init",
-        "Start from a shipped network, a run or a file.  [default: scratch for E alone, else e]",
+        "Start from a shipped network, a run or a file, also of an ESRGAN, Compact or SPAN of "
+        "others.  [default: scratch for E alone, else e]",
         metavar="MODEL",
         shell_complete=offer_models("scratch"),
     ),

@@ -57,6 +57,25 @@ class Compact(nn.Module):
         estimate = residual.to(x.dtype) + self.repeated(x)
         return F.pixel_shuffle(estimate, self.scale)
 
+    @property
+    def shape(self) -> dict[str, int]:
+        """The arguments that make a network of this shape."""
+        hidden = len(self.body) - 1
+        sizes = {"channels": self.channels, "features": self.features}
+        return {**sizes, "hidden": hidden, "scale": self.scale}
+
+    def published(self) -> dict[str, Tensor]:
+        """Return the tensors under the names of Real-ESRGAN's files, as `read_compact` takes."""
+        layers, parts = [], (("weight", 0), ("bias", 0), ("slope", 1))
+        state = self.state_dict()
+        for place in range(len(self.body)):
+            layers += [(f"body.{place}.{part}", 2 * place + after, part) for part, after in parts]
+        layers += [(f"last.{part}", 2 * len(self.body), part) for part in ("weight", "bias")]
+        return {
+            f"body.{place}.{'weight' if part == 'slope' else part}": state[name]
+            for name, place, part in layers
+        }
+
     def repeated(self, x: Tensor) -> Tensor:
         """Return each channel as often as an input pixel has output pixels."""
         return x.unsqueeze(2).expand(-1, -1, self.scale**2, -1, -1).flatten(1, 2)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from enhance_cli.model.detect import build_network
 from enhance_cli.model.others import load_by_spandrel
 from enhance_cli.model.state import read_network
-from enhance_cli.model.weights import is_generator, load_generator
+from enhance_cli.model.weights import is_generator, load_generator, read_provenance
 
 
 def load_module(path: Path) -> tuple[nn.Module, dict[str, Any]]:
@@ -25,7 +25,7 @@ def load_module(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     state = read_network(path)
     network = build_network(path, state)
     network = network or load_by_spandrel(path, state)
-    return network, {"architecture": network.architecture}
+    return network, read_provenance(path) | {"architecture": network.architecture}
 
 
 class PerColour(nn.Module):

@@ -156,6 +156,33 @@ class RRDBNet(nn.Module):
         """Return the estimate, (N, C, scale*H, scale*W)."""
         return self.add_detail(x, self.describe(x))
 
+    @property
+    def shape(self) -> dict[str, int]:
+        """The arguments that make a network of this shape."""
+        return {
+            "channels": self.channels,
+            "features": self.features,
+            "growth": cast(LeakyConv, self.get_submodule("body.0.blocks.0.growing.0")).out_channels,
+            "blocks": len(self.body),
+            "enlargements": len(self.upsample),
+            "unshuffle": self.align,
+        }
+
+    def published(self) -> dict[str, Tensor]:
+        """Return the tensors under the names of Real-ESRGAN's files, as `read_rrdb` takes them."""
+        names = {"first": "conv_first", "after": "conv_body", "refine": "conv_hr"}
+        names |= {"last": "conv_last"}
+        names |= {f"upsample.{index}": f"conv_up{index + 1}" for index in range(len(self.upsample))}
+        found = {}
+        for name, value in self.state_dict().items():
+            layer, _, kind = name.rpartition(".")
+            if layer.startswith("body."):
+                _, block, _, dense, part = layer.split(".", 4)
+                conv = 5 if part == "last" else int(part.removeprefix("growing.")) + 1
+                layer = f"body.{block}.rdb{int(dense) + 1}.conv{conv}"
+            found[f"{names.get(layer, layer)}.{kind}"] = value
+        return found
+
 
 def read_rrdb(state: Mapping[str, Tensor]) -> tuple[RRDBNet, dict[str, Tensor]] | None:
     """Return an empty network for a state dict, and the tensors under the names used here.

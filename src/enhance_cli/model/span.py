@@ -89,6 +89,25 @@ class SPAN(nn.Module):
         joined = self.join(shallow, self.after(deep), results[0], inner)
         return F.pixel_shuffle(self.last(joined).to(x.dtype), self.scale)
 
+    @property
+    def shape(self) -> dict[str, int]:
+        """The arguments that make a network of this shape."""
+        sizes = {"channels": self.channels, "features": self.features, "scale": self.scale}
+        return {**sizes, "is_centred": self.is_centred}
+
+    def published(self) -> dict[str, Tensor]:
+        """Return the tensors under the names of SPAN's files, as `read_span` takes them.
+
+        The branches of a convolution hold it and zeros, so that they fold to the same bits.
+        """
+        state = self.state_dict()
+        found = {} if self.is_centred else {"no_norm": torch.zeros(1)}
+        for old, new in _LAYERS.items():
+            found |= _as_branches(old, state[f"{new}.weight"], state[f"{new}.bias"])
+        for old, new in _KEPT.items():
+            found |= {f"{old}.{kind}": state[f"{new}.{kind}"] for kind in ("weight", "bias")}
+        return found
+
 
 _LAYERS = {"conv_1": "first", "conv_2": "after"} | {
     f"block_{index + 1}.c{place}_r": f"body.{index}.{name}"
@@ -125,6 +144,25 @@ def read_span(state: Mapping[str, Tensor]) -> tuple[SPAN, dict[str, Tensor]] | N
         return None
     with torch.device("meta"):
         return SPAN(channels, features, scale, is_centred=is_centred), renamed
+
+
+def _as_branches(layer: str, weight: Tensor, bias: Tensor) -> dict[str, Tensor]:
+    """Return the branches, twice as wide inside, that `_fold_branches` folds to a convolution."""
+    outputs, inputs = weight.shape[:2]
+    pad = F.pad(weight, (0, 0, 0, 0, 0, inputs, 0, outputs))
+    tensors = {
+        "sk.weight": weight.new_zeros(outputs, inputs, 1, 1),
+        "sk.bias": torch.zeros_like(bias),
+        "conv.0.weight": torch.eye(2 * inputs, inputs)[:, :, None, None],
+        "conv.0.bias": bias.new_zeros(2 * inputs),
+        "conv.1.weight": pad,
+        "conv.1.bias": F.pad(bias, (0, outputs)),
+        "conv.2.weight": torch.eye(outputs, 2 * outputs)[:, :, None, None],
+        "conv.2.bias": torch.zeros_like(bias),
+        "eval_conv.weight": weight,
+        "eval_conv.bias": bias,
+    }
+    return {f"{layer}.{name}": value for name, value in tensors.items()}
 
 
 def _layer_of(name: str) -> str:

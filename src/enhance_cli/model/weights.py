@@ -44,7 +44,7 @@ def describe_shipped() -> dict[str, dict[str, Any]]:
 
 
 def save_generator(
-    generator: Generator,
+    generator: nn.Module,
     path: Path,
     provenance: dict[str, Any],
     ranges: dict[str, ActivationRange] | None = None,
@@ -52,32 +52,36 @@ def save_generator(
 ) -> None:
     """Write the weights in fp32, with dimensions and provenance, in one atomic step.
 
+    The generator is one of enhance, or an ESRGAN, Compact or SPAN. Those are written under the
+    names that their authors use, so that other programs read them.
+
     `provenance` is anything that JSON can hold: letters of the losses, data, steps, seed, commit,
     scores. `ranges` are the ranges of activations for int8; `title` is what hubs call it, by
-    default the file's name. Loaded equals saved: `load_generator` returns the same weights, bit
-    for bit.
+    default the file's name. Loaded equals saved: `load_module` returns the same weights, bit for
+    bit.
     """
+    stated: Any = generator
+    is_ours = isinstance(generator, Generator)
     metadata = {
-        "dimensions": json.dumps(asdict(generator.dimensions)),
         "provenance": json.dumps(provenance, sort_keys=True),
         **_model_spec(title or path.stem, generator, provenance),
     }
+    if is_ours:
+        metadata["dimensions"] = json.dumps(asdict(stated.dimensions))
     if ranges:
         metadata[RANGES] = write_ranges(ranges)
-    tensors = {
-        name: value.detach().float().cpu().contiguous()
-        for name, value in generator.state_dict().items()
-    }
+    held = generator.state_dict() if is_ours else stated.published()
+    tensors = {name: value.detach().float().cpu().contiguous() for name, value in held.items()}
     with replacing(path) as file:
         file.write(save(tensors, metadata))
 
 
-def _model_spec(title: str, generator: Generator, provenance: dict[str, Any]) -> dict[str, str]:
+def _model_spec(title: str, generator: nn.Module, provenance: dict[str, Any]) -> dict[str, str]:
     """Return the fields of ModelSpec 1.0.0, which hubs and other programs show."""
     learned = f", trained by the losses {provenance['losses']}" if "losses" in provenance else ""
     fields = {
         "sai_model_spec": "1.0.0",
-        "architecture": "enhancenet",
+        "architecture": getattr(generator, "architecture", "EnhanceNet").lower(),
         "implementation": "enhance-cli",
         "title": title,
         "description": f"super-resolution ×{generator.scale}{learned}",
@@ -115,6 +119,16 @@ def load_generator(path: Path) -> tuple[Generator, dict[str, Any]]:
         return _load_generator(path)
     except EnhanceError as error:
         raise EnhanceError(f"{error}; shipped are {list_shipped()}") from error
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """Return how the weights in a file were made, as far as it says; empty for another's file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = json.loads((file.metadata() or {}).get("provenance", "{}"))
+    except (SafetensorError, OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def load_ranges(path: Path, network: nn.Module) -> dict[str, ActivationRange]:

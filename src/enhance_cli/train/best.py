@@ -12,7 +12,7 @@ from typing import Any
 
 from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.model.weights import load_generator
+from enhance_cli.model.weights import read_provenance
 
 BEST_FILE = "best.safetensors"
 
@@ -56,7 +56,7 @@ class Best:
         by = counters.get("best_by", "psnr_y")  # older checkpoints always used psnr_y
         found = [{"score": counters["best"], "by": by, "folder_sha256": _hash(before.val)}]
         with suppress(EnhanceError):  # the file does not exist yet, or is damaged
-            found.append(load_generator(run / BEST_FILE)[1].get("best_validation") or {})
+            found.append(read_provenance(run / BEST_FILE).get("best_validation") or {})
         for one in found:
             if (one.get("by"), one.get("folder_sha256")) == (self.by, self._folder):
                 self.score = float(one["score"])

@@ -111,6 +111,14 @@ class Checkpoint:
         except (KeyError, TypeError, ValueError) as error:
             raise EnhanceError(f"{path} is not a checkpoint of enhance train") from error
 
+    @property
+    def shape(self) -> dict[str, Any]:
+        """The shape of the network that learns, as `start.new_network` takes it."""
+        own = {"architecture": "EnhanceNet", "features": self.options.features}
+        own |= {name: getattr(self.options, name) for name in ("blocks", "scale", "tail")}
+        found: dict[str, Any] = self.counters.get("network", own)  # older ones do not state it
+        return found
+
     def restore_module(self, owner: str, module: nn.Module) -> None:
         """Give a network the weights that it had. Raises EnhanceError if it had none."""
         weights = self._of(owner)

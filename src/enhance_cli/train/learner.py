@@ -7,28 +7,25 @@ import math
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from enhance_cli.config import Dimensions, LossWeights, TrainOptions
-from enhance_cli.errors import Cause, EnhanceError
+from enhance_cli.config import LossWeights, TrainOptions
+from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.suite import Metric, distance_metrics
 from enhance_cli.images.colour import to_unit
 from enhance_cli.model.device import Backend
 from enhance_cli.model.features import load_features
-from enhance_cli.model.generator import Generator, ResidualBlock
 from enhance_cli.model.lite import find_lite
 from enhance_cli.model.losses import CombinedLoss, gradient_norms, pixel_loss
-from enhance_cli.model.shipped import find_weights
-from enhance_cli.model.weights import is_of_others, load_generator
 from enhance_cli.train.adversary import Adversary, NotFiniteError, new_discriminator
 from enhance_cli.train.data import CropBatch
 from enhance_cli.train.degradation import degrade
 from enhance_cli.train.flat import fill, flat_colours
 from enhance_cli.train.graphs import Replayed
 from enhance_cli.train.processes import Processes
+from enhance_cli.train.start import Shape, initial_network, new_network
 
 
 class Learner:
@@ -39,11 +36,19 @@ class Learner:
     start from do not fit.
     """
 
-    def __init__(self, options: TrainOptions, backend: Backend, processes: Processes) -> None:
+    def __init__(
+        self,
+        options: TrainOptions,
+        backend: Backend,
+        processes: Processes,
+        shape: Shape | None = None,
+    ) -> None:
+        """With a `shape`, the network is new and of that shape, whatever `options.start` names."""
         torch.manual_seed(options.seed)
         self.options, self.device, self._processes = options, backend.device, processes
         self._is_mixed = backend.dtype == torch.bfloat16
-        self.generator = _initial_generator(options).to(self.device).train()
+        generator = new_network(shape) if shape else initial_network(options)
+        self.generator = generator.to(self.device).train()
         self.generator.requires_grad_(True).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self._learning: Callable[[Tensor], Tensor] = processes.wrap(self.generator)
@@ -143,7 +148,7 @@ class Learner:
         fill(levels, colours)
         if batch.low_res is None:
             seeds = [f"{name}/degradation" for name in names]
-            degraded = degrade(levels, self.generator.scale, options.degradation, seeds, steps)
+            degraded = degrade(levels, options.scale, options.degradation, seeds, steps)
         else:
             degraded, _ = self._on_device(batch.low_res)
             fill(degraded, colours)
@@ -206,34 +211,3 @@ class Learner:
         weights: list[Tensor] = list(self.generator.parameters())
         with torch.no_grad():
             torch._foreach_lerp_(averages, weights, 1 - decay)
-
-
-def _initial_generator(options: TrainOptions) -> Generator:
-    """Return a new generator, or the one that `options.start` names.
-
-    If that one has fewer blocks, another scale or another tail, a new generator takes its layers
-    before the enlargement; further blocks change nothing at first. Raises EnhanceError if it has
-    another width or more blocks.
-    """
-    dimensions = Dimensions(
-        features=options.features, blocks=options.blocks, scale=options.scale, tail=options.tail
-    )
-    if options.start == "scratch":
-        return Generator(dimensions)
-    path = find_weights(options.start)
-    if is_of_others(path):
-        raise EnhanceError(
-            f"{path} is a network of others; training starts from one of enhance",
-            Cause.OTHER_NETWORK,
-        )
-    start, _ = load_generator(path)
-    if start.dimensions == dimensions:
-        return start
-    if start.dimensions.features != options.features or start.dimensions.blocks > options.blocks:
-        raise EnhanceError(f"{path} has other dimensions: {start.dimensions}", Cause.OTHER_NETWORK)
-    generator = Generator(dimensions)
-    generator.first.load_state_dict(start.first.state_dict())
-    generator.body.load_state_dict(start.body.state_dict(), strict=False)
-    for block in generator.body[start.dimensions.blocks :]:
-        nn.init.zeros_(cast(ResidualBlock, block).second.weight)
-    return generator

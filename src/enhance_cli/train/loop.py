@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from enhance_cli.train.log import Log, Meter, Status
 from enhance_cli.train.processes import Processes
 from enhance_cli.train.record import commit_of_source, describe_options
 from enhance_cli.train.scan import scan
+from enhance_cli.train.start import Shape, shape_of
 from enhance_cli.train.teacher import Teacher
 from enhance_cli.train.validation import Validation
 
@@ -51,16 +51,15 @@ class Run:
         backend: Backend,
         processes: Processes | None = None,
         *,
-        is_resumed: bool = False,
+        shape: Shape | None = None,
     ) -> None:
-        """Prepare a run; one that `is_resumed` gets its weights later, from `restore`."""
+        """Prepare a run; one that is resumed states its network's shape and calls `restore`."""
         self.folder, self.options, self.backend = folder, options, backend
         self.processes = processes or Processes(device=backend.device)
         self._share = self.processes.share(options.batch)
         self.scan = scan(Path(options.data), smallest_side(options))
-        learned = replace(options, init="scratch") if is_resumed else options
         with memory_for("the networks"):
-            self.learner = Learner(learned, backend, self.processes)
+            self.learner = Learner(options, backend, self.processes, shape)
         self.validation: Validation | None = None
         if options.val:
             self.validation = Validation(Path(options.val), backend, self.learner.distances)
@@ -111,6 +110,7 @@ class Run:
             "elapsed": self.elapsed,
             "best": self.best.score,
             "best_by": self.best.by,
+            "network": shape_of(learner.generator),
         }
         if learner.features:
             counters["feature_means"] = learner.features.means

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from enhance_cli.evaluate import protocol
 from enhance_cli.evaluate.methods import from_engine, from_interpolation
@@ -15,7 +15,6 @@ from enhance_cli.evaluate.pairs import find_pairs
 from enhance_cli.evaluate.suite import Metric, load_metric
 from enhance_cli.images.colour import to_unit
 from enhance_cli.model.device import Backend
-from enhance_cli.model.generator import Generator
 from enhance_cli.model.pytorch import TorchNetwork
 from enhance_cli.train.scan import Scan
 from enhance_cli.upscale.tiler import Tiler
@@ -57,7 +56,7 @@ class Validation:
             "on: their scores do not tell how it does on others"
         )
 
-    def measure(self, generator: Generator) -> dict[str, float]:
+    def measure(self, generator: nn.Module) -> dict[str, float]:
         """Return the mean of each metric over the photographs, by the standard protocol."""
         engine = Tiler(TorchNetwork(generator, self.backend))
         border = protocol.STANDARD.border(engine.scale)
@@ -71,7 +70,7 @@ class Validation:
             for name in metrics
         }
 
-    def show(self, generator: Generator) -> Tensor:
+    def show(self, generator: nn.Module) -> Tensor:
         """Return crops as one image, (3, rows * h, 3w) in [0, 1]: bicubic, estimate, original."""
         engine = Tiler(TorchNetwork(generator, self.backend))
         methods = {"bicubic": from_interpolation("bicubic"), "model": from_engine(engine)}
