@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 
 import pytest
 from PIL import Image
@@ -16,11 +17,13 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.images.formats import format_named
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.weights import save_generator
+from enhance_cli.places import place_of
 from enhance_cli.upscale.batch import Batch, one_after_another
 from enhance_cli.upscale.cluster import connect
+from enhance_cli.upscale.cluster import run as cluster_run
 from enhance_cli.upscale.cluster.run import Cluster
 from enhance_cli.upscale.cluster.worker import make_inspection, own_versions
-from enhance_cli.upscale.job import Job
+from enhance_cli.upscale.job import Job, RemoteJob
 from enhance_cli.upscale.plan import Plan
 from enhance_cli.upscale.tiler import open_tiler
 
@@ -308,6 +311,24 @@ def test_no_cluster_is_joined_where_nothing_is_to_be_done(source, tmp_path):
     job = Job(source / "0.png", tmp_path / "a.png", format_named("png"))
     with pytest.raises(EnhanceError, match="no Ray cluster answers"):
         [*cluster(iter([job]))]
+
+
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_a_store_is_tried_where_the_batch_puts_results(monkeypatch, source, is_folder):
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+
+    def tell(_, place):
+        raise EnhanceError(f"tried {place}")
+
+    monkeypatch.setattr(cluster_run, "connected", lambda _: nullcontext())
+    monkeypatch.setattr(cluster_run, "probe", tell)
+    output = place_of("memory://bucket/out.png")  # an extension does not tell a file
+    folder = output if is_folder else None
+    job = RemoteJob(source / "0.png", output, format_named("png"), folder)
+    cluster = Cluster(options_for(source), [], output, on_progress=None, on_open=None)
+    with pytest.raises(EnhanceError) as tried:
+        [*cluster(iter([job]))]
+    assert str(tried.value) == f"tried memory://bucket{'/out.png' if is_folder else ''}"
 
 
 def test_a_machine_too_busy_to_start_ray_is_one_line(monkeypatch):

@@ -10,15 +10,15 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from enhance_cli.atomic import HOST
-from enhance_cli.config import IMAGE_SUFFIXES, UpscaleOptions
+from enhance_cli.config import UpscaleOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.extras import install_command
 from enhance_cli.machine import allowed_cpus
-from enhance_cli.places import Place, Url, parent_of
+from enhance_cli.places import Place, Url
 from enhance_cli.storage import put, remove
 from enhance_cli.upscale.cluster.worker import make_inspection, own_versions
 from enhance_cli.upscale.remote.notes import probe_in
@@ -127,7 +127,8 @@ def _knock(address: str) -> None:
 def probe(inputs: list[Place], output: Place) -> Iterator[dict[str, Any]]:
     """Yield what a machine must have: versions, sight of the inputs, and of a file by the output.
 
-    The file has a random name, so that a folder of the same name on another machine shows itself.
+    `output` in a store is the folder of the results. The file has a random name, so that a folder
+    of the same name on another machine shows itself.
     """
     wanted = {
         "versions": own_versions(),
@@ -156,8 +157,7 @@ def probe(inputs: list[Place], output: Place) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def _remote_probe(output: Url) -> Iterator[Url]:
-    is_one = PurePosixPath(output.name).suffix.lower() in IMAGE_SUFFIXES
-    url = probe_in(parent_of(output) if is_one else output)  # more may be forbidden
+    url = probe_in(output)  # more may be forbidden
     put(url, b"enhance")
     try:
         yield url

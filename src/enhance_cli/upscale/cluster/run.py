@@ -12,7 +12,7 @@ from typing import Any
 
 from enhance_cli.config import UpscaleOptions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.places import Place
+from enhance_cli.places import Place, Url, parent_of
 from enhance_cli.upscale.cluster.connect import check_machines, connected, probe, room_on
 from enhance_cli.upscale.cluster.worker import Actor
 from enhance_cli.upscale.job import AnyJob
@@ -72,12 +72,15 @@ class Cluster:
         with self._stack:
             yield from in_order(steps, self._give, self._take, _AHEAD)
 
-    def _start(self) -> None:
+    def _start(self, first: AnyJob) -> None:
         """Connect to the cluster and start the workers."""
         import ray
 
         self._stack.enter_context(connected(self.options))
-        self._wanted = self._stack.enter_context(probe(self.inputs, self.output))
+        output = self.output
+        if isinstance(output, Url) and first.folder is None:  # it is one object
+            output = parent_of(output)
+        self._wanted = self._stack.enter_context(probe(self.inputs, output))
         device = self.options.device
         if device == "auto":
             device = "cuda" if ray.cluster_resources().get("GPU") else "cpu"
@@ -102,7 +105,8 @@ class Cluster:
     def _give(self, slot: Turn) -> None:
         """Give a job to the first worker that is idle."""
         if not self.workers:
-            self._start()
+            assert slot.job
+            self._start(slot.job)
         while self._again or not self._idle():
             self._take()
         self._send(self._idle()[0], slot)
