@@ -61,12 +61,13 @@ def store(protocol):
 
 @pytest.fixture
 def photos(store, protocol, tmp_path):
-    """Two photographs and another file in a bucket; the same beside it in a folder."""
+    """Two photographs, hidden files and a text in a bucket; the photographs also in a folder."""
     for name in ("a.png", "sub/b.png"):
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         Image.effect_noise((20, 12), 90).save(tmp_path / "in" / name)
         store.put_file(str(tmp_path / "in" / name), f"bucket/in/{name}")
-    store.pipe_file("bucket/in/notes.txt", b"text")
+    for name in ("notes.txt", "._a.png", ".trash/c.png", "sub/.trash/d/e.png"):
+        store.pipe_file(f"bucket/in/{name}", b"no photograph")
     return f"{protocol}://bucket/in"
 
 
