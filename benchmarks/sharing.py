@@ -5,9 +5,10 @@
 
 `threads` is one process of as many threads as there are cores, `workers` is `--workers N`, `ray` is
 `--ray local --workers N`. Printed are the seconds of the whole command, those until the first
-result (the start of the processes and of the network, and one photograph), the rest for each
-photograph, processor seconds of all processes of the run likewise, and the most memory of each
-process that enlarges. Linux only, as it reads /proc.
+result (the start of the processes and of the network, and one photograph), those for each
+photograph once a quarter is made (before, Ray may still be starting workers), processor seconds of
+all processes of the run likewise, and the most memory of each process that enlarges. Linux only, as
+it reads /proc.
 """
 
 import argparse
@@ -71,7 +72,7 @@ def memory_of(pid, enlarges):
 
 
 def run(name, source, chosen):
-    """Run the command; return clock and processor at the first and a late result, and in all."""
+    """Run the command; return clock and processor at three results, and in all, and the memory."""
     more, enlarges = {
         "threads": ([], "enhance_cli"),
         "workers": (["--workers", str(chosen.workers)], "spawn_main"),
@@ -91,7 +92,7 @@ def run(name, source, chosen):
         for number in range(chosen.photos):
             if not process.stdout.readline():
                 sys.exit(f"{name} has made {number} results")
-            if number in (0, chosen.photos - 1 - 2 * chosen.workers):
+            if number in (0, chosen.photos // 4, chosen.photos - 1 - 2 * chosen.workers):
                 marks.append((time.perf_counter() - began, processor_seconds(process.pid)))
                 memory = memory_of(process.pid, enlarges)
         if process.wait():
@@ -112,20 +113,20 @@ def main():
     names = chosen.runs.split(",")
     found = {name: [] for name in names}
     tell("          by the clock, s             processor, s          most MiB")
-    tell("run        whole   first  each after   first  each after  of each")
+    tell("run        whole   first  each later   first  each later  of each")
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "in")
         make_photographs(source, chosen.photos, chosen.side)
         for turn in range(chosen.rounds):
             for name in names[::-1] if turn % 2 else names:
-                first, late, whole, memory = run(name, source, chosen)
-                many = chosen.photos - 1 - 2 * chosen.workers
-                clock, cpu = ((b - a) / many for a, b in zip(first, late, strict=True))
+                first, early, late, whole, memory = run(name, source, chosen)
+                many = chosen.photos - 1 - 2 * chosen.workers - chosen.photos // 4
+                clock, cpu = ((b - a) / many for a, b in zip(early, late, strict=True))
                 found[name].append((whole, clock, cpu))
                 started = f"{whole:8.1f}  {first[0]:6.1f}  {clock:10.3f}  {first[1]:6.1f}"
                 tell(f"{name:8} {started}  {cpu:10.3f}  {memory}")
     for name in names[1:]:
-        for which, what in enumerate(("whole", "each after", "each after, processor")):
+        for which, what in enumerate(("whole", "each later", "each later, processor")):
             pairs = zip(found[name], found[names[0]], strict=True)
             ratio = statistics.median(one[which] / other[which] for one, other in pairs)
             tell(f"{name} / {names[0]}, {what}: {ratio:.3f}")
