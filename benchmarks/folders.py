@@ -5,8 +5,9 @@
 
 The first table is of the command, over copies of a picture of 8×8 pixels: until its first result,
 and its most memory by the 200th, when it is stopped. The second is of all but enlarging, over
-empty files in folders of 100,000, first new, then finished and noted in a ledger: processor seconds
-until the first outcome and in all, and the memory that came to what the program had at first.
+empty files in folders of 100,000: a batch on this process writes an empty result and a line of the
+ledger for each, and a second one finds them finished. Printed by the number of outcomes are the
+processor seconds, those by the clock, and the memory that came to what the program had at first.
 The third is of a ledger with so many entries, as runs write it: processor seconds until it is open,
 the memory that it takes, and the time of one more entry and of one look-up.
 """
@@ -24,6 +25,7 @@ from pathlib import Path
 from unittest import mock
 
 RESULTS = 200
+POINTS = {1, 10_000, 50_000, *range(100_000, 1_000_001, 100_000)}
 A_FOLDER = 100_000
 MIB = 1 << (20 if sys.platform == "darwin" else 10)  # of ru_maxrss in one
 
@@ -77,33 +79,36 @@ def make_files(folder, count):
 
 
 def follow(source, output):
-    """Run a batch without enlarging; return seconds to the first outcome, in all, and MiB."""
+    """Run a batch whose network is a stub that makes empty results, and print what it takes."""
+    from enhance_cli.atomic import make_folder
     from enhance_cli.config import UpscaleOptions
     from enhance_cli.upscale import batch, work
+    from enhance_cli.upscale.ledger import Noted, append_entry
     from enhance_cli.upscale.plan import Plan
 
     def pretend(job, *_):
+        make_folder(job.target.parent)
+        os.close(os.open(job.target, os.O_CREAT))
+        time_of = os.stat(job.target).st_mtime_ns
+        append_entry(job.ledger, job.result, Noted(job.made, job.name), 0, time_of)
         return work.Outcome(job.source, job.target)
-
-    def same(*_):
-        return "0" * 32
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started, began = time.process_time(), time.perf_counter()
-    with (
-        mock.patch.object(batch, "fingerprint", same),  # no Mock, which would keep all calls
-        mock.patch.object(batch, "enlarge_anywhere", pretend),
-    ):
+    with mock.patch.object(batch, "enlarge_anywhere", pretend):  # no Mock, which keeps all calls
         plan = Plan([source], output, UpscaleOptions(), {})
         execute = batch.one_after_another(plan.options, lambda: "engine", None)
         outcomes = batch.Batch(plan, plan.options, {}, lambda _: None).run(execute)
-        next(outcomes)
-        first, waited = time.process_time() - started, time.perf_counter() - began
-        failed = sum(outcome.error is not None for outcome in outcomes)
-    if failed:
-        sys.exit(f"{failed} files failed")
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return first, waited, time.process_time() - started, (after - before) / MIB
+        skipped = 0
+        for number, outcome in enumerate(outcomes, 1):
+            if outcome.error:
+                sys.exit(outcome.error)
+            skipped += outcome.is_skipped
+            if number in POINTS:
+                after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+                used, waited = time.process_time() - started, time.perf_counter() - began
+                more = (after - before) / MIB
+                tell(f"{number:9,}  {skipped:9,}  {used:12.2f}  {waited:11.1f}  {more:8.1f}")
 
 
 def use_ledger(folder):
@@ -140,23 +145,15 @@ def run_ledger(count):
         tell(f"{count:9,}  {opened:8.2f}  {more:8.1f}  {added:12.0f}  {found:10.0f}")
 
 
-def run_planned(count, is_finished):
-    """Print what a batch over so many files takes beside enlarging."""
+def run_planned(count):
+    """Print what a batch over so many files takes beside enlarging, and once more when finished."""
     with tempfile.TemporaryDirectory() as folder:
         source, output = Path(folder, "in"), Path(folder, "out")
         make_files(source, count)
-        if is_finished:
-            make_files(output, count)
-            with Path(output, ".enhance.jsonl").open("w") as ledger:
-                for name in names_of(count):
-                    time_of = os.stat(f"{output}/{name}").st_mtime_ns
-                    line = {"name": name, "made": "0" * 32, "size": 0, "time": time_of}
-                    ledger.write(f"\n{json.dumps(line | {'source': name})}\n")
-        one = [sys.executable, __file__, "--follow", source, output]
-        done = subprocess.run(one, check=True, capture_output=True, text=True)
-        first, waited, seconds, more = map(float, done.stdout.split())
-        state = "finished" if is_finished else "new"
-        tell(f"{count:9,}  {state:8}  {first:8.2f}  {waited:11.1f}  {seconds:8.1f}  {more:8.1f}")
+        for state in ("new", "finished"):
+            tell(f"{count:,} files, {state}")
+            subprocess.run([sys.executable, __file__, "--follow", source, output], check=True)
+        tell(f"the ledger has {Path(folder, '.out.enhance.jsonl').stat().st_size / 1e6:.1f} MB")
 
 
 def main():
@@ -170,7 +167,7 @@ def main():
     parser.add_argument("--follow", nargs=2, type=Path, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.follow:
-        tell(" ".join(map(str, follow(*chosen.follow))))
+        follow(*chosen.follow)
         return
     if chosen.use_ledger:
         tell(" ".join(map(str, use_ledger(chosen.use_ledger))))
@@ -179,10 +176,9 @@ def main():
     for count in filter(None, chosen.files.split(",")):
         first, most = run_command(int(count), chosen.model)
         tell(f"{int(count):9,}  {first:8.1f}  {most:8.0f}")
-    tell("\n    files  are       first, s  by clock, s    all, s  MiB more")
+    tell("\n outcomes    skipped  processor, s  by clock, s  MiB more")
     for count in filter(None, chosen.planned.split(",")):
-        for is_finished in (False, True):
-            run_planned(int(count), is_finished)
+        run_planned(int(count))
     tell("\n  entries  opens, s  MiB more  one entry, µs  look-up, µs")
     for count in filter(None, chosen.entries.split(",")):
         run_ledger(int(count))
