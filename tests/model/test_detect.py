@@ -9,9 +9,9 @@ from enhance_cli.model.compact import Compact
 from enhance_cli.model.detect import build_network
 from enhance_cli.model.load import load_module
 from enhance_cli.model.rrdb import RRDBNet
+from enhance_cli.model.shapes import new_network, shape_of
 from enhance_cli.model.span import SPAN, read_span
 from enhance_cli.model.weights import save_generator
-from enhance_cli.train.start import new_network, shape_of
 
 
 def randomise(state):

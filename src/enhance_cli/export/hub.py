@@ -5,10 +5,9 @@ from __future__ import annotations
 import io
 import json
 import re
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,8 +21,10 @@ from enhance_cli.evaluate.card import card_of, read_card
 from enhance_cli.evaluate.front_matter import add_front_matter, title_of
 from enhance_cli.evaluate.pairs import bundled_photographs
 from enhance_cli.export.graph import enlarge_to_levels
-from enhance_cli.model.generator import MEAN, Generator
-from enhance_cli.model.weights import load_generator, load_ranges, save_generator
+from enhance_cli.model.generator import Generator
+from enhance_cli.model.load import load_module
+from enhance_cli.model.shapes import shape_of
+from enhance_cli.model.weights import load_ranges, save_generator
 
 WEIGHTS, CONFIG, PICTURE, CARD = "model.safetensors", "config.json", "example.png", "README.md"
 _FILES = (WEIGHTS, CONFIG, PICTURE, CARD)
@@ -44,7 +45,7 @@ def write_hub(
     Loaded equals exported: the picture that the written weights make is that of `generator` to the
     bit. Raises EnhanceError for a network of others, and for a folder that holds anything else.
     """
-    if not isinstance(generator, Generator):
+    if "losses" not in provenance and not isinstance(generator, Generator):
         raise EnhanceError(f"cannot write {folder} of a network of others: its authors publish it")
     _check(folder, overwrite=overwrite)
     contents = _contents(generator, provenance, source)
@@ -67,16 +68,16 @@ def _check(folder: Path, *, overwrite: bool) -> None:
             raise EnhanceError(f"{folder} holds {held[0]}", Cause.EXISTS)
 
 
-def _contents(generator: Generator, provenance: dict[str, Any], source: Path) -> dict[str, bytes]:
+def _contents(generator: nn.Module, provenance: dict[str, Any], source: Path) -> dict[str, bytes]:
     text, rows = read_card(card_of(source))
-    text = text or f"# {source.stem}\n\nA generator of EnhanceNet, ×{generator.scale}.\n"
+    text = text or f"# {source.stem}\n\nA network for super-resolution, ×{generator.scale}.\n"
     title = title_of(text, source.stem)
     example = _example()
     with TemporaryDirectory() as scratch:
         path = Path(scratch, WEIGHTS)
         save_generator(generator, path, provenance, load_ranges(source, generator), title)
         picture = _enlarge(generator, example)
-        if not torch.equal(_enlarge(load_generator(path)[0], example), picture):
+        if not torch.equal(_enlarge(load_module(path)[0], example), picture):
             raise EnhanceError(f"the weights of {source} were not read back as they are: try again")
         weights = path.read_bytes()
     licence = str(provenance.get("licence", "other"))
@@ -90,16 +91,16 @@ def _contents(generator: Generator, provenance: dict[str, Any], source: Path) ->
     }
 
 
-def _config(generator: Generator, licence: str) -> dict[str, Any]:
+def _config(generator: nn.Module, licence: str) -> dict[str, Any]:
+    shape, stated = shape_of(generator), cast(Generator, generator)
     return {
-        "architectures": ["EnhanceNet"],
+        "architectures": [shape.pop("architecture")],
         "library": f"enhance-cli {enhance_cli.__version__}",
         "license": licence,
-        "dimensions": asdict(generator.dimensions),
-        "scale": generator.scale,
-        "halo": generator.halo,  # input pixels that a result depends on, each way
-        "mean": MEAN,
-        "input": "(N, 3, H, W), RGB in [0, 1]; the network subtracts the mean itself",
+        "dimensions": shape,
+        "scale": stated.scale,
+        "halo": stated.halo,  # input pixels that a result depends on, each way
+        "input": "(N, 3, H, W), RGB in [0, 1]; the network itself subtracts a mean",
     }
 
 
@@ -120,7 +121,7 @@ def _example() -> Tensor:
         return torch.from_numpy(np.array(small))[None]
 
 
-def _enlarge(generator: Generator, example: Tensor) -> Tensor:
+def _enlarge(generator: nn.Module, example: Tensor) -> Tensor:
     with torch.inference_mode():
         return enlarge_to_levels(generator, example)[0].round().to(torch.uint8)
 

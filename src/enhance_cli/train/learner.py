@@ -19,13 +19,14 @@ from enhance_cli.model.device import Backend
 from enhance_cli.model.features import load_features
 from enhance_cli.model.lite import find_lite
 from enhance_cli.model.losses import CombinedLoss, gradient_norms, pixel_loss
+from enhance_cli.model.shapes import Shape, new_network
 from enhance_cli.train.adversary import Adversary, NotFiniteError, new_discriminator
 from enhance_cli.train.data import CropBatch
 from enhance_cli.train.degradation import degrade
 from enhance_cli.train.flat import fill, flat_colours
 from enhance_cli.train.graphs import Replayed
 from enhance_cli.train.processes import Processes
-from enhance_cli.train.start import Shape, initial_network, new_network
+from enhance_cli.train.start import initial_network
 
 
 class Learner:

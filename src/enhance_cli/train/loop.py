@@ -15,6 +15,7 @@ from enhance_cli.config import TrainOptions
 from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.memory import memory_for
 from enhance_cli.model.device import Backend
+from enhance_cli.model.shapes import Shape, shape_of
 from enhance_cli.model.weights import save_generator
 from enhance_cli.train.adversary import NotFiniteError
 from enhance_cli.train.best import BEST_FILE, Best
@@ -25,7 +26,6 @@ from enhance_cli.train.log import Log, Meter, Status
 from enhance_cli.train.processes import Processes
 from enhance_cli.train.record import commit_of_source, describe_options
 from enhance_cli.train.scan import scan
-from enhance_cli.train.start import Shape, shape_of
 from enhance_cli.train.teacher import Teacher
 from enhance_cli.train.validation import Validation
 

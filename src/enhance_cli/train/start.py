@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from torch import nn
 
 from enhance_cli.config import Dimensions, TrainOptions
 from enhance_cli.errors import Cause, EnhanceError
-from enhance_cli.model.compact import Compact
 from enhance_cli.model.generator import Generator, ResidualBlock
 from enhance_cli.model.load import load_module
-from enhance_cli.model.rrdb import RRDBNet
+from enhance_cli.model.shapes import OF_OTHERS
 from enhance_cli.model.shipped import find_weights
-from enhance_cli.model.span import SPAN
-
-Shape = dict[str, Any]
-"""A network's architecture, and the arguments that make one of its size."""
-
-_OTHERS: tuple[type[RRDBNet | Compact | SPAN], ...] = (RRDBNet, Compact, SPAN)
 
 
 def initial_network(options: TrainOptions) -> nn.Module:
@@ -53,8 +45,8 @@ def initial_network(options: TrainOptions) -> nn.Module:
 
 
 def _of_others(path: Path, start: nn.Module, name: str, options: TrainOptions) -> nn.Module:
-    if not isinstance(start, _OTHERS):
-        known = ", ".join(kind.architecture for kind in _OTHERS)
+    if not isinstance(start, OF_OTHERS):
+        known = ", ".join(kind.architecture for kind in OF_OTHERS)
         raise EnhanceError(
             f"{path} is a network of others ({name}); enhance trains its own and {known}",
             Cause.OTHER_NETWORK,
@@ -73,23 +65,3 @@ def _of_others(path: Path, start: nn.Module, name: str, options: TrainOptions) -
             "of enhance"
         )
     return start
-
-
-def shape_of(network: nn.Module) -> Shape:
-    """Return the shape from which `new_network` makes a network that has other weights."""
-    if isinstance(network, Generator):
-        return {"architecture": "EnhanceNet"} | asdict(network.dimensions)
-    stated = cast(RRDBNet, network)
-    return {"architecture": stated.architecture} | stated.shape
-
-
-def new_network(shape: Shape) -> nn.Module:
-    """Return a network of a shape. Raises EnhanceError for a shape that enhance does not know."""
-    arguments = dict(shape)
-    name = arguments.pop("architecture", None)
-    try:
-        if name == "EnhanceNet":
-            return Generator(Dimensions(**arguments))
-        return {kind.architecture: kind for kind in _OTHERS}[name](**arguments)
-    except (KeyError, TypeError) as error:
-        raise EnhanceError(f"the checkpoint is of an unknown network: {name}") from error
