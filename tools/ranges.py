@@ -13,6 +13,8 @@ from pathlib import Path
 
 from enhance_cli.config import IMAGE_SUFFIXES
 from enhance_cli.errors import EnhanceError
+from enhance_cli.evaluate.card import card_of
+from enhance_cli.evaluate.front_matter import title_of
 from enhance_cli.model.engine.calibration import reduced_crop
 from enhance_cli.model.engine.ranges import measure_ranges
 from enhance_cli.model.shipped import find_weights
@@ -29,7 +31,9 @@ def measure(data: Path, names: list[str], count: int, seed: int) -> None:
     for name in names:
         path = find_weights(name)
         generator, provenance = load_generator(path)
-        save_generator(generator, path, provenance, measure_ranges(generator, images))
+        ranges, card = measure_ranges(generator, images), card_of(path)
+        title = title_of(card.read_text(), path.stem) if card.exists() else None
+        save_generator(generator, path, provenance, ranges, title)
         sys.stdout.write(f"{path.name}: ranges of {len(images)} photographs\n")
         sys.stdout.flush()
 

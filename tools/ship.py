@@ -14,6 +14,7 @@ from pathlib import Path
 from enhance_cli.config import EvaluateOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.card import card_of, give_front_matter, update_card
+from enhance_cli.evaluate.front_matter import title_of
 from enhance_cli.evaluate.similarity import measure_similarity
 from enhance_cli.model.load import load_module
 from enhance_cli.model.shipped import find_weights, weights_folder
@@ -36,7 +37,8 @@ def ship(run: str, name: str, data: str, sets: list[Path]) -> None:
         provenance["scores"][results.data] = means
         update_card(card_of(path), results, name)
         sys.stdout.write(f"{results.data}: {means}\n")
-    save_generator(generator, path, provenance)
+    title = title_of(card_of(path).read_text(), path.stem)
+    save_generator(generator, path, provenance, title=title)
     give_front_matter(card_of(path), LICENCE, data)
 
 
