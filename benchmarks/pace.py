@@ -1,7 +1,8 @@
 """How long networks take beside ENet-E: the numbers of `--list-models`.
 
-Random weights of the published shapes, and the shipped `photo`, in fp32 on one thread. Each network
-enlarges one square that is one tile, in turns; the least processor time of each counts.
+Random weights of the published shapes, and the shipped networks of other shapes, in fp32 on one
+thread. Each network enlarges one square that is one tile, in turns; the least processor time of
+each counts.
 """
 
 from __future__ import annotations
@@ -18,18 +19,20 @@ from enhance_cli.config import Dimensions
 from enhance_cli.model.compact import Compact
 from enhance_cli.model.device import pick_backend
 from enhance_cli.model.generator import Generator
+from enhance_cli.model.load import load_module
 from enhance_cli.model.pytorch import TorchNetwork
 from enhance_cli.model.rrdb import RRDBNet
 from enhance_cli.model.shipped import find_weights
-from enhance_cli.model.weights import load_generator
 from enhance_cli.upscale.tiler import Tiler
+
+_SHIPPED = "photo", "fast-e"
 
 
 def networks() -> dict[str, nn.Module]:
-    """Return the networks that are known by name, ENet-E's shape, and the default."""
+    """Return the known networks, ENet-E's shape, and the shipped ones of other shapes."""
     return {
         "e": Generator(Dimensions()),
-        "photo": load_generator(find_weights("photo"))[0],
+        **{name: load_module(find_weights(name))[0] for name in _SHIPPED},
         "realesr-animevideov3": Compact(features=64, hidden=16, scale=4),
         "realesr-general-x4v3": Compact(features=64, hidden=32, scale=4),
         "realesrgan-x4plus-anime": RRDBNet(blocks=6),

@@ -12,6 +12,7 @@ PURPOSES = {
     "photo": "clean and sharp, from camera files",
     "pat-photo": "texture, from camera files",
     "pat": "texture, from clean files",
+    "fast-e": "pixel error; SPAN, by its authors",
     "e": "pixel error",
     "p": "features; a short run",
     "ea": "pixel error, adversary; a short run",

@@ -8,9 +8,9 @@ from enhance_cli.model.compact import Compact
 from enhance_cli.model.device import Backend
 from enhance_cli.model.open import open_network
 from enhance_cli.model.pytorch import TorchNetwork
-from enhance_cli.model.shipped import shipped_models
 from enhance_cli.model.span import SPAN
 from enhance_cli.upscale.tiler import Tiler
+from tests.shipped import WITH_STRENGTH
 
 FP32 = Backend(torch.device("cpu"), torch.float32)
 
@@ -34,7 +34,7 @@ def test_strength_0_is_the_pixel_network_and_1_the_texture_network(pixels):
     assert (enlarge(pixels, "pat", strength=1.0) == pat).all()
 
 
-@pytest.mark.parametrize("name", [name for name in shipped_models() if name != "e"])
+@pytest.mark.parametrize("name", WITH_STRENGTH)
 def test_strength_goes_from_one_to_the_other(pixels, name):
     e, other = enlarge(pixels, "e"), enlarge(pixels, name)
     half = enlarge(pixels, f"enet-{name.upper()}", strength=0.5)

@@ -13,8 +13,9 @@ from enhance_cli.model.engine.quantized import (
 )
 from enhance_cli.model.engine.ranges import ActivationRange, measure_ranges
 from enhance_cli.model.generator import Generator
-from enhance_cli.model.shipped import find_weights, shipped_models
+from enhance_cli.model.shipped import find_weights
 from enhance_cli.model.weights import load_generator, load_ranges
+from tests.shipped import OF_ENHANCE
 
 ENTERING, LEAVING = ActivationRange(-1.5, 2.0), ActivationRange(0.0, 1.2)
 
@@ -126,7 +127,7 @@ def test_the_generator_itself_is_left_as_it_is():
     assert all(torch.equal(value, state[name]) for name, value in generator.state_dict().items())
 
 
-@pytest.fixture(scope="module", params=sorted(shipped_models()))
+@pytest.fixture(scope="module", params=OF_ENHANCE)
 def shipped(request):
     path = find_weights(request.param)
     generator, _ = load_generator(path)
