@@ -223,3 +223,9 @@ def test_other_programs_read_a_network_that_is_written(network):
     x = torch.rand(1, 3, 12, 16)
     with torch.inference_mode():
         torch.testing.assert_close(theirs(x), network(x), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [{"architecture": "Nobody"}, {"architecture": "SPAN", "size": 1}])
+def test_a_checkpoint_of_an_unknown_network_is_one_line(shape):
+    with pytest.raises(EnhanceError, match="^the checkpoint is of an unknown network: "):
+        new_network(shape)
