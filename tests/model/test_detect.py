@@ -227,5 +227,5 @@ def test_other_programs_read_a_network_that_is_written(network):
 
 @pytest.mark.parametrize("shape", [{"architecture": "Nobody"}, {"architecture": "SPAN", "size": 1}])
 def test_a_checkpoint_of_an_unknown_network_is_one_line(shape):
-    with pytest.raises(EnhanceError, match="^the checkpoint is of an unknown network: "):
+    with pytest.raises(EnhanceError, match=r"^the checkpoint is of an unknown network: "):
         new_network(shape)
