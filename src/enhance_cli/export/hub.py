@@ -7,7 +7,7 @@ import json
 import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from enhance_cli.evaluate.card import card_of, read_card
 from enhance_cli.evaluate.front_matter import add_front_matter, title_of
 from enhance_cli.evaluate.pairs import bundled_photographs
 from enhance_cli.export.graph import enlarge_to_levels
-from enhance_cli.model.generator import Generator
+from enhance_cli.model.generator import MEAN, Generator
 from enhance_cli.model.load import load_module
 from enhance_cli.model.shapes import shape_of
 from enhance_cli.model.weights import load_ranges, save_generator
@@ -92,7 +92,9 @@ def _contents(generator: nn.Module, provenance: dict[str, Any], source: Path) ->
 
 
 def _config(generator: nn.Module, licence: str) -> dict[str, Any]:
-    shape, stated = shape_of(generator), cast(Generator, generator)
+    stated: Any = generator
+    shape = shape_of(generator)
+    mean = {"mean": MEAN} if isinstance(generator, Generator) else {}
     return {
         "architectures": [shape.pop("architecture")],
         "library": f"enhance-cli {enhance_cli.__version__}",
@@ -100,7 +102,8 @@ def _config(generator: nn.Module, licence: str) -> dict[str, Any]:
         "dimensions": shape,
         "scale": stated.scale,
         "halo": stated.halo,  # input pixels that a result depends on, each way
-        "input": "(N, 3, H, W), RGB in [0, 1]; the network itself subtracts a mean",
+        **mean,
+        "input": "(N, 3, H, W), RGB in [0, 1]; the network subtracts the mean itself",
     }
 
 
