@@ -229,6 +229,13 @@ class TrainOptions:
         )
 
     @property
+    def dimensions(self) -> Dimensions:
+        """The shape of a new generator."""
+        return Dimensions(
+            features=self.features, blocks=self.blocks, scale=self.scale, tail=self.tail
+        )
+
+    @property
     def feature_layers(self) -> set[str]:
         """The layers of VGG-19 and EfficientNet-Lite0 that losses or discriminator look at."""
         judged = self.loss_weights.adversarial and self.adversary == "features"

@@ -93,20 +93,7 @@ def _model_spec(title: str, generator: nn.Module, provenance: dict[str, Any]) ->
 
 def is_generator(path: Path) -> bool:
     """Whether a file states that it holds a generator of enhance; a damaged file does not."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return "dimensions" in (file.metadata() or {})
-    except (SafetensorError, OSError):
-        return False
-
-
-def is_of_others(path: Path) -> bool:
-    """Whether a file holds weights that enhance did not write; no for a damaged .safetensors."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return "dimensions" not in (file.metadata() or {})
-    except (SafetensorError, OSError):
-        return path.suffix.lower() != ".safetensors"
+    return "dimensions" in _metadata(path)
 
 
 def load_generator(path: Path) -> tuple[Generator, dict[str, Any]]:
@@ -124,11 +111,19 @@ def load_generator(path: Path) -> tuple[Generator, dict[str, Any]]:
 def read_provenance(path: Path) -> dict[str, Any]:
     """Return how the weights in a file were made, as far as it says; empty for another's file."""
     try:
-        with safe_open(path, framework="pt") as file:
-            found = json.loads((file.metadata() or {}).get("provenance", "{}"))
-    except (SafetensorError, OSError, ValueError):
+        found = json.loads(_metadata(path).get("provenance", "{}"))
+    except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """Return the metadata of a safetensors file; empty for a damaged file and any other."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except (SafetensorError, OSError):
+        return {}
 
 
 def load_ranges(path: Path, network: nn.Module) -> dict[str, ActivationRange]:

@@ -6,12 +6,10 @@ import hashlib
 import math
 import os
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from enhance_cli.config import TrainOptions
-from enhance_cli.errors import EnhanceError
 from enhance_cli.model.weights import read_provenance
 
 BEST_FILE = "best.safetensors"
@@ -55,8 +53,7 @@ class Best:
         """
         by = counters.get("best_by", "psnr_y")  # older checkpoints always used psnr_y
         found = [{"score": counters["best"], "by": by, "folder_sha256": _hash(before.val)}]
-        with suppress(EnhanceError):  # the file does not exist yet, or is damaged
-            found.append(read_provenance(run / BEST_FILE).get("best_validation") or {})
+        found.append(read_provenance(run / BEST_FILE).get("best_validation") or {})
         for one in found:
             if (one.get("by"), one.get("folder_sha256")) == (self.by, self._folder):
                 self.score = float(one["score"])

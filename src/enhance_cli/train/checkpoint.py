@@ -114,8 +114,7 @@ class Checkpoint:
     @property
     def shape(self) -> dict[str, Any]:
         """The shape of the network that learns, as `new_network` takes it."""
-        own = {"architecture": "EnhanceNet", "features": self.options.features}
-        own |= {name: getattr(self.options, name) for name in ("blocks", "scale", "tail")}
+        own = {"architecture": "EnhanceNet"} | asdict(self.options.dimensions)
         found: dict[str, Any] = self.counters.get("network", own)  # older ones do not state it
         return found
 

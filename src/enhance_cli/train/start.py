@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from torch import nn
 
 from enhance_cli.config import Dimensions, TrainOptions
 from enhance_cli.errors import Cause, EnhanceError
+from enhance_cli.model.detect import build_network
 from enhance_cli.model.generator import Generator, ResidualBlock
-from enhance_cli.model.load import load_module
 from enhance_cli.model.shapes import OF_OTHERS
 from enhance_cli.model.shipped import find_weights
+from enhance_cli.model.state import read_network
+from enhance_cli.model.weights import is_generator, load_generator
 
 
 def initial_network(options: TrainOptions) -> nn.Module:
@@ -23,15 +25,13 @@ def initial_network(options: TrainOptions) -> nn.Module:
     change nothing at first. Raises EnhanceError if it has another width or more blocks, and for
     other networks.
     """
-    dimensions = Dimensions(
-        features=options.features, blocks=options.blocks, scale=options.scale, tail=options.tail
-    )
+    dimensions = options.dimensions
     if options.start == "scratch":
         return Generator(dimensions)
     path = find_weights(options.start)
-    start, provenance = load_module(path)
-    if not isinstance(start, Generator):
-        return _of_others(path, start, provenance["architecture"], options)
+    if not is_generator(path):
+        return _of_others(path, options)
+    start, _ = load_generator(path)
     if start.dimensions == dimensions:
         return start
     if start.dimensions.features != options.features or start.dimensions.blocks > options.blocks:
@@ -44,13 +44,15 @@ def initial_network(options: TrainOptions) -> nn.Module:
     return generator
 
 
-def _of_others(path: Path, start: nn.Module, name: str, options: TrainOptions) -> nn.Module:
-    if not isinstance(start, OF_OTHERS):
+def _of_others(path: Path, options: TrainOptions) -> nn.Module:
+    network = build_network(path, read_network(path))
+    if network is None:
         known = ", ".join(kind.architecture for kind in OF_OTHERS)
         raise EnhanceError(
-            f"{path} is a network of others ({name}); enhance trains its own and {known}",
+            f"{path} is a network of others; enhance trains its own and {known}",
             Cause.OTHER_NETWORK,
         )
+    start: Any = network
     if start.channels != 3:
         raise EnhanceError(f"{path} takes {start.channels} channel, training has 3 (RGB)")
     if start.scale != options.scale:
@@ -58,10 +60,9 @@ def _of_others(path: Path, start: nn.Module, name: str, options: TrainOptions) -
             f"{path} enlarges {start.scale} times, the run {options.scale} times",
             Cause.START_OF_OTHER_SCALE,
         )
-    own = Dimensions(scale=options.scale)
-    if (options.features, options.blocks, options.tail) != (own.features, own.blocks, own.tail):
+    if options.dimensions != Dimensions(scale=options.scale):
         raise EnhanceError(
-            f"{path} is {name}, which keeps its shape: features, blocks and tail are for networks "
-            "of enhance"
+            f"{path} is {start.architecture}, which keeps its shape: features, blocks and tail are "
+            "for networks of enhance"
         )
-    return start
+    return network
