@@ -22,10 +22,9 @@ from torch import Tensor
 
 from enhance_cli.atomic import replacing
 from enhance_cli.errors import EnhanceError
-from enhance_cli.model.span import SPAN
+from enhance_cli.model.span import LAYERS, SPAN
 
 _HOLD_NUMBERS = "Convolution", "PReLU", "MemoryData"
-_SPAN_LAYERS = {"conv_1": "first", "conv_2": "after", "conv_cat": "join", "upsampler": "last"}
 FP32, FP16 = 0, 0x01306B47  # how ncnn marks what follows
 OUTSIDE, IN_A_BLOCK = 6, 15  # convolutions: before and behind the blocks, in each
 
@@ -68,10 +67,8 @@ def _span(layers: list[list[str]], tensors: Iterable[tuple[Tensor, ...]]) -> dic
     convolutions = [words[1] for words in layers if words[0] == "Convolution"]
     state = {}
     for name, (weight, bias) in zip(convolutions, tensors, strict=True):
-        place = re.match(r"/block_(\d)/c(\d)_r/", name)
-        layer = _SPAN_LAYERS.get(name.split("/")[1])
-        if place:
-            layer = f"body.{int(place[1]) - 1}.{('first', 'second', 'third')[int(place[2]) - 1]}"
+        parts = re.sub("^/upsampler/|/eval_conv|/Conv$", "", name).strip("/")
+        layer = LAYERS[parts.replace("/", ".")]
         state |= {f"{layer}.weight": weight, f"{layer}.bias": bias}
     features, channels = state["first.weight"].shape[:2]
     network = SPAN(channels, features, math.isqrt(len(state["last.bias"]) // channels))

@@ -60,21 +60,22 @@ class Compact(nn.Module):
     @property
     def shape(self) -> dict[str, int]:
         """The arguments that make a network of this shape."""
-        hidden = len(self.body) - 1
-        sizes = {"channels": self.channels, "features": self.features}
-        return {**sizes, "hidden": hidden, "scale": self.scale}
+        return {
+            "channels": self.channels,
+            "features": self.features,
+            "hidden": len(self.body) - 1,
+            "scale": self.scale,
+        }
 
     def published(self) -> dict[str, Tensor]:
         """Return the tensors under the names of Real-ESRGAN's files, as `read_compact` takes."""
-        layers, parts = [], (("weight", 0), ("bias", 0), ("slope", 1))
-        state = self.state_dict()
-        for place in range(len(self.body)):
-            layers += [(f"body.{place}.{part}", 2 * place + after, part) for part, after in parts]
-        layers += [(f"last.{part}", 2 * len(self.body), part) for part in ("weight", "bias")]
-        return {
-            f"body.{place}.{'weight' if part == 'slope' else part}": state[name]
-            for name, place, part in layers
-        }
+        found = {}
+        for name, value in self.state_dict().items():
+            layer, _, kind = name.rpartition(".")
+            place = len(self.body) if layer == "last" else int(layer.removeprefix("body."))
+            is_slope = kind == "slope"  # PReLU is a layer of its own there
+            found[f"body.{2 * place + is_slope}.{'weight' if is_slope else kind}"] = value
+        return found
 
     def repeated(self, x: Tensor) -> Tensor:
         """Return each channel as often as an input pixel has output pixels."""

@@ -92,8 +92,12 @@ class SPAN(nn.Module):
     @property
     def shape(self) -> dict[str, int]:
         """The arguments that make a network of this shape."""
-        sizes = {"channels": self.channels, "features": self.features, "scale": self.scale}
-        return {**sizes, "is_centred": self.is_centred}
+        return {
+            "channels": self.channels,
+            "features": self.features,
+            "scale": self.scale,
+            "is_centred": self.is_centred,
+        }
 
     def published(self) -> dict[str, Tensor]:
         """Return the tensors under the names of SPAN's files, as `read_span` takes them.
@@ -115,6 +119,8 @@ _LAYERS = {"conv_1": "first", "conv_2": "after"} | {
     for place, name in ((1, "first"), (2, "second"), (3, "third"))
 }
 _KEPT = {"conv_cat": "join", "upsampler.0": "last"}
+LAYERS = _LAYERS | _KEPT
+"""The names used here of the layers, by those of SPAN's files."""
 
 
 def read_span(state: Mapping[str, Tensor]) -> tuple[SPAN, dict[str, Tensor]] | None:
