@@ -20,13 +20,13 @@ import torch.nn.functional as F
 from timing import GLIBC_KEEPS, times
 from torch import Tensor
 
-from enhance_cli.config import TrainOptions
 from enhance_cli.memory import keep_freed_memory
 from enhance_cli.model.device import pick_backend
 from enhance_cli.model.discriminator import Discriminator
 from enhance_cli.model.features import load_features
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.losses import CombinedLoss, discriminator_loss
+from enhance_cli.recipes import TrainOptions
 from enhance_cli.train.data import CropBatch
 from enhance_cli.train.learner import Learner
 from enhance_cli.train.processes import Processes

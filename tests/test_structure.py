@@ -18,6 +18,7 @@ ANYWHERE = {
     "machine": "errors",
     "memory": "errors",
     "places": "errors",
+    "recipes": "config",
     "storage": "errors",
 }  # modules that stand beside another
 

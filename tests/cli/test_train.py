@@ -282,10 +282,10 @@ def test_a_wrong_call_is_exit_2(enhance, photographs, tmp_path, wrong):
 
 
 def test_steps_of_which_none_is_the_generator_s_are_exit_2(enhance, photographs, tmp_path):
-    run = ["train", photographs, "--losses", "EA", "-o", tmp_path / "run", "--steps", 400]
+    run = ["train", photographs, "--losses", "EA", "-o", tmp_path / "run", "--steps", 60]
     result = enhance(*run)
     assert result.exit_code == 2
-    assert "--d-warmup 400 leaves none of --steps 400 to the generator." in result.stderr
+    assert "--d-warmup 60 leaves none of --steps 60 to the generator." in result.stderr
 
 
 def test_a_run_that_ends_before_the_generator_learns_says_so(enhance, photographs, tmp_path):
@@ -378,7 +378,7 @@ def test_a_network_of_any_scale_learns_from_a_teacher_and_runs(
 def test_a_run_that_goes_on_takes_no_other_start(enhance, tmp_path):
     result = enhance("train", "--resume", tmp_path, "--init", "pat")
     assert result.exit_code == 2
-    assert "--resume RUN takes none of -o, --config and --init." in result.stderr
+    assert "--resume RUN takes none of -o, --config, --init and --recipe." in result.stderr
 
 
 @pytest.mark.parametrize("letters", ["XYZ", "", "PP", "PATX"])
@@ -392,8 +392,8 @@ def test_letters_that_are_no_losses_are_exit_2_with_those_there_are(enhance, pho
 
 def test_the_layers_defaults_are_shown_as_they_are_given(enhance):
     shown = "".join(enhance("train", "--help").stdout.split())
-    assert "[default:pool2=0.2,pool5=0.02]" in shown
-    assert "[default:conv1.1=3e-07,conv2.1=1e-06,conv3.1=1e-06]" in shown
+    assert "[default:pool2=0.1,lite2=0.02,lite4=0.012,lite8=0.008,lite16=0.005]" in shown
+    assert "[default:conv1.1=1e-07,conv2.1=5e-07,conv3.1=3e-08]" in shown
     assert LayersType({}, VGG_LAYERS).convert("conv1.1=3e-07", None, None) == {"conv1.1": 3e-7}
 
 
@@ -411,7 +411,18 @@ def test_letters_may_come_in_any_order_and_a_run_has_a_default_folder(
 def test_a_layer_that_vgg_does_not_hold_is_one_line_before_training(
     fails, photographs, tmp_path, vgg_file
 ):
-    options = ["--losses", "P", "--vgg", vgg_file, "--init", "scratch", "-o", tmp_path / "run"]
+    options = [
+        "--losses",
+        "P",
+        "--recipe",
+        "paper",
+        "--vgg",
+        vgg_file,
+        "--init",
+        "scratch",
+        "-o",
+        tmp_path / "run",
+    ]
     assert fails("train", photographs, *options, *SMALL) == (
         f"{vgg_file} ends before the layer conv3.2 of VGG-19, which is needed for pool5"
     )

@@ -4,7 +4,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from enhance_cli.config import LossWeights, TrainOptions
 from enhance_cli.model.discriminator import Discriminator
 from enhance_cli.model.features import Features
 from enhance_cli.model.losses import (
@@ -20,6 +19,7 @@ from enhance_cli.model.losses import (
     spectral_loss,
     texture_loss,
 )
+from enhance_cli.recipes import LossWeights, TrainOptions
 
 ALL = LossWeights(
     pixel=1,

@@ -4,8 +4,8 @@ import pytest
 import torch
 from PIL import Image
 
-from enhance_cli.config import TrainOptions
 from enhance_cli.images.files import Photo, to_pillow
+from enhance_cli.recipes import TrainOptions
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
+from enhance_cli.recipes import TrainOptions
 from enhance_cli.train import source as source_module
 from enhance_cli.train.data import Crops, batches, detail, prepare_as_paper
 from enhance_cli.train.scan import scan

@@ -8,7 +8,7 @@ import pytest
 from enhance_cli.errors import EnhanceError
 from enhance_cli.train import lessons as module
 from enhance_cli.train.data import Crops
-from enhance_cli.train.lessons import CHUNK, Lessons, describe_recipe
+from enhance_cli.train.lessons import CHUNK, Lessons, describe_origin
 from enhance_cli.train.scan import scan
 
 
@@ -20,8 +20,8 @@ def taught(options, tmp_path):
 
 
 def targets_of(options, tmp_path, count=20):
-    recipe = describe_recipe(options, scan(photos(options), 32), tmp_path / "teacher.safetensors")
-    return Lessons(tmp_path / "targets", recipe, count)
+    origin = describe_origin(options, scan(photos(options), 32), tmp_path / "teacher.safetensors")
+    return Lessons(tmp_path / "targets", origin, count)
 
 
 def photos(options):
@@ -166,8 +166,8 @@ def test_another_teacher_or_other_photographs_are_another_recipe(taught, tmp_pat
 def test_a_teacher_by_another_name_is_the_same(taught, tmp_path):
     other = tmp_path / "renamed.safetensors"
     other.write_bytes((tmp_path / "teacher.safetensors").read_bytes())
-    recipe = describe_recipe(taught, scan(photos(taught), 32), other)
-    assert Lessons(tmp_path / "targets", recipe, 1).folder == targets_of(taught, tmp_path).folder
+    origin = describe_origin(taught, scan(photos(taught), 32), other)
+    assert Lessons(tmp_path / "targets", origin, 1).folder == targets_of(taught, tmp_path).folder
 
 
 def test_the_manifest_says_what_they_are_made_of(taught, tmp_path):
@@ -176,7 +176,7 @@ def test_the_manifest_says_what_they_are_made_of(taught, tmp_path):
     manifest = json.loads((targets.folder / "manifest.json").read_text())
     assert manifest["teacher"] == "teacher.safetensors"
     assert manifest["degradation"] == "camera"
-    assert manifest == targets.recipe
+    assert manifest == targets.origin
 
 
 def test_a_damaged_file_of_targets_is_named(taught, tmp_path):

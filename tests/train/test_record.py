@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from enhance_cli import __version__
-from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.device import pick_backend
 from enhance_cli.model.shipped import shipped_models
+from enhance_cli.recipes import TrainOptions
 from enhance_cli.train.record import hash_files, read_record, remarks, write_record
 from enhance_cli.train.scan import scan
 

@@ -5,8 +5,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
+from enhance_cli.recipes import TrainOptions
 from enhance_cli.train.data import Crops
 from enhance_cli.train.scan import scan
 from enhance_cli.train.source import Entry, find_entries

@@ -16,6 +16,7 @@ from enhance_cli.cli.sections import SectionedCommand
 from enhance_cli.cli.train_display import show_training
 from enhance_cli.cli.train_options import check_options, merge_options, recorded_options
 from enhance_cli.cli.train_sections import train_sections
+from enhance_cli.recipes import recipe_values
 
 if TYPE_CHECKING:
     from enhance_cli.model.device import Backend
@@ -52,14 +53,12 @@ def train(
     given = {name: value for name, value in values.items() if is_given(ctx, name)}
     if data:
         given["data"] = str(data)
-    if resume and (output or config or "init" in given):
-        raise click.UsageError("--resume RUN takes none of -o, --config and --init.")
+    if resume and (output or config or {"init", "recipe"} & set(given)):
+        raise click.UsageError("--resume RUN takes none of -o, --config, --init and --recipe.")
     if not (resume or config or data):
         raise click.UsageError("Missing argument 'DATA'.")
     checkpoint = Checkpoint(resume) if resume else None
-    before = vars(checkpoint.options) if checkpoint else {}
-    if config:
-        before = recorded_options(ctx, config)
+    before = vars(checkpoint.options) if checkpoint else _first_values(ctx, config, given)
     options = merge_options(before, given)
     check_options(options, given)
     folder = resume or output or Path("runs") / options.losses.lower()
@@ -77,6 +76,16 @@ def train(
             _record_start(run, processes, config)
         status = show_training(run, processes)
     ctx.exit(status)
+
+
+def _first_values(ctx: click.Context, config: Path | None, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that a new run has before those given: of a run.toml or of a recipe."""
+    if not config:
+        asked = given.get("recipe", "tuned"), given.get("losses", "E"), given.get("init")
+        return recipe_values(*asked)
+    if "recipe" in given:
+        raise click.UsageError("--recipe is for new runs: --config FILE states every option.")
+    return recorded_options(ctx, config)
 
 
 def _pick_backend(device: str, precision: str) -> Backend:

@@ -8,13 +8,8 @@ from enhance_cli.cli.completion import offer_files, offer_models, offer_words
 from enhance_cli.cli.sections import section
 from enhance_cli.cli.train_option import or_none, train_option
 from enhance_cli.cli.types import FactorType, FiniteRange, LayersType, LossLettersType
-from enhance_cli.config import (
-    ADVERSARIES,
-    LITE_LAYERS,
-    PERCEPTUAL_LAYERS,
-    TEXTURE_LAYERS,
-    VGG_LAYERS,
-)
+from enhance_cli.config import LITE_LAYERS, VGG_LAYERS
+from enhance_cli.recipes import ADVERSARIES, PERCEPTUAL_LAYERS, TEXTURE_LAYERS
 
 losses_section = section(
     "Losses",

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from enhance_cli.config import SCALES, TrainOptions
+from enhance_cli.config import SCALES
 from enhance_cli.errors import EnhanceError
+from enhance_cli.recipes import TrainOptions
 
 _LETTERS_OF = {
     "perceptual_layers": "P",

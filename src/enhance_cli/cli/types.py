@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import click
 
-from enhance_cli.config import LETTERS, SMALLEST_TILE
+from enhance_cli.config import SMALLEST_TILE
 from enhance_cli.places import Place, is_url, place_of
+from enhance_cli.recipes import LETTERS
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 

@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from enhance_cli.config import LossWeights
 from enhance_cli.model.device import constant
 from enhance_cli.model.features import Features
+from enhance_cli.recipes import LossWeights
 
 PATCH = 16  # pixels on a side: of feature maps for the texture, of images for the spectrum
 PIXEL_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": F.mse_loss, "l1": F.l1_loss}

@@ -7,11 +7,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.discriminator import REDUCTION, Discriminator, FeatureDiscriminator
 from enhance_cli.model.features import Features
 from enhance_cli.model.losses import discriminator_loss
+from enhance_cli.recipes import TrainOptions
 from enhance_cli.train.graphs import Replayed
 from enhance_cli.train.processes import Processes
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from enhance_cli.config import TrainOptions
 from enhance_cli.model.weights import read_provenance
+from enhance_cli.recipes import TrainOptions
 
 BEST_FILE = "best.safetensors"
 

@@ -14,9 +14,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from enhance_cli.atomic import replacing
-from enhance_cli.config import TrainOptions
 from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.model.weights import read_tensors
+from enhance_cli.recipes import TrainOptions
 
 _NAMES = "checkpoint-*.safetensors"
 _REMOVED = {"compile": (False, True), "optimizer": ("adam",)}

@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from enhance_cli.config import TrainOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.files import decode_opaque
 from enhance_cli.images.pillow_resize import resize_bicubic
 from enhance_cli.images.resize import resize
 from enhance_cli.model.levels import DEEP, Levels
+from enhance_cli.recipes import TrainOptions
 from enhance_cli.train.source import Entry, read_entry
 
 _PREPARED_SIDE = 256  # pixels, as in the paper

@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from enhance_cli.config import LossWeights, TrainOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.suite import Metric, distance_metrics
 from enhance_cli.images.colour import to_unit
@@ -20,6 +19,7 @@ from enhance_cli.model.features import load_features
 from enhance_cli.model.lite import find_lite
 from enhance_cli.model.losses import CombinedLoss, gradient_norms, pixel_loss
 from enhance_cli.model.shapes import Shape, new_network
+from enhance_cli.recipes import LossWeights, TrainOptions
 from enhance_cli.train.adversary import Adversary, NotFiniteError, new_discriminator
 from enhance_cli.train.data import CropBatch
 from enhance_cli.train.degradation import degrade

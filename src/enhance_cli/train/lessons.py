@@ -16,23 +16,23 @@ from safetensors.torch import save
 from torch import Tensor
 
 from enhance_cli.atomic import replacing
-from enhance_cli.config import TrainOptions
 from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.model.levels import Levels, in_8_bits
+from enhance_cli.recipes import TrainOptions
 from enhance_cli.train.data import CropBatch, Crops
 from enhance_cli.train.degradation import degrade
 from enhance_cli.train.record import hash_files
 from enhance_cli.train.scan import Scan
 
 CHUNK = 16  # crops in a file
-_RECIPE = "manifest.json"
+_MANIFEST = "manifest.json"
 _DECIDING = ("degradation", "seed", "crop", "candidates", "shrink", "prepare", "scale")
 _TOLD = ("teacher", "images")  # for people to read; the hashes decide
 
-Recipe = dict[str, Any]
+Origin = dict[str, Any]
 
 
-def describe_recipe(options: TrainOptions, found: Scan, teacher: Path) -> Recipe:
+def describe_origin(options: TrainOptions, found: Scan, teacher: Path) -> Origin:
     """Return everything that decides the targets of a run. Raises EnhanceError."""
     try:
         digest = hashlib.sha256(teacher.read_bytes()).hexdigest()
@@ -49,28 +49,28 @@ def describe_recipe(options: TrainOptions, found: Scan, teacher: Path) -> Recipe
 
 
 class Lessons:
-    """Low-resolution crops and a teacher's enlargements of them, in a folder for each recipe.
+    """Low-resolution crops and a teacher's enlargements of them, in a folder for each origin.
 
-    The folder lies in `cache` and is named by a hash of the recipe, so that targets of another
+    The folder lies in `cache` and is named by a hash of the origin, so that targets of another
     teacher, other photographs or another degradation are never mistaken for these. Crop i is a
-    pure function of the recipe and i. If making them is interrupted, finished files stay.
+    pure function of the origin and i. If making them is interrupted, finished files stay.
     """
 
-    def __init__(self, cache: Path, recipe: Recipe, count: int) -> None:
-        deciding = {name: value for name, value in recipe.items() if name not in _TOLD}
+    def __init__(self, cache: Path, origin: Origin, count: int) -> None:
+        deciding = {name: value for name, value in origin.items() if name not in _TOLD}
         text = json.dumps(deciding, sort_keys=True)
         self.folder = cache / hashlib.sha256(text.encode()).hexdigest()[:16]
-        self.recipe, self.count = recipe, count
+        self.origin, self.count = origin, count
 
     def describe_others(self) -> str | None:
-        """Say how other targets in the cache differ, if there are none of this recipe yet."""
+        """Say how other targets in the cache differ, if there are none of this origin yet."""
         if self.folder.exists():
             return None
-        for path in sorted(self.folder.parent.glob(f"*/{_RECIPE}")):
+        for path in sorted(self.folder.parent.glob(f"*/{_MANIFEST}")):
             try:
                 other = json.loads(path.read_bytes())
                 names = [
-                    n for n, value in self.recipe.items() if other[n] != value and n not in _TOLD
+                    n for n, value in self.origin.items() if other[n] != value and n not in _TOLD
                 ]
             except (OSError, ValueError, LookupError, TypeError):  # damaged, or another file
                 continue
@@ -93,8 +93,8 @@ class Lessons:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise EnhanceError(f"cannot create {self.folder}: {error.strerror or error}") from error
-        with replacing(self.folder / _RECIPE) as file:
-            file.write(json.dumps(self.recipe, indent=1, sort_keys=True).encode() + b"\n")
+        with replacing(self.folder / _MANIFEST) as file:
+            file.write(json.dumps(self.origin, indent=1, sort_keys=True).encode() + b"\n")
         for chunk in range(-(-self.count // CHUNK))[rank::processes]:
             path = self._path(chunk)
             if not path.exists():
@@ -106,10 +106,10 @@ class Lessons:
     def _make_chunk(
         self, chunk: int, crops: Crops, teach: Callable[[Levels], Levels]
     ) -> dict[str, Tensor]:
-        recipe = self.recipe
+        origin = self.origin
         original = torch.from_numpy(in_8_bits(crops.batch(chunk)))
-        seeds = [f"{recipe['seed']}/{chunk}/{crop}/degradation" for crop in range(CHUNK)]
-        low_res = degrade(original.float(), recipe["scale"], recipe["degradation"], seeds)
+        seeds = [f"{origin['seed']}/{chunk}/{crop}/degradation" for crop in range(CHUNK)]
+        low_res = degrade(original.float(), origin["scale"], origin["degradation"], seeds)
         target = np.stack([teach(one) for one in low_res.byte().numpy()])
         levels = {"low_res": low_res, "target": torch.from_numpy(target), "original": original}
         return {name: value.byte().contiguous() for name, value in levels.items()}

@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-from enhance_cli.config import TrainOptions
 from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.memory import memory_for
 from enhance_cli.model.device import Backend
 from enhance_cli.model.shapes import Shape, shape_of
 from enhance_cli.model.weights import save_generator
+from enhance_cli.recipes import TrainOptions
 from enhance_cli.train.adversary import NotFiniteError
 from enhance_cli.train.best import BEST_FILE, Best
 from enhance_cli.train.checkpoint import Checkpoint, has_checkpoint, save_checkpoint

@@ -17,11 +17,12 @@ import torch
 
 import enhance_cli
 from enhance_cli.atomic import replacing
-from enhance_cli.config import LITE_LAYERS, TrainOptions
+from enhance_cli.config import LITE_LAYERS
 from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.model.device import Backend
 from enhance_cli.model.lite import find_lite
 from enhance_cli.model.shipped import find_weights
+from enhance_cli.recipes import TrainOptions
 from enhance_cli.train.checkpoint import current_options, has_checkpoint
 from enhance_cli.train.scan import Scan
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from torch import nn
 
-from enhance_cli.config import Dimensions, TrainOptions
+from enhance_cli.config import Dimensions
 from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.model.detect import build_network
 from enhance_cli.model.generator import Generator, ResidualBlock
@@ -15,6 +15,7 @@ from enhance_cli.model.shapes import OF_OTHERS
 from enhance_cli.model.shipped import find_weights
 from enhance_cli.model.state import read_network
 from enhance_cli.model.weights import is_generator, load_generator
+from enhance_cli.recipes import TrainOptions
 
 
 def initial_network(options: TrainOptions) -> nn.Module:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from enhance_cli.config import TrainOptions
 from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.memory import memory_for
 from enhance_cli.model.device import Backend
@@ -20,8 +19,9 @@ from enhance_cli.model.levels import Levels
 from enhance_cli.model.network import Network, Span
 from enhance_cli.model.open import open_network
 from enhance_cli.model.shipped import find_weights
+from enhance_cli.recipes import TrainOptions
 from enhance_cli.train.data import CropBatch, Crops
-from enhance_cli.train.lessons import CHUNK, Lessons, describe_recipe
+from enhance_cli.train.lessons import CHUNK, Lessons, describe_origin
 from enhance_cli.train.processes import Processes
 from enhance_cli.train.scan import Scan
 
@@ -42,14 +42,14 @@ class Teacher:
         self._network: Network | None = _open(path, options.scale, backend)
         self._options, self._files, self._processes = options, found.files, processes
         self._share = processes.share(options.batch)
-        self.recipe = describe_recipe(options, found, path)
-        self.lessons = Lessons(Path(options.teacher_cache), self.recipe, options.teacher_crops)
+        self.origin = describe_origin(options, found, path)
+        self.lessons = Lessons(Path(options.teacher_cache), self.origin, options.teacher_crops)
 
     def describe(self) -> dict[str, Any]:
         """Return the teacher's name, hash and licence and the number of crops, for provenance."""
         return {
-            "name": self.recipe["teacher"],
-            "sha256": self.recipe["teacher_sha256"],
+            "name": self.origin["teacher"],
+            "sha256": self.origin["teacher_sha256"],
             "licence": self._options.teacher_licence,
             "crops": self._options.teacher_crops,
         }
