@@ -1,4 +1,7 @@
-"""Every default, with its unit. This module does not import torch, because `--help` reads it."""
+"""Every default but those of training, with its unit.
+
+This module does not import torch, because `--help` reads it.
+"""
 
 from __future__ import annotations
 

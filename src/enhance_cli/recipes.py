@@ -166,8 +166,8 @@ def recipe_values(recipe: str, losses: str, init: str | None = None) -> dict[str
     """
     if recipe == "paper":
         return {}
-    is_new = init == "scratch" or (init is None and losses == "E")
-    rate = {"lr": 1e-3 if is_new else 2e-4}
+    start = TrainOptions(data="", losses=losses, init=init).start
+    rate = {"lr": 1e-3 if start == "scratch" else 2e-4}
     if losses == "E":
         return _TUNED | _ACCURATE | rate
     spectrum = {"spectrum": 0.02} if set("AT") & set(losses) else {}  # P invents no texture

@@ -18,7 +18,7 @@ losses_section = section(
         type=FactorType(),
         multiple=True,
         metavar="LETTER=FACTOR",
-        help="Multiply the paper's weight of a loss: T=0.5 halves it. May be repeated.",
+        help="Multiply the recipe's weight of a loss: T=0.5 halves it. May be repeated.",
     ),
     train_option(
         "pixel",

@@ -1,4 +1,4 @@
-"""The options of `enhance train`, by purpose; every default is the one in config."""
+"""The options of `enhance train`, by purpose; every default is the one in recipes."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ _schedule = section(
     train_option("batch", "Crops in a step, of all processes together."),
     train_option(
         "lr",
-        "Adam's learning rate after warm-up; E alone with --init takes 0.0002 too.",
+        "Adam's learning rate after warm-up. With --init, E alone takes 0.0002 as well.",
         type=FiniteRange(min=0, min_open=True),
     ),
     train_option(
