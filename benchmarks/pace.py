@@ -18,6 +18,7 @@ from torch import nn
 from enhance_cli.config import Dimensions
 from enhance_cli.model.compact import Compact
 from enhance_cli.model.device import pick_backend
+from enhance_cli.model.ensemble import EnsembleNetwork
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.load import load_module
 from enhance_cli.model.pytorch import TorchNetwork
@@ -49,6 +50,7 @@ def main() -> None:
     torch.set_num_threads(1)
     backend = pick_backend("cpu", "fp32")
     tilers = {name: Tiler(TorchNetwork(each.eval(), backend)) for name, each in networks().items()}
+    tilers["fast-e --tta 4"] = Tiler(EnsembleNetwork(tilers["fast-e"].network, 4))
     picture = np.random.default_rng(0).integers(0, 255, (3, given.side, given.side), np.uint8)
     least: dict[str, float] = {}
     for _ in range(given.rounds):

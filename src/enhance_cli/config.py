@@ -46,6 +46,7 @@ FORMAT_NAMES = ("png", "jpeg", "webp", "tiff", "avif", "gif", "heif", "jxl", "bm
 DEVICES = "auto, cpu, cuda, cuda:N, mps"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 RUNTIMES = ("auto", "torch", "onnxruntime", "openvino")
+ENSEMBLES = (4, 8)  # positions of a picture whose results can be averaged, besides one
 EXPORT_IO = ("float", "uint8")
 EXPORT_PRECISIONS = ("fp32", "int8")
 OPSETS = 13, 23  # of ONNX, the oldest and newest that files are written in
@@ -99,6 +100,7 @@ class UpscaleOptions:
     then: tuple[str, ...] = ()  # models that go on with what it gives, in order
     blend: str | None = None  # a model that is mixed in
     strength: float | None = None  # the part of the other model, or of texture, 0 to 1
+    tta: int | None = None  # average so many mirror images, one of ENSEMBLES
     device: str = "auto"
     precision: str = "auto"
     runtime: str = "auto"
@@ -131,6 +133,7 @@ class EvaluateOptions:
     metrics: tuple[str, ...] = ("psnr",)  # in the colours of the protocol
     protocol: str = "standard"
     models: tuple[str, ...] = (DEFAULT_MODEL,)  # shipped names, paths, or plain interpolation
+    tta: int | None = None  # of the networks among them, as in UpscaleOptions
     images: tuple[Path, ...] = ()  # folders of results of other programs
     networks: tuple[tuple[str, Path], ...] = ()  # torchvision's name of a network, and its file
     recognition: bool = False  # measure what a classifier recognises, instead of metrics

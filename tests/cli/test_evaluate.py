@@ -262,6 +262,31 @@ def test_a_card_beside_the_weights_gets_the_scores(enhance, model, folder):
     assert "| set | 2 | standard | psnr_y | " in model.with_suffix(".md").read_text()
 
 
+def test_a_self_ensemble_has_other_scores_and_is_told(enhance, model, folder):
+    scores = {}
+    for options in ((), ("--tta", "4"), ("--tta", "8")):
+        result = enhance("evaluate", folder, "--model", model, "--json", *options)
+        assert result.exit_code == 0, result.output
+        found = json.loads(result.stdout)
+        scores[found["backends"][str(model)]] = found["mean"][str(model)]["psnr_y"]["mean"]
+    assert list(scores) == ["cpu, fp32", "cpu, fp32, mean of 4", "cpu, fp32, mean of 8"]
+    assert len(set(scores.values())) == 3
+
+
+def test_the_commands_of_a_page_have_the_self_ensemble(enhance, model, folder, tmp_path):
+    page = tmp_path / "page.html"
+    options = ("--model", model, "--tta", "4", "--report", page)
+    result = enhance("evaluate", "--no-originals", folder / "a.png", *options)
+    assert result.exit_code == 0, result.output
+    assert "--tta 4" in page.read_text()
+
+
+def test_a_card_takes_no_score_of_a_self_ensemble(enhance, model, folder):
+    result = enhance("evaluate", folder, "--model", model, "--card", "--tta", "4")
+    assert result.exit_code == 2
+    assert "--card takes the scores of networks alone: leave --tta out." in result.stderr
+
+
 def test_results_named_as_a_method_do_not_take_its_place(enhance, folder, monkeypatch):
     peer = folder.parent / "lanczos"
     peer.mkdir()

@@ -618,7 +618,7 @@ def test_what_was_made_last_counts_where_two_results_are_alike(upscale, folders)
     source, output = folders
     arguments = (source / "a.png", "-o", output, "--format", "bmp")
     upscale(*arguments)
-    for changed in (["--consistent"], []):
+    for changed in (["--consistent"], ["--tta", "4"], ["--tta", "8"], []):
         assert upscale(*arguments, *changed).stdout == f"{output / 'a.bmp'}\n"
 
 

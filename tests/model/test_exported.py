@@ -17,6 +17,7 @@ from enhance_cli.images.files import read_photo
 from enhance_cli.images.resize import to_size
 from enhance_cli.model import open as module
 from enhance_cli.model.device import Backend
+from enhance_cli.model.ensemble import EnsembleNetwork
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.kept import models_folder
 from enhance_cli.model.open import pick_runtime
@@ -75,6 +76,14 @@ def test_consistent_results_are_those_of_torch(exported, generator, tile):
     whole = in_torch(generator, FP32, 0, is_consistent=True).enlarge(pixels)
     engine = tiler(exported, "onnxruntime", tile, consistent=True)
     assert levels_apart(engine.enlarge(pixels), whole) <= 1
+
+
+@pytest.mark.parametrize("exported", ["float"], indirect=True)
+def test_a_self_ensemble_is_that_of_torch(exported, generator):
+    network = EnsembleNetwork(TorchNetwork(generator, FP32), 8)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 20, 27), np.uint8)
+    found = tiler(exported, "onnxruntime", 16, tta=8).enlarge(pixels)
+    assert levels_apart(found, Tiler(network, 0).enlarge(pixels)) <= 1
 
 
 @pytest.mark.parametrize("wanted", ["onnxruntime", "openvino"])

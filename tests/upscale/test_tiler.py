@@ -11,6 +11,7 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.images.files import read_photo
 from enhance_cli.images.folders import find_images
 from enhance_cli.model.device import Backend, cpu_multiplies_bf16, pick_backend
+from enhance_cli.model.ensemble import EnsembleNetwork
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.levels import to_levels
 from enhance_cli.model.network import Network
@@ -352,6 +353,28 @@ def test_tiled_equals_whole_on_a_network_s_own_grid(scale, size, tile):
     whole = Tiler(Blocks(scale), 0).enlarge(pixels)
     assert whole.shape == (3, scale * size[0], scale * size[1])
     assert (Tiler(Blocks(scale), tile).enlarge(pixels) == whole).all()
+
+
+@pytest.mark.parametrize("size", [(50, 61), (1, 90), (64, 64)])
+@pytest.mark.parametrize("count", [4, 8])
+def test_mirrored_tiles_keep_a_network_s_grid(size, count):
+    pixels = noise(*size)
+    ensemble = EnsembleNetwork(Blocks(2), count)
+    assert (Tiler(ensemble, 16).enlarge(pixels) == Tiler(ensemble, 0).enlarge(pixels)).all()
+
+
+def test_a_self_ensemble_takes_smaller_tiles_when_memory_runs_out(monkeypatch):
+    pixels, blocks = noise(50, 61), Blocks(2)
+    expected = Tiler(EnsembleNetwork(blocks, 4), 0).enlarge(pixels)
+    plain = Blocks.estimate
+
+    def limited(self, tile, *spans):
+        if max(tile.shape) > 48:
+            raise MemoryError
+        return plain(self, tile, *spans)
+
+    monkeypatch.setattr(Blocks, "estimate", limited)
+    assert (Tiler(EnsembleNetwork(blocks, 4), 0).enlarge(pixels) == expected).all()
 
 
 @pytest.mark.parametrize(("align", "halo"), [(1, 8), (8, 0)])

@@ -91,6 +91,7 @@ def _command(inputs: Sequence[Path], model: str, options: EvaluateOptions) -> st
     for name in ("device", "precision"):
         value = getattr(options, name)
         words += [] if value == "auto" else [f"--{name}", value]
+    words += ["--tta", str(options.tta)] if options.tta else []
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 

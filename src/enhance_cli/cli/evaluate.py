@@ -18,8 +18,8 @@ from enhance_cli.cli.choosing import (
     options_without_originals,
 )
 from enhance_cli.cli.completion import offer_models
-from enhance_cli.cli.options import backend_options, is_given
-from enhance_cli.cli.scores import show_results
+from enhance_cli.cli.options import backend_options, is_given, tta_option
+from enhance_cli.cli.scores import show_results, write_cards
 from enhance_cli.cli.sections import SectionedCommand, section
 from enhance_cli.cli.types import NetworkFileType
 from enhance_cli.config import (
@@ -62,6 +62,7 @@ _DEFAULTS = EvaluateOptions()
         show_default=True,
         help="A shipped network, a run, a file, or bicubic, lanczos, nearest. May be repeated.",
     ),
+    tta_option,
     click.option(
         "--images",
         multiple=True,
@@ -165,6 +166,8 @@ def evaluate(
     options = EvaluateOptions(data=next(iter(data), None), **values)
     if csv and report and os.path.realpath(csv) == os.path.realpath(report):
         raise click.UsageError("--csv and --report are the same file.")
+    if card and options.tta:
+        raise click.UsageError("--card takes the scores of networks alone: leave --tta out.")
     _check_recognition(ctx, options)
     _check_networks(options)
     if no_originals:
@@ -197,7 +200,7 @@ def evaluate(
         if report:
             write_report(report, results, gallery)
         if card:
-            _write_cards(results, options.models)
+            write_cards(results, options.models)
     finally:  # measuring took long: show the scores even if a file could not be written
         show_results(results, as_json=as_json)
 
@@ -218,16 +221,6 @@ def _measure(
 
     measure = measure_recognition if options.recognition else measure_similarity
     return measure(options, add), gallery
-
-
-def _write_cards(results: Results, models: tuple[str, ...]) -> None:
-    from enhance_cli.evaluate.card import card_of, update_card
-    from enhance_cli.evaluate.methods import BASELINES, label_of
-    from enhance_cli.model.shipped import find_weights
-
-    for model in models:
-        if model not in BASELINES:
-            update_card(card_of(find_weights(model)), results, label_of(model))
 
 
 def _check_recognition(ctx: click.Context, options: EvaluateOptions) -> None:

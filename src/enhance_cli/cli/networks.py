@@ -49,7 +49,8 @@ def _download(known: KnownNetwork) -> None:
 
 def name_of(options: UpscaleOptions, network: Network) -> str:
     """Return a name for the network that the options choose; describe networks of others."""
-    network = getattr(network, "network", network)  # in a ConsistentNetwork
+    while hasattr(network, "network"):  # in a ConsistentNetwork or an EnsembleNetwork
+        network = network.network
     if options.blend or options.strength is not None:
         strength = 0.5 if options.strength is None else options.strength
         mixed = [getattr(network, part, network) for part in ("first", "second")]

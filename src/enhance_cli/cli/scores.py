@@ -1,4 +1,4 @@
-"""The scores that `enhance evaluate` prints."""
+"""The scores that `enhance evaluate` prints, and writes into cards."""
 
 from __future__ import annotations
 
@@ -21,6 +21,17 @@ if TYPE_CHECKING:
 
 _UNLIMITED = 10_000  # characters: the width of a table for a file or for another program
 _MOST_IMAGES = 100  # of a larger set only the means are printed
+
+
+def write_cards(results: Results, models: tuple[str, ...]) -> None:
+    """Write the means into the cards of the networks among the models."""
+    from enhance_cli.evaluate.card import card_of, update_card
+    from enhance_cli.evaluate.methods import BASELINES, label_of
+    from enhance_cli.model.shipped import find_weights
+
+    for model in models:
+        if model not in BASELINES:
+            update_card(card_of(find_weights(model)), results, label_of(model))
 
 
 def show_results(results: Results, *, as_json: bool) -> None:

@@ -11,7 +11,7 @@ import click
 from enhance_cli.cli.completion import offer_files, offer_models
 from enhance_cli.cli.model_list import list_models
 from enhance_cli.cli.networks import bring_known
-from enhance_cli.cli.options import backend_options, is_given
+from enhance_cli.cli.options import backend_options, is_given, tta_option
 from enhance_cli.cli.raw import RAW_OPTIONS, check_raw, enlarge_raw
 from enhance_cli.cli.sections import SectionedCommand, section
 from enhance_cli.cli.types import FiniteRange, Output, OutputType, PlaceType, TileType
@@ -71,6 +71,7 @@ _DEFAULTS = UpscaleOptions()
         shell_complete=offer_models(),
         help="Mix --model (0) with this network (1), by --strength or one half.",
     ),
+    tta_option,
     click.option(
         "--list-models",
         is_flag=True,

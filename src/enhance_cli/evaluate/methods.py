@@ -45,7 +45,7 @@ BASELINES = {"bicubic": enlarge_bicubic, "lanczos": enlarge_lanczos, "nearest": 
 
 
 def load_methods(
-    models: Sequence[str], device: str, precision: str
+    models: Sequence[str], device: str, precision: str, tta: int | None = None
 ) -> tuple[dict[str, Enlarge], int, dict[str, str]]:
     """Return the methods by name, bicubic first, the scale that they share, and the backends.
 
@@ -54,7 +54,7 @@ def load_methods(
     A model is a shipped name, a file, or one of the baselines. Raises EnhanceError if one is not
     there or enlarges by another factor than the rest.
     """
-    engines, scale = open_engines(models, device, precision)
+    engines, scale = open_engines(models, device, precision, tta)
     methods: dict[str, Enlarge] = {"bicubic": from_interpolation("bicubic")}
     for model in models:
         name = label_of(model)
@@ -64,14 +64,17 @@ def load_methods(
 
 
 def open_engines(
-    models: Sequence[str], device: str, precision: str
+    models: Sequence[str], device: str, precision: str, tta: int | None = None
 ) -> tuple[dict[str, Tiler], int]:
     """Return the networks among the models by name, and the scale that they share.
 
     Raises EnhanceError if one is not there or enlarges by another factor than the rest.
     """
     networks = [model for model in models if model not in BASELINES]
-    engines = {label_of(model): Tiler(open_network(model, device, precision)) for model in networks}
+    engines = {
+        label_of(model): Tiler(open_network(model, device, precision, tta=tta))
+        for model in networks
+    }
     if len({engine.scale for engine in engines.values()}) > 1:
         listed = ", ".join(f"{name} ×{engine.scale}" for name, engine in engines.items())
         raise EnhanceError(f"models of different scales cannot be compared: {listed}")

@@ -46,7 +46,9 @@ def measure_recognition(options: EvaluateOptions, on_image: OnImage) -> Results:
     categories = imagenet_weights(options.classifier).meta["categories"]
     labelled = find_labelled(options.data, options.labels, categories)
     backend = pick_backend(options.device, options.precision)
-    methods, scale, backends = load_methods(options.models, options.device, options.precision)
+    methods, scale, backends = load_methods(
+        options.models, options.device, options.precision, options.tta
+    )
     networks = dict(options.networks)
     classifier = Classifier(options.classifier, networks, metric_device(backend))
     scores: list[Score] = []

@@ -30,7 +30,9 @@ def measure_similarity(options: EvaluateOptions, on_image: OnImage) -> Results:
     pairs, others, skipped, matching = _match(data, options)
     backend = pick_backend(options.device, options.precision)
     device = metric_device(backend)
-    methods, scale, backends = load_methods(options.models, options.device, options.precision)
+    methods, scale, backends = load_methods(
+        options.models, options.device, options.precision, options.tta
+    )
     methods |= {name: from_results(results) for name, results in others.items()}
     metrics, refused = load_metrics(
         options.metrics, protocol.colour, device, dict(options.networks)

@@ -8,9 +8,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from enhance_cli.config import PRECISIONS, RUNTIMES
+from enhance_cli.config import ENSEMBLES, PRECISIONS, RUNTIMES
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.chain import ChainNetwork
+from enhance_cli.model.ensemble import EnsembleNetwork
 from enhance_cli.model.exported import open_exported
 from enhance_cli.model.network import Network
 from enhance_cli.model.shipped import find_weights, pair_of
@@ -26,6 +27,7 @@ def open_network(
     *,
     blend: str | None = None,
     strength: float | None = None,
+    tta: int | None = None,
 ) -> Network:
     """Load a network and make it ready to compute.
 
@@ -34,14 +36,28 @@ def open_network(
     extension. PyTorch is imported only if it computes; no other setting of the process changes.
 
     `strength`, 0 to 1, blends ENet-E (0) with the shipped texture network `model` (1). With `blend`
-    it blends `model` (0) with that network (1).
+    it blends `model` (0) with that network (1). `tta`, 4 or 8, averages so many mirror images.
 
     Raises EnhanceError for a model that does not exist or is not a network, and for a device,
     precision or runtime that is not available.
     """
     _check_known("precision", precision, PRECISIONS)
     _check_known("runtime", runtime, RUNTIMES)
+    if tta not in (None, *ENSEMBLES):
+        raise EnhanceError(f"no tta of {tta}; there is: {', '.join(map(str, ENSEMBLES))}")
     models = [model] if isinstance(model, str) else list(model)
+    network = _open_models(models, device, precision, runtime, blend, strength)
+    return network if tta is None else EnsembleNetwork(network, tta)
+
+
+def _open_models(
+    models: list[str],
+    device: str,
+    precision: str,
+    runtime: str,
+    blend: str | None,
+    strength: float | None,
+) -> Network:
     if blend is not None or strength is not None:
         if len(models) != 1:
             raise EnhanceError("the strength of one network can be chosen, not of several in a row")

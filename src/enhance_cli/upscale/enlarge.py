@@ -161,7 +161,8 @@ class Upscaler:
     """The tool as a Python object: `Upscaler()(image)` enlarges a Pillow image.
 
     It takes the arguments of `open_network`, and a tile in input pixels (0 for the whole image). A
-    `strength` between 0 and 1 blends ENet-E with the network, or the network with `blend`. It
+    `strength` between 0 and 1 blends ENet-E with the network, or the network with `blend`. A `tta`
+    of 4 or 8 averages the results for so many mirror images, in so many times the time. It
     changes no setting of the process; a program that wants the speed of the commands calls
     `prepare_process`. Raises EnhanceError for a model, device, precision or runtime that is not
     available.
@@ -177,8 +178,11 @@ class Upscaler:
         tile: int | None = None,
         blend: str | None = None,
         strength: float | None = None,
+        tta: int | None = None,
     ) -> None:
-        network = open_network(model, device, precision, runtime, blend=blend, strength=strength)
+        network = open_network(
+            model, device, precision, runtime, blend=blend, strength=strength, tta=tta
+        )
         self.engine = Tiler(network, tile)
 
     def __call__(self, image: Image.Image) -> Image.Image:

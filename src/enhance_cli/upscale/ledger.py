@@ -61,6 +61,8 @@ def settings_of(options: UpscaleOptions) -> dict[str, Any]:
         settings["is_blend"] = options.blend is not None
     if options.strength is not None:
         settings["strength"] = options.strength
+    if options.tta is not None:
+        settings["tta"] = options.tta
     if options.exact:
         settings["exact"] = True
     used = (options.model, *others)

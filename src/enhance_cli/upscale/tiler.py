@@ -219,6 +219,7 @@ def open_tiler(options: UpscaleOptions) -> Tiler:
         options.runtime,
         blend=options.blend,
         strength=options.strength,
+        tta=options.tta,
     )
     if options.consistent:
         if network.scale == 1:
