@@ -1,4 +1,4 @@
-"""Blend two generators of one shape, weight by weight.
+"""Blend two networks of one shape, weight by weight.
 
     python tools/blend.py FIRST SECOND SHARE OUT
 
@@ -14,25 +14,30 @@ import sys
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from enhance_cli.errors import EnhanceError
+from enhance_cli.model.load import load_module
 from enhance_cli.model.shipped import find_weights
-from enhance_cli.model.weights import load_generator, save_generator
+from enhance_cli.model.weights import save_generator
 
 
 @torch.no_grad()
 def blend(first: str, second: str, share: float, out: Path) -> None:
     """Write the blend, with the second's provenance. Raises EnhanceError."""
-    made, _ = load_generator(find_weights(first))
-    other, provenance = load_generator(find_weights(second))
-    if made.dimensions != other.dimensions:
+    made, _ = load_module(find_weights(first))
+    other, provenance = load_module(find_weights(second))
+    if _shapes(made) != _shapes(other):
         raise EnhanceError(
-            f"{first} and {second} have different shapes, {made.dimensions} and "
-            f"{other.dimensions}: only networks of one shape can be blended"
+            f"{first} and {second} have different shapes: only networks of one shape can be blended"
         )
     for mine, its in zip(made.parameters(), other.parameters(), strict=True):
         mine.lerp_(its, share)
     save_generator(made, out, provenance | {"blend": {"with": Path(first).name, "share": share}})
+
+
+def _shapes(network: nn.Module) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in network.named_parameters()}
 
 
 def main() -> None:
