@@ -36,11 +36,17 @@ class Rows:
     Each row of the result depends on `reach` rows of the input on both sides, and there are `scale`
     of them for a row of the input. The last rows of the input are kept, and what they need of it is
     computed again, so bands should be high against the reach. At the top and bottom of the picture
-    the part pads as it does for the whole.
+    the part pads as it does for the whole. The rows are kept in `memory` if it has their shape.
     """
 
-    def __init__(self, run: Callable[[Tensor], Tensor], reach: int, scale: int = 1) -> None:
-        self.run, self.reach, self.scale = run, reach, scale
+    def __init__(
+        self,
+        run: Callable[[Tensor], Tensor],
+        reach: int,
+        scale: int = 1,
+        memory: Tensor | None = None,
+    ) -> None:
+        self.run, self.reach, self.scale, self.memory = run, reach, scale, memory
         self.kept: Tensor | None = None
         self.above = 0  # rows of `kept` whose result has been returned
 
@@ -55,7 +61,8 @@ class Rows:
             return None
         result = self.run(rows)[:, :, self.scale * self.above : self.scale * done]
         first = max(0, done - self.reach)
-        self.kept, self.above = rows[:, :, first:].clone(), done - first
+        before = self.memory if self.kept is None else self.kept
+        self.kept, self.above = _keep(rows[:, :, first:], before), done - first
         return result
 
 
@@ -78,10 +85,20 @@ class ResidualRows:
         for part in self.parts:
             change = part(change, is_last=is_last)
         count = 0 if change is None else change.shape[2]
-        self.waiting = waiting[:, :, count:].clone()
+        self.waiting = _keep(waiting[:, :, count:], self.waiting)
         if change is None:
             return None
         return torch.add(waiting[:, :, :count], change, alpha=self.factor)
+
+
+def _keep(rows: Tensor, before: Tensor | None) -> Tensor:
+    """Return a copy of rows, in the memory of those that were kept before if they are as many.
+
+    A new small tensor, between large ones that are freed, keeps their memory from being used again.
+    """
+    if before is None or before.shape != rows.shape or before.dtype != rows.dtype:
+        return rows.clone()
+    return before.copy_(rows)
 
 
 class RowStrip:
@@ -169,7 +186,11 @@ def _compact(module: Any, column: Span) -> list[RowPart]:
     def enlarge(x: Tensor) -> Tensor:
         return F.pixel_shuffle(x[..., column.core], module.scale)
 
-    deep = ResidualRows([Rows(layer, 1) for layer in layers], 1.0, module.repeated)
+    # Before the first band, so that these small tensors do not lie between its large ones.
+    sides = 2, column.left + column.stop - column.start + column.right
+    memory = [torch.empty(1, module.features, *sides, dtype=dtype) for _ in layers]
+    rows = [Rows(layer, 1, memory=kept) for layer, kept in zip(layers, memory, strict=True)]
+    deep = ResidualRows([*rows], 1.0, module.repeated)
     return [deep, Rows(enlarge, 0, module.scale)]
 
 
