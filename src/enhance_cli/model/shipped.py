@@ -14,7 +14,8 @@ from enhance_cli.model.kept import KNOWN, OF_A_RUN, RUNNABLE, find_kept, models_
 
 _PREFIX = "enet-"
 _PIXELS = "e"  # the network at strength 0; a texture network is at strength 1
-_WITHOUT_STRENGTH = _PIXELS, "fast-e"
+WITHOUT_STRENGTH = _PIXELS, "fast-e"
+"""The shipped networks that are not blended with ENet-E by a strength alone."""
 
 
 def weights_folder() -> Path:
@@ -64,7 +65,7 @@ def pair_of(model: str) -> tuple[str, str]:
     Raises EnhanceError for a model that is not a shipped texture network.
     """
     name = model.lower().removeprefix(_PREFIX)
-    if name not in shipped_models() or name in _WITHOUT_STRENGTH:
+    if name not in shipped_models() or name in WITHOUT_STRENGTH:
         raise EnhanceError(
             f"{model} has no strength to choose: expected a shipped texture network; any two "
             "networks can be blended"
