@@ -152,8 +152,8 @@ _TUNED: dict[str, Any] = {  # whatever the letters
 _ACCURATE: dict[str, Any] = {"luma": 0.75}  # E alone
 _TEXTURED: dict[str, Any] = {  # other letters
     "luma": 0.5,
-    "flat": 0.05,
-    "checkerboard": 0.1,
+    "flat": 0.1,
+    "checkerboard": 1.0,
     "batch": 8,
     "warmup": 30,
 }

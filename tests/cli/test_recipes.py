@@ -45,8 +45,8 @@ def test_tuned_texture_is_held_by_losses_against_meshes_and_by_the_colours():
     weights = options.loss_weights
     assert weights.pixel == 0
     assert set(weights.perceptual) == {"pool2", "lite2", "lite4", "lite8", "lite16"}
-    assert (weights.spectrum, weights.checkerboard, weights.colour) == (0.02, 0.1, 1)
-    assert (options.adversary, options.candidates, options.flat) == ("features", 1, 0.05)
+    assert (weights.spectrum, weights.checkerboard, weights.colour) == (0.02, 1, 1)
+    assert (options.adversary, options.candidates, options.flat) == ("features", 1, 0.1)
     with_pixels = recipe_values("tuned", "EPAT")
     assert TrainOptions(data="", losses="EPAT", **with_pixels).loss_weights.colour == 0
     assert "spectrum" not in recipe_values("tuned", "EP")

@@ -15,7 +15,7 @@ from enhance_cli.model.engine.ranges import ActivationRange, measure_ranges
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.shipped import find_weights
 from enhance_cli.model.weights import load_generator, load_ranges
-from tests.shipped import OF_ENHANCE
+from tests.shipped import IN_INT8
 
 ENTERING, LEAVING = ActivationRange(-1.5, 2.0), ActivationRange(0.0, 1.2)
 
@@ -127,7 +127,7 @@ def test_the_generator_itself_is_left_as_it_is():
     assert all(torch.equal(value, state[name]) for name, value in generator.state_dict().items())
 
 
-@pytest.fixture(scope="module", params=OF_ENHANCE)
+@pytest.fixture(scope="module", params=IN_INT8)
 def shipped(request):
     path = find_weights(request.param)
     generator, _ = load_generator(path)
