@@ -78,6 +78,17 @@ def test_a_strip_keeps_a_part_of_the_picture_alone():
 
 
 @pytest.mark.usefixtures("narrow")
+def test_a_compact_network_keeps_rows_in_memory_that_is_never_taken_anew():
+    network = network_of(**SHAPES["compact"])
+    strip = network.begin_strip(noise(60, 12), Tiler(network)._split(12)[0])
+    layers = strip.parts[0].parts[1:]
+    places = [layer.memory.data_ptr() for layer in layers]
+    while strip.done < 30:
+        strip.advance()
+    assert [layer.kept.data_ptr() for layer in layers] == places
+
+
+@pytest.mark.usefixtures("narrow")
 def test_16_bits_pass_through_strips():
     network, pixels = network_of(), noise(40, 20, np.uint16)
     found, expected = Tiler(network).enlarge(pixels), Tiler(network, 0).enlarge(pixels)

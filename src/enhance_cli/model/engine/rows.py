@@ -188,9 +188,9 @@ def _compact(module: Any, column: Span) -> list[RowPart]:
 
     # Before the first band, so that these small tensors do not lie between its large ones.
     sides = 2, column.left + column.stop - column.start + column.right
-    memory = [torch.empty(1, module.features, *sides, dtype=dtype) for _ in layers]
-    rows = [Rows(layer, 1, memory=kept) for layer, kept in zip(layers, memory, strict=True)]
-    deep = ResidualRows([*rows], 1.0, module.repeated)
+    memory = [torch.empty(1, module.features, *sides, dtype=dtype) for _ in layers[1:]]
+    rows = [Rows(layer, 1, memory=kept) for layer, kept in zip(layers[1:], memory, strict=True)]
+    deep = ResidualRows([Rows(layers[0], 1), *rows], 1.0, module.repeated)
     return [deep, Rows(enlarge, 0, module.scale)]
 
 
