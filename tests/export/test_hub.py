@@ -56,16 +56,16 @@ def test_the_folder_that_is_read_back_enlarges_to_the_same_bits(export, source, 
 
 
 def test_the_card_begins_with_front_matter_and_links_to_no_file_of_the_checkout(tmp_path):
-    source = find_weights("pat")
+    source = find_weights("e")
     generator, provenance = load_generator(source)
     write_hub(generator, provenance, source, tmp_path / "hub", overwrite=False)
     card = (tmp_path / "hub" / CARD).read_text()
     assert card.startswith("---\nlicense: apache-2.0\npipeline_tag: image-to-image\n")
-    assert f"# ENet-PAT\n\n![Bicubic enlargement, and this network]({PICTURE})" in card
+    assert f"# ENet-E\n\n![Bicubic enlargement, and this network]({PICTURE})" in card
     assert "](../" not in card
     tensors, metadata = read_tensors(tmp_path / "hub" / WEIGHTS)
     assert all(torch.equal(value, tensors[name]) for name, value in read_tensors(source)[0].items())
-    assert metadata["modelspec.title"] == "ENet-PAT"
+    assert metadata["modelspec.title"] == "ENet-E"
     assert json.loads(metadata["ranges"]) == json.loads(read_tensors(source)[1]["ranges"])
 
 
