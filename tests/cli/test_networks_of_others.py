@@ -82,6 +82,12 @@ def test_the_licence_that_a_file_states_is_said(compact_file, photo, tmp_path):
     assert "…, CC-BY-NC-4.0) on cpu" in done.stderr
 
 
+def test_a_shipped_network_is_named_and_not_described(photo, tmp_path):
+    options = "--model", "photo", "--device", "cpu", "--precision", "fp32"
+    done = run("upscale", photo, "-o", tmp_path / "out.png", *options)
+    assert "photo on cpu, fp32\n" in done.stderr
+
+
 def test_another_tile_makes_results_anew_only_of_networks_that_see_whole_pictures(
     compact_file, photo, tmp_path, monkeypatch
 ):

@@ -72,14 +72,16 @@ def _in_a_row(network: Network) -> list[Network]:
 
 
 def _origin(model: str, network: Network) -> str:
-    """Return a network's architecture, scale, hash and licence; "" for our own networks."""
-    from enhance_cli.model.shipped import find_weights
+    """Return a network's architecture, scale, hash and licence; "" for ours and shipped ones."""
+    from enhance_cli.model.shipped import find_weights, shipped_models
 
     module = getattr(network, "module", None)
     architecture = getattr(module, "architecture", None)
     if architecture is None:
         return ""
     path = find_weights(model)
+    if path in shipped_models().values():
+        return ""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     known = next((known for known in KNOWN.values() if known.sha256 == digest), None)
     licence = (known.licence if known else licence_in(path)) or "licence not stated"
