@@ -14,10 +14,10 @@ import sys
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.load import load_module
+from enhance_cli.model.shapes import shape_of
 from enhance_cli.model.shipped import find_weights
 from enhance_cli.model.weights import save_generator
 
@@ -27,17 +27,15 @@ def blend(first: str, second: str, share: float, out: Path) -> None:
     """Write the blend, with the second's provenance. Raises EnhanceError."""
     made, _ = load_module(find_weights(first))
     other, provenance = load_module(find_weights(second))
-    if _shapes(made) != _shapes(other):
+    shape, wanted = shape_of(other), shape_of(made)
+    if shape != wanted:
         raise EnhanceError(
-            f"{first} and {second} have different shapes: only networks of one shape can be blended"
+            f"{first} and {second} have different shapes, {wanted} and {shape}: only networks of "
+            "one shape can be blended"
         )
     for mine, its in zip(made.parameters(), other.parameters(), strict=True):
         mine.lerp_(its, share)
     save_generator(made, out, provenance | {"blend": {"with": Path(first).name, "share": share}})
-
-
-def _shapes(network: nn.Module) -> dict[str, torch.Size]:
-    return {name: value.shape for name, value in network.named_parameters()}
 
 
 def main() -> None:

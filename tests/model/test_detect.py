@@ -229,3 +229,8 @@ def test_other_programs_read_a_network_that_is_written(network):
 def test_a_checkpoint_of_an_unknown_network_is_one_line(shape):
     with pytest.raises(EnhanceError, match=r"^the checkpoint is of an unknown network: "):
         new_network(shape)
+
+
+def test_the_shape_of_another_network_is_not_known():
+    with pytest.raises(EnhanceError, match=r"^Identity is not a network that enhance computes"):
+        shape_of(torch.nn.Identity())

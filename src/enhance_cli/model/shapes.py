@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, cast
+from typing import Any
 
 from torch import nn
 
@@ -21,11 +21,16 @@ OF_OTHERS: tuple[type[RRDBNet | Compact | SPAN], ...] = (RRDBNet, Compact, SPAN)
 
 
 def shape_of(network: nn.Module) -> Shape:
-    """Return the shape from which `new_network` makes a network that has other weights."""
+    """Return the shape from which `new_network` makes a network that has other weights.
+
+    Raises EnhanceError for a network that enhance does not compute itself.
+    """
     if isinstance(network, Generator):
         return {"architecture": "EnhanceNet"} | asdict(network.dimensions)
-    stated = cast(RRDBNet, network)
-    return {"architecture": stated.architecture} | stated.shape
+    if isinstance(network, OF_OTHERS):
+        return {"architecture": network.architecture} | network.shape
+    name = getattr(network, "architecture", type(network).__name__)
+    raise EnhanceError(f"{name} is not a network that enhance computes itself")
 
 
 def new_network(shape: Shape) -> nn.Module:
