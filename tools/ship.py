@@ -17,13 +17,14 @@ from enhance_cli.evaluate.card import card_of, give_front_matter, update_card
 from enhance_cli.evaluate.front_matter import title_of
 from enhance_cli.evaluate.similarity import measure_similarity
 from enhance_cli.model.load import load_module
+from enhance_cli.model.shapes import shape_of
 from enhance_cli.model.shipped import find_weights, weights_folder
 from enhance_cli.model.weights import save_generator
 
 METRICS = ("psnr_y", "ssim_y")
 
 
-def ship(run: str, name: str, data: str, sets: list[Path], licence: str = "Apache-2.0") -> None:
+def ship(run: str, name: str, data: str, sets: list[Path], licence: str) -> None:
     """Write the weights and the scores in their card. Raises EnhanceError."""
     path = weights_folder() / f"enet-{name}.safetensors"
     generator, provenance = load_module(find_weights(run))
@@ -38,7 +39,7 @@ def ship(run: str, name: str, data: str, sets: list[Path], licence: str = "Apach
         sys.stdout.write(f"{results.data}: {means}\n")
     title = title_of(card_of(path).read_text(), path.stem)
     save_generator(generator, path, provenance, title=title)
-    give_front_matter(card_of(path), licence, data)
+    give_front_matter(card_of(path), licence, data, shape_of(generator)["architecture"])
 
 
 def main() -> None:

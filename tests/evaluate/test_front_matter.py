@@ -44,6 +44,11 @@ def test_a_card_begins_with_what_hubs_read():
     assert text.endswith("      value: 31.90\n---\n# Mine\n\nWords.\n")
 
 
+def test_a_card_names_the_architecture_of_its_network():
+    text = add_front_matter("# Mine\n", "MIT", [], ROWS, "Compact")
+    assert '- "image-upscaling"\n- "compact"\n' in text
+
+
 def test_new_scores_replace_the_old_ones_and_nothing_else():
     before = add_front_matter("# Mine\n", "MIT", [], ROWS).replace('- "pytorch"', "- mine")
     after = renew_scores(before, [(*ROWS[0][:5], "32.00")])

@@ -53,12 +53,12 @@ def read_card(card: Path) -> tuple[str, list[Row]]:
     return text, _rows_in(text, card)
 
 
-def give_front_matter(card: Path, licence: str, data: str) -> None:
+def give_front_matter(card: Path, licence: str, data: str, architecture: str) -> None:
     """Let a card begin with what hubs read; `data` names the data sets between commas."""
     text, rows = read_card(card)
     names = [part.partition("(")[0].strip() for part in data.split(",")]
     with replacing(card) as file:
-        file.write(add_front_matter(text, licence, names, rows).encode())
+        file.write(add_front_matter(text, licence, names, rows, architecture).encode())
 
 
 def _row(results: Results, method: str, metric: str, unit: Unit) -> Row:

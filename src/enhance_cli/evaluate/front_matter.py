@@ -11,14 +11,18 @@ _TYPES = {"psnr_y": "psnr", "ssim_y": "ssim"}
 
 
 def add_front_matter(
-    text: str, licence: str, datasets: Sequence[str], rows: Sequence[Sequence[str]]
+    text: str,
+    licence: str,
+    datasets: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    architecture: str = "EnhanceNet",
 ) -> str:
     """Return a card that begins with front matter, which replaces what it had.
 
     `rows` are those of its table: data, images, protocol, metric, bicubic, this network.
     """
     lists = {
-        "tags": ["super-resolution", "image-upscaling", "enhancenet", "pytorch"],
+        "tags": ["super-resolution", "image-upscaling", architecture.lower(), "pytorch"],
         "datasets": datasets,
         "metrics": dict.fromkeys(_TYPES.get(metric, metric) for _, _, _, metric, *_ in rows),
     }

@@ -82,7 +82,8 @@ def _contents(generator: nn.Module, provenance: dict[str, Any], source: Path) ->
         weights = path.read_bytes()
     licence = str(provenance.get("licence", "other"))
     if not text.startswith("---\n"):
-        text = add_front_matter(text, licence, [], rows)
+        architecture = shape_of(generator)["architecture"]
+        text = add_front_matter(text, licence, [], rows, architecture)
     return {
         WEIGHTS: weights,
         CONFIG: json.dumps(_config(generator, licence), indent=2).encode(),
