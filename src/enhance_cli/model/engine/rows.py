@@ -46,7 +46,8 @@ class Rows:
         scale: int = 1,
         memory: Tensor | None = None,
     ) -> None:
-        self.run, self.reach, self.scale, self.memory = run, reach, scale, memory
+        self.run, self.reach, self.scale = run, reach, scale
+        self.memory = memory  # for the next rows to keep
         self.kept: Tensor | None = None
         self.above = 0  # rows of `kept` whose result has been returned
 
@@ -61,8 +62,8 @@ class Rows:
             return None
         result = self.run(rows)[:, :, self.scale * self.above : self.scale * done]
         first = max(0, done - self.reach)
-        before = self.memory if self.kept is None else self.kept
-        self.kept, self.above = _keep(rows[:, :, first:], before), done - first
+        self.kept = self.memory = _keep(rows[:, :, first:], self.memory)
+        self.above = done - first
         return result
 
 
