@@ -13,7 +13,7 @@ MODELS_TO_CHOOSE = ("photo", "pat", "e")  # compared by looking, unless others a
 
 PURPOSES = {
     "photo": "clean and sharp, from camera files",
-    "fast-photo": "camera files, smoother; can run in 8 bits",
+    "photo-int8": "camera files, smoother; can run in 8 bits",
     "pat-photo": "texture, from camera files",
     "pat": "texture, from clean files",
     "fast-e": "pixel error; SPAN, by its authors",

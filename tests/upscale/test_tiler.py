@@ -146,7 +146,7 @@ def test_a_tile_takes_no_more_video_memory_than_it_was_sized_for(cuda, precision
         assert held <= engine.network.bytes_of_a_tile(side)
 
 
-@pytest.mark.parametrize("model", ["e", "pat", "pat-photo", "fast-photo", "photo"])
+@pytest.mark.parametrize("model", ["e", "pat", "pat-photo", "photo-int8", "photo"])
 def test_bf16_costs_nothing_that_can_be_seen(data, model):
     if not cpu_multiplies_bf16():
         pytest.skip("this CPU has no bf16 products")

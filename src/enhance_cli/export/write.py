@@ -82,7 +82,7 @@ def _check_kind(generator: nn.Module, path: Path, options: ExportOptions) -> Non
     if options.precision == "int8" and not isinstance(generator, Generator):
         architecture = getattr(generator, "architecture", "this network")
         raise EnhanceError(
-            f"int8 is for enhance's own networks, as fast-photo, not for {architecture}"
+            f"int8 is for enhance's own networks, as photo-int8, not for {architecture}"
         )
     if options.opset and path.suffix.lower() != ".onnx":
         raise EnhanceError(f"cannot write {path} with an opset: only .onnx has one")

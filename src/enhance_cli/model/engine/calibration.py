@@ -46,7 +46,7 @@ def _in_8_bits(
     if not isinstance(module, Generator):
         architecture = getattr(module, "architecture", "this network")
         raise EnhanceError(
-            f"int8 is for enhance's own networks, as fast-photo, not for {architecture}"
+            f"int8 is for enhance's own networks, as photo-int8, not for {architecture}"
         )
     try:
         quantized = quantize(module, ranges_of(module, ranges))
