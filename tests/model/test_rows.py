@@ -48,9 +48,9 @@ def noise(height, width, levels=np.uint8):
 def narrow(monkeypatch):
     """Strips, bands and tiles so small that small pictures have several."""
     monkeypatch.setattr(rows, "BAND", 6)
-    monkeypatch.setattr(rows, "COMPACT_BAND", 6)
+    monkeypatch.setattr(rows, "COMPACT_PIECE", 16 * 6)
     monkeypatch.setattr("enhance_cli.model.pytorch.widest_strip", lambda *_: 16)
-    monkeypatch.setattr("enhance_cli.model.pytorch.WIDTH", 16)
+    monkeypatch.setattr("enhance_cli.model.pytorch.COMPACT_WIDTH", 16)
     monkeypatch.setattr(TorchNetwork, "_fastest_tile", lambda _: 4)
 
 
@@ -81,11 +81,33 @@ def test_a_strip_keeps_a_part_of_the_picture_alone():
 def test_a_compact_network_keeps_rows_in_memory_that_is_never_taken_anew():
     network = network_of(**SHAPES["compact"])
     strip = network.begin_strip(noise(60, 12), Tiler(network)._split(12)[0])
-    layers = strip.parts[0].parts[1:]
+    layers = strip.parts[0].parts[2:]
     places = [layer.memory.data_ptr() for layer in layers]
     while strip.done < 30:
         strip.advance()
     assert [layer.kept.data_ptr() for layer in layers] == places
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize("name", ["compact", "x4"])
+def test_after_the_last_rows_nothing_is_kept_in_new_memory(name):
+    network = network_of(**SHAPES[name])
+    strip = network.begin_strip(noise(61, 12), Tiler(network)._split(12)[0])
+    parts = [part for outer in strip.parts for part in getattr(outer, "parts", [outer])]
+    layers = [part for part in parts if hasattr(part, "kept")]
+    while strip.done < 61:
+        before = [layer.kept for layer in layers]
+        strip.advance()
+    assert all(layer.kept is held for layer, held in zip(layers, before, strict=True))
+
+
+@pytest.mark.parametrize("picture", [1, 33, 512, 1024, 1025, 4000, 100_000])
+def test_bands_suit_winograd_and_take_the_same_memory_at_any_width(picture):
+    network = network_of(**SHAPES["compact"]).module
+    band = rows.rows_at_once(network, picture)
+    strip = -(-picture // -(-picture // rows.COMPACT_WIDTH))
+    assert band % 6 == 0
+    assert 0.6 * rows.COMPACT_PIECE <= band * strip <= rows.COMPACT_PIECE
 
 
 @pytest.mark.usefixtures("narrow")

@@ -15,7 +15,13 @@ from enhance_cli.model.compact import Compact
 from enhance_cli.model.device import DTYPES, Backend
 from enhance_cli.model.engine.fused import fuse_any
 from enhance_cli.model.engine.head import PIECE, HasHead, run_head
-from enhance_cli.model.engine.rows import RowStrip, check_strips, widest_strip
+from enhance_cli.model.engine.rows import (
+    COMPACT_WIDTH,
+    RowStrip,
+    check_strips,
+    rows_at_once,
+    widest_strip,
+)
 from enhance_cli.model.engine.strips import WIDTH, GeneratorStrip, has_strips
 from enhance_cli.model.levels import Levels, fit
 from enhance_cli.model.network import Network, Span, Strip
@@ -87,7 +93,9 @@ class TorchNetwork(Network):
             return 0
         if isinstance(self.fused, RRDBNet):
             return widest_strip(self.fused, self.backend.dtype.itemsize)
-        return WIDTH if isinstance(self.fused, Compact) or has_strips(self.fused) else 0
+        if isinstance(self.fused, Compact):
+            return COMPACT_WIDTH
+        return WIDTH if has_strips(self.fused) else 0
 
     def _most(self) -> int | None:
         """Return how many input pixels fit into half of the memory, or None if unknown."""
@@ -131,8 +139,9 @@ class TorchNetwork(Network):
             _, height, width = pixels.shape
             if isinstance(module, RRDBNet):
                 check_strips(module, self.backend.dtype.itemsize, width, self.strip)
+            band = rows_at_once(module, width)
             pixels = fit(pixels[:, :, column.read], self.align, self.least)
-            return RowStrip(module, pixels, height, column, self.layout)
+            return RowStrip(module, pixels, height, column, band, self.layout)
         return GeneratorStrip(module, pixels, column)
 
     def _module_for(self, pixels: Levels) -> Any:

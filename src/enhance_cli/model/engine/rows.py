@@ -13,11 +13,13 @@ from torch import Tensor
 from enhance_cli.machine import allowed_memory
 from enhance_cli.model.compact import Compact
 from enhance_cli.model.engine.head import PIECE, run_head
+from enhance_cli.model.engine.row_layer import RowLayer, keep
 from enhance_cli.model.levels import Levels
 from enhance_cli.model.network import Span
 from enhance_cli.model.rrdb import RESIDUAL, RRDBNet
 
-BAND, COMPACT_BAND = 98, 94  # rows of features to compute at once: docs/decisions/0099
+BAND = 98  # rows of an ESRGAN's features to compute at once: docs/decisions/0099
+COMPACT_WIDTH, COMPACT_PIECE = 1024, 25_000  # input pixels: the widest strip, a band of it
 _DENSE_REACH = 5  # rows: the convolutions of a dense block
 _KEPT = 60  # rows of features that a residual block keeps
 _SHARE = 4  # a strip takes at most this part of the memory
@@ -36,7 +38,7 @@ class Rows:
     Each row of the result depends on `reach` rows of the input on both sides, and there are `scale`
     of them for a row of the input. The last rows of the input are kept, and what they need of it is
     computed again, so bands should be high against the reach. At the top and bottom of the picture
-    the part pads as it does for the whole. The rows are kept in `memory` if it has their shape.
+    the part pads as it does for the whole.
     """
 
     def __init__(
@@ -44,10 +46,8 @@ class Rows:
         run: Callable[[Tensor], Tensor],
         reach: int,
         scale: int = 1,
-        memory: Tensor | None = None,
     ) -> None:
         self.run, self.reach, self.scale = run, reach, scale
-        self.memory = memory  # for the next rows to keep
         self.kept: Tensor | None = None
         self.above = 0  # rows of `kept` whose result has been returned
 
@@ -61,8 +61,10 @@ class Rows:
             self.kept = rows
             return None
         result = self.run(rows)[:, :, self.scale * self.above : self.scale * done]
+        if is_last:
+            return result
         first = max(0, done - self.reach)
-        self.kept = self.memory = _keep(rows[:, :, first:], self.memory)
+        self.kept = keep(rows[:, :, first:], self.kept)
         self.above = done - first
         return result
 
@@ -80,35 +82,26 @@ class ResidualRows:
         """Return the rows that are complete after more of the input, or None."""
         if x is None:
             return None
-        added = self.kept(x) if self.kept else x
-        waiting = added if self.waiting is None else torch.cat((self.waiting, added), 2)
+        waiting = x if self.waiting is None else torch.cat((self.waiting, x), 2)
         change: Tensor | None = x
         for part in self.parts:
             change = part(change, is_last=is_last)
         count = 0 if change is None else change.shape[2]
-        self.waiting = _keep(waiting[:, :, count:], self.waiting)
+        if not is_last:
+            self.waiting = keep(waiting[:, :, count:], self.waiting)
         if change is None:
             return None
-        return torch.add(waiting[:, :, :count], change, alpha=self.factor)
-
-
-def _keep(rows: Tensor, before: Tensor | None) -> Tensor:
-    """Return a copy of rows, in the memory of those that were kept before if they are as many.
-
-    A new small tensor, between large ones that are freed, keeps their memory from being used again.
-    """
-    if before is None or before.shape != rows.shape or before.dtype != rows.dtype:
-        return rows.clone()
-    return before.copy_(rows)
+        added = waiting[:, :, :count]
+        return torch.add(self.kept(added) if self.kept else added, change, alpha=self.factor)
 
 
 class RowStrip:
     """Runs an ESRGAN or Compact on one strip of a picture: the columns of `column`, and all rows.
 
     `pixels` are the levels of these columns, (3, H, w), continued below and on the right to
-    multiples of the network's `align`; the picture itself has `height` rows. A strip equals that
-    part of the whole image's result, to rounding. `done` counts the picture's rows whose result has
-    been returned.
+    multiples of the network's `align`; the picture itself has `height` rows, and `band` rows of
+    features are computed at once, the same in all its strips. A strip equals that part of the whole
+    image's result, to rounding. `done` counts the picture's rows whose result has been returned.
     """
 
     def __init__(
@@ -117,17 +110,17 @@ class RowStrip:
         pixels: Levels,
         height: int,
         column: Span,
+        band: int,
         layout: torch.memory_format,
     ) -> None:
         self.module, self.pixels, self.layout = module, pixels, layout
-        self.height = height
+        self.height, self.band = height, band
         # Of the features, which are `align` times smaller than the picture:
         left, stop = column.left // module.align, -(-column.core.stop // module.align)
         size = -(-pixels.shape[2] // module.align)
         self.column = Span(left, stop, left, size - stop)
-        is_compact = isinstance(module, Compact)
-        self.parts = _compact(module, self.column) if is_compact else _esrgan(module, self.column)
-        self.band = COMPACT_BAND if is_compact else BAND
+        parts = _compact if isinstance(module, Compact) else _esrgan
+        self.parts = parts(module, self.column)
         self.size = module.scale * (column.stop - column.start)
         self.read = self.done = 0
 
@@ -182,17 +175,33 @@ def _esrgan(module: Any, column: Span) -> list[RowPart]:
 def _compact(module: Any, column: Span) -> list[RowPart]:
     """Return the parts of a compact network; the last enlarges the columns of `column`."""
     dtype, (first, *others) = module.last.weight.dtype, module.body
-    layers = [lambda x: first(x.to(dtype)), *others, module.last]
+
+    def convert(x: Tensor) -> Tensor:
+        return x.to(dtype)
 
     def enlarge(x: Tensor) -> Tensor:
         return F.pixel_shuffle(x[..., column.core], module.scale)
 
     # Before the first band, so that these small tensors do not lie between its large ones.
     sides = 2, column.left + column.stop - column.start + column.right
-    memory = [torch.empty(1, module.features, *sides, dtype=dtype) for _ in layers[1:]]
-    rows = [Rows(layer, 1, memory=kept) for layer, kept in zip(layers[1:], memory, strict=True)]
-    deep = ResidualRows([Rows(layers[0], 1), *rows], 1.0, module.repeated)
+    memory = [torch.empty(1, module.features, *sides, dtype=dtype) for _ in (*others, module.last)]
+    layers = [
+        RowLayer(layer, kept) for layer, kept in zip((*others, module.last), memory, strict=True)
+    ]
+    deep = ResidualRows([Rows(convert, 0), RowLayer(first), *layers], 1.0, module.repeated)
     return [deep, Rows(enlarge, 0, module.scale)]
+
+
+def rows_at_once(module: RRDBNet | Compact, picture: int) -> int:
+    """Return how many rows of features the strips of a picture of that width compute at once.
+
+    Of a compact network they are a multiple of the six that Winograd's method computes together; a
+    wide strip has fewer of them, so that it needs no more memory.
+    """
+    if isinstance(module, RRDBNet):
+        return BAND
+    strip = -(-picture // -(-picture // COMPACT_WIDTH))
+    return 6 * max(COMPACT_PIECE // (6 * strip), 1)
 
 
 def widest_strip(module: RRDBNet, itemsize: int) -> int:

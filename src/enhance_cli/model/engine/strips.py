@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,9 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enhance_cli.model.device import constant
-from enhance_cli.model.engine.fused import BlockConv, EnlargingConv, FusedConv
-from enhance_cli.model.engine.quantized import QuantizedConv
-from enhance_cli.model.engine.ranges import ActivationRange
+from enhance_cli.model.engine.fused import FusedConv
+from enhance_cli.model.engine.row_layer import RowLayer
 from enhance_cli.model.generator import BICUBIC_REACH, MEAN, Generator
 from enhance_cli.model.levels import Levels
 from enhance_cli.model.network import Span
@@ -26,43 +23,6 @@ WIDTH = 512  # input pixels; the largest width of a strip
 def has_strips(module: nn.Module) -> bool:
     """Whether a module that was rewritten for inference can be computed in strips."""
     return isinstance(module, Generator) and isinstance(module.first, FusedConv)
-
-
-class RowLayer:
-    """A convolution that gets the rows of its input in parts, and keeps those that it needs again.
-
-    At the top and bottom of the picture it adds zeros, as padding would. It returns the rows that
-    are complete, or None if there are none yet.
-    """
-
-    def __init__(self, layer: nn.Module) -> None:
-        made = _without_rows_of_padding(layer)
-        self.is_enlarging = isinstance(made, EnlargingConv)
-        # Rows are kept after the enlargement, which treats each row separately.
-        self.run: Any = partial(FusedConv.forward, made) if self.is_enlarging else made
-        self.entering: ActivationRange | None = getattr(layer, "entering", None)
-        strided = layer.stride if isinstance(layer, QuantizedConv) else 1
-        self.step = 2 if isinstance(layer, BlockConv) else strided
-        self.kept: Tensor | None = None
-
-    def __call__(self, x: Tensor | None, *, is_last: bool) -> Tensor | None:
-        """Return the next rows, (1, C', h', W'), after more of the input, (1, C, h, W)."""
-        if x is None:
-            return None
-        if self.is_enlarging:
-            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-        entering = self.entering
-        if entering and x.dtype != torch.uint8:
-            x = entering.quantize(x)
-        zero = torch.full_like(x[:, :, :1], entering.zero if entering else 0)
-        above = zero if self.kept is None else self.kept
-        rows = torch.cat((above, x, zero) if is_last else (above, x), 2)
-        whole = (rows.shape[2] - 2) // self.step * self.step
-        self.kept = rows[:, :, max(whole, 0) :].clone()
-        if whole <= 0:
-            return None
-        result: Tensor = self.run(rows[:, :, : whole + 2])
-        return result
 
 
 class RowBlock:
@@ -156,10 +116,3 @@ class GeneratorStrip:
 
 def _parts(layer: nn.Module) -> list[nn.Module]:
     return list(layer) if isinstance(layer, nn.Sequential) else [layer]
-
-
-def _without_rows_of_padding(layer: nn.Module) -> Any:
-    """Return a convolution with the same weights that pads only columns."""
-    made: Any = copy.copy(layer)
-    made.padding = (0, 1)
-    return made

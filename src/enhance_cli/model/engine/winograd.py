@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -59,8 +60,16 @@ def _is_fit(layer: nn.Conv2d) -> bool:
     return is_plain and is_zero_padded and min(layer.in_channels, layer.out_channels) >= _LEAST
 
 
-def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return torch._nnpack_spatial_convolution(x.contiguous(), weight, bias, [1, 1], [1, 1])
+def pad_columns_alone(layer: nn.Module) -> None:
+    """Make a layer that computes by Winograd's method add no rows of zeros; leave any other."""
+    replaced: Any = layer
+    if getattr(layer, "_conv_forward", None) is _convolve:
+        replaced._conv_forward = partial(_convolve, rows=0)
+
+
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, rows: int = 1) -> Tensor:
+    """Convolve with one column of zeros on each side, and `rows` rows of them."""
+    return torch._nnpack_spatial_convolution(x.contiguous(), weight, bias, [rows, 1], [1, 1])
 
 
 class WinogradDense(nn.Module):
