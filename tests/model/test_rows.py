@@ -8,6 +8,7 @@ from torch import nn
 from enhance_cli.model.compact import Compact
 from enhance_cli.model.device import Backend
 from enhance_cli.model.engine import rows
+from enhance_cli.model.engine.row_layer import end_of_band
 from enhance_cli.model.pytorch import TorchNetwork
 from enhance_cli.model.rrdb import RRDBNet
 from enhance_cli.upscale.tiler import Tiler
@@ -108,6 +109,19 @@ def test_bands_suit_winograd_and_take_the_same_memory_at_any_width(picture):
     strip = -(-picture // -(-picture // rows.COMPACT_WIDTH))
     assert band % 6 == 0
     assert 0.6 * rows.COMPACT_PIECE <= band * strip <= rows.COMPACT_PIECE
+
+
+@pytest.mark.parametrize(("band", "halo", "align"), [(32, 22, 1), (24, 34, 1), (196, 57, 2)])
+@pytest.mark.parametrize("height", [2, 10, 32, 34, 36, 500])
+def test_bands_fill_the_picture_and_the_last_grows_no_larger_than_others(height, band, halo, align):
+    ends = [0]
+    while ends[-1] < height:
+        ends.append(end_of_band(ends[-1], height, band, halo, align))
+    bands = np.diff(ends)
+    assert ends[-1] == height
+    assert all(0 < rows <= band and rows % align == 0 for rows in bands)
+    assert bands[-1] + halo <= band or bands[-1] == align
+    assert len(bands) <= -(-height // band) + 1
 
 
 @pytest.mark.usefixtures("narrow")

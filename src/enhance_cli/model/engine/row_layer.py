@@ -56,6 +56,16 @@ class RowLayer:
         return result
 
 
+def end_of_band(done: int, height: int, band: int, halo: int, align: int = 1) -> int:
+    """Return the row at which the next band of a picture ends, after the row `done`.
+
+    After the last band nothing is kept, so in it each layer gets more rows than the one before, in
+    all as many more as the halo. That band is small, so that it needs no more memory than others.
+    """
+    rest, last = height - done, max((band - halo) // align, 1) * align
+    return height if rest <= last else done + min(band, rest - last)
+
+
 def keep(rows: Tensor, before: Tensor | None) -> Tensor:
     """Return a copy of rows, in the memory of those that were kept before if they are as many.
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from enhance_cli.machine import allowed_memory
 from enhance_cli.model.compact import Compact
 from enhance_cli.model.engine.head import PIECE, run_head
-from enhance_cli.model.engine.row_layer import RowLayer, keep
+from enhance_cli.model.engine.row_layer import RowLayer, end_of_band, keep
 from enhance_cli.model.levels import Levels
 from enhance_cli.model.network import Span
 from enhance_cli.model.rrdb import RESIDUAL, RRDBNet
@@ -131,8 +131,9 @@ class RowStrip:
         They are (3, scale*rows, scale*columns), floats in [0, 1].
         """
         start, align = self.read, self.module.align
-        self.read = min(start + self.band * align, self.pixels.shape[1])
-        is_last = self.read == self.pixels.shape[1]
+        height, halo = self.pixels.shape[1], self.module.halo
+        self.read = end_of_band(start, height, self.band * align, halo, align)
+        is_last = self.read == height
         x = self._floats(start, self.read)
         x = F.pixel_unshuffle(x, align) if align > 1 else x
         x = x.contiguous(memory_format=self.layout)

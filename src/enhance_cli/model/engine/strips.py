@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from enhance_cli.model.device import constant
 from enhance_cli.model.engine.fused import FusedConv
-from enhance_cli.model.engine.row_layer import RowLayer
+from enhance_cli.model.engine.row_layer import RowLayer, end_of_band
 from enhance_cli.model.generator import BICUBIC_REACH, MEAN, Generator
 from enhance_cli.model.levels import Levels
 from enhance_cli.model.network import Span
@@ -78,7 +78,7 @@ class GeneratorStrip:
         They are (3, scale*rows, scale*columns), floats in [0, 1].
         """
         height = self.pixels.shape[1]
-        stop = min(self.read + ROWS, height)
+        stop = end_of_band(self.read, height, ROWS, self.module.halo)
         rows, self.read, is_last = self._floats(self.read, stop), stop, stop == height
         mean = constant(MEAN, rows).view(1, 3, 1, 1)
         x = (rows - mean).to(self.module.first.weight.dtype)
