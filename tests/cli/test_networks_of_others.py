@@ -17,7 +17,7 @@ from enhance_cli.model.compact import Compact
 from enhance_cli.model.load import load_module
 from enhance_cli.model.rrdb import RRDBNet
 from enhance_cli.model.shipped import find_weights
-from enhance_cli.model.weights import read_provenance
+from enhance_cli.model.weights import read_provenance, save_generator
 
 
 @pytest.fixture
@@ -238,9 +238,24 @@ def data_of_one(tmp_path):
     return data
 
 
-def test_a_network_of_others_is_trained_and_resumed(compact_file, tmp_path):
+@pytest.mark.parametrize("scale", [1, 2])
+def test_a_network_of_others_is_trained_and_resumed(compact_file, tmp_path, scale):
     data, folder = data_of_one(tmp_path), tmp_path / "run"
-    small = ("--scale", "2", "--crop", "32", "--batch", "1", "--warmup", "0", "--workers", "0")
+    if scale == 1:
+        compact_file = tmp_path / "1x.safetensors"
+        save_generator(Compact(3, 8, 2, 1), compact_file, {})
+    small = (
+        "--scale",
+        str(scale),
+        "--crop",
+        "32",
+        "--batch",
+        "1",
+        "--warmup",
+        "0",
+        "--workers",
+        "0",
+    )
     done = run("train", data, "-o", folder, "--init", compact_file, "--steps", "1", *small)
     assert done.exit_code == 0, done.stderr
     compact_file.unlink()  # a run has all that it needs

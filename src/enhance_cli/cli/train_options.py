@@ -45,7 +45,7 @@ def check_options(options: TrainOptions, given: dict[str, Any]) -> None:
     for option, letters in asked.items():
         if not set(letters) & set(options.losses):
             raise click.UsageError(f"{option}: the losses are {options.losses}.")
-    if options.scale not in SCALES[options.tail]:
+    if options.scale not in SCALES[options.tail] and not _starts_from_others(options.start):
         raise click.UsageError(f"--scale {options.scale} needs --tail shuffle.")
     asked_of_teacher = [name for name in given if name.startswith("teacher_")]
     if asked_of_teacher and not options.teacher:
@@ -55,6 +55,19 @@ def check_options(options: TrainOptions, given: dict[str, Any]) -> None:
             f"--d-warmup {options.d_warmup} leaves none of --steps {options.steps} "
             "to the generator."
         )
+
+
+def _starts_from_others(start: str) -> bool:
+    """Whether a run began with a network of others, which has a tail of its own."""
+    from enhance_cli.model.shipped import find_weights
+    from enhance_cli.model.weights import is_generator
+
+    if start == "scratch":
+        return False
+    try:
+        return not is_generator(find_weights(start))
+    except EnhanceError:  # it is gone, and a run that is resumed does not need it
+        return True
 
 
 def recorded_options(ctx: click.Context, config: Path) -> dict[str, Any]:
