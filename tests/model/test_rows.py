@@ -11,6 +11,7 @@ from enhance_cli.model.engine import rows
 from enhance_cli.model.engine.row_layer import end_of_band
 from enhance_cli.model.pytorch import TorchNetwork
 from enhance_cli.model.rrdb import RRDBNet
+from enhance_cli.model.span import SPAN
 from enhance_cli.upscale.tiler import Tiler
 
 FP32 = Backend(torch.device("cpu"), torch.float32)
@@ -23,6 +24,13 @@ SHAPES = {
     "x1 with rearranged pixels": {"unshuffle": 4},
     "one channel": {"channels": 1, "enlargements": 1},
     "compact": {"kind": Compact, "hidden": 3},
+    "span": {"kind": SPAN},
+    "span x2 of one channel that is not centred": {
+        "kind": SPAN,
+        "channels": 1,
+        "scale": 2,
+        "is_centred": False,
+    },
     "compact x1 of one channel": {"kind": Compact, "hidden": 1, "channels": 1, "scale": 1},
 }
 
@@ -49,9 +57,9 @@ def noise(height, width, levels=np.uint8):
 def narrow(monkeypatch):
     """Strips, bands and tiles so small that small pictures have several."""
     monkeypatch.setattr(rows, "BAND", 6)
-    monkeypatch.setattr(rows, "COMPACT_PIECE", 16 * 6)
+    monkeypatch.setattr(rows, "SMALL_PIECE", 16 * 6)
     monkeypatch.setattr("enhance_cli.model.pytorch.widest_strip", lambda *_: 16)
-    monkeypatch.setattr("enhance_cli.model.pytorch.COMPACT_WIDTH", 16)
+    monkeypatch.setattr("enhance_cli.model.pytorch.SMALL_WIDTH", 16)
     monkeypatch.setattr(TorchNetwork, "_fastest_tile", lambda _: 4)
 
 
@@ -75,7 +83,7 @@ def test_a_strip_keeps_a_part_of_the_picture_alone():
         strip.advance()
     kept = [part.kept for part in strip.parts if isinstance(part, rows.Rows)]
     assert all(part.shape[2] <= 4 for part in kept)
-    assert strip.parts[1].waiting.shape[2] <= 15 + 1 + 6
+    assert strip.parts[1].waiting.count <= 15 + 1 + 6
 
 
 @pytest.mark.usefixtures("narrow")
@@ -106,9 +114,9 @@ def test_after_the_last_rows_nothing_is_kept_in_new_memory(name):
 def test_bands_suit_winograd_and_take_the_same_memory_at_any_width(picture):
     network = network_of(**SHAPES["compact"]).module
     band = rows.rows_at_once(network, picture)
-    strip = -(-picture // -(-picture // rows.COMPACT_WIDTH))
+    strip = -(-picture // -(-picture // rows.SMALL_WIDTH))
     assert band % 6 == 0
-    assert 0.6 * rows.COMPACT_PIECE <= band * strip <= rows.COMPACT_PIECE
+    assert 0.6 * rows.SMALL_PIECE <= band * strip <= rows.SMALL_PIECE
 
 
 @pytest.mark.parametrize(("band", "halo", "align"), [(32, 22, 1), (24, 34, 1), (196, 57, 2)])

@@ -16,7 +16,7 @@ from enhance_cli.model.device import DTYPES, Backend
 from enhance_cli.model.engine.fused import fuse_any
 from enhance_cli.model.engine.head import PIECE, HasHead, run_head
 from enhance_cli.model.engine.rows import (
-    COMPACT_WIDTH,
+    SMALL_WIDTH,
     RowStrip,
     check_strips,
     rows_at_once,
@@ -26,6 +26,7 @@ from enhance_cli.model.engine.strips import WIDTH, GeneratorStrip, has_strips
 from enhance_cli.model.levels import Levels, fit
 from enhance_cli.model.network import Network, Span, Strip
 from enhance_cli.model.rrdb import RRDBNet
+from enhance_cli.model.span import SPAN
 
 _TILES = {"cpu": 128, "mps": 256}  # input pixels, the least; of a CPU by docs/decisions/0002
 _HALOS, _LARGEST_TILE = 32, 2048  # a deep network's tile in halos, and pixels, docs/decisions/0060
@@ -73,7 +74,7 @@ class TorchNetwork(Network):
         """Return the side of the fastest tile, in input pixels; on CUDA the largest that fits."""
         device = self.backend.device
         if device.type != "cuda":
-            in_tiles = self.held and not (self.strip and isinstance(self.fused, Compact))
+            in_tiles = self.held and not (self.strip and isinstance(self.fused, Compact | SPAN))
             return self._tile_of_a_deep_one() if in_tiles else _TILES[device.type]
         free, _ = torch.cuda.mem_get_info(device)
         fitting = (side for side in _CUDA_TILES if self.bytes_of_a_tile(side) <= free / 2)
@@ -89,12 +90,12 @@ class TorchNetwork(Network):
 
     def _widest_strip(self) -> int:
         """Return the width of strips, in input pixels; 0 if the network has none here."""
-        if self.backend.device.type != "cpu":
+        if self.backend.device.type != "cpu" or self.halo is None:
             return 0
         if isinstance(self.fused, RRDBNet):
             return widest_strip(self.fused, self.backend.dtype.itemsize)
-        if isinstance(self.fused, Compact):
-            return COMPACT_WIDTH
+        if isinstance(self.fused, Compact | SPAN):
+            return SMALL_WIDTH
         return WIDTH if has_strips(self.fused) else 0
 
     def _most(self) -> int | None:
@@ -135,7 +136,7 @@ class TorchNetwork(Network):
     def begin_strip(self, pixels: Levels, column: Span) -> Strip:
         """Start a strip of a picture, (3, H, W) levels; only if `strip` is not 0."""
         module = self._module_for(pixels)
-        if isinstance(module, RRDBNet | Compact):
+        if isinstance(module, RRDBNet | Compact | SPAN):
             _, height, width = pixels.shape
             if isinstance(module, RRDBNet):
                 check_strips(module, self.backend.dtype.itemsize, width, self.strip)

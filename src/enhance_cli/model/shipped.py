@@ -14,7 +14,7 @@ from enhance_cli.model.kept import KNOWN, OF_A_RUN, RUNNABLE, find_kept, models_
 
 _PREFIX = "enet-"
 _PIXELS = "e"  # the network at strength 0; a texture network is at strength 1
-WITHOUT_STRENGTH = _PIXELS, "fast-e"
+WITHOUT_STRENGTH = _PIXELS, "fast-e", "photo-x2", "restore"
 """The shipped networks that are not blended with ENet-E by a strength alone."""
 
 

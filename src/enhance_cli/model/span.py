@@ -41,9 +41,12 @@ class AttentionBlock(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the result and the first convolution's, both (N, features, H, W)."""
         first = self.first(x)
-        third = self.third(self.second(first))
+        return self.weight(self.third(self.second(first)), x), first
+
+    def weight(self, third: Tensor, x: Tensor) -> Tensor:
+        """Return the result for the last convolution's and the input; it may change the first."""
         factor = torch.sigmoid(third) - 0.5
-        return third.add_(x).mul_(factor), first
+        return third.add_(x).mul_(factor)
 
 
 class JoinConv(nn.Conv2d):
@@ -80,14 +83,18 @@ class SPAN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the estimate, (N, C, scale*H, scale*W)."""
-        seen = (x - constant(_MEAN, x).view(1, 3, 1, 1)) * _RANGE if self.is_centred else x
-        shallow = self.first(seen.to(self.last.weight.dtype))
+        shallow = self.first(self.centre(x))
         results, deep, inner = [], shallow, shallow
         for block in self.body:
             deep, inner = block(deep)
             results.append(deep)
         joined = self.join(shallow, self.after(deep), results[0], inner)
         return F.pixel_shuffle(self.last(joined).to(x.dtype), self.scale)
+
+    def centre(self, x: Tensor) -> Tensor:
+        """Return what the first layer takes, (N, C, H, W) in the type of the weights."""
+        seen = (x - constant(_MEAN, x).view(1, 3, 1, 1)) * _RANGE if self.is_centred else x
+        return seen.to(self.last.weight.dtype)
 
     @property
     def shape(self) -> dict[str, int]:

@@ -56,6 +56,33 @@ class RowLayer:
         return result
 
 
+class Waiting:
+    """Rows of a part's input, (1, C, h, W), until the results that they belong to are complete."""
+
+    def __init__(self) -> None:
+        self.rows: Tensor | None = None
+        self.memory: Tensor | None = None  # for the next rows to keep
+
+    @property
+    def count(self) -> int:
+        """How many rows are waiting."""
+        return 0 if self.rows is None else self.rows.shape[2]
+
+    def add(self, rows: Tensor | None) -> None:
+        """Let more rows wait, below the others."""
+        if rows is not None:
+            self.rows = rows if self.rows is None else torch.cat((self.rows, rows), 2)
+
+    def take(self, count: int) -> Tensor:
+        """Return the uppermost rows, which wait no longer."""
+        assert self.rows is not None
+        taken, rest = self.rows[:, :, :count], self.rows[:, :, count:]
+        self.rows = None
+        if rest.shape[2]:
+            self.rows = self.memory = keep(rest, self.memory)
+        return taken
+
+
 def end_of_band(done: int, height: int, band: int, halo: int, align: int = 1) -> int:
     """Return the row at which the next band of a picture ends, after the row `done`.
 

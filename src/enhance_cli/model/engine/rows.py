@@ -1,4 +1,4 @@
-"""Computing ESRGAN and Compact in bands of rows; each part keeps the rows that it needs again."""
+"""Computing networks of others in bands of rows; each part keeps the rows that it needs again."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from torch import Tensor
 from enhance_cli.machine import allowed_memory
 from enhance_cli.model.compact import Compact
 from enhance_cli.model.engine.head import PIECE, run_head
-from enhance_cli.model.engine.row_layer import RowLayer, end_of_band, keep
+from enhance_cli.model.engine.row_layer import RowLayer, Waiting, end_of_band, keep
+from enhance_cli.model.engine.span_rows import SpanRows
 from enhance_cli.model.levels import Levels
 from enhance_cli.model.network import Span
 from enhance_cli.model.rrdb import RESIDUAL, RRDBNet
+from enhance_cli.model.span import SPAN
 
 BAND = 98  # rows of an ESRGAN's features to compute at once: docs/decisions/0099
-COMPACT_WIDTH, COMPACT_PIECE = 1024, 25_000  # input pixels: the widest strip, a band of it
+SMALL_WIDTH, SMALL_PIECE = 1024, 25_000  # pixels of a Compact or SPAN: the widest strip, its bands
 _DENSE_REACH = 5  # rows: the convolutions of a dense block
 _KEPT = 60  # rows of features that a residual block keeps
 _SHARE = 4  # a strip takes at most this part of the memory
@@ -76,37 +78,34 @@ class ResidualRows:
         self, parts: list[RowPart], factor: float, kept: Callable[[Tensor], Tensor] | None = None
     ) -> None:
         self.parts, self.factor, self.kept = parts, factor, kept
-        self.waiting: Tensor | None = None  # rows of the input whose change is not computed yet
+        self.waiting = Waiting()  # rows of the input whose change is not computed yet
 
     def __call__(self, x: Tensor | None, *, is_last: bool) -> Tensor | None:
         """Return the rows that are complete after more of the input, or None."""
         if x is None:
             return None
-        waiting = x if self.waiting is None else torch.cat((self.waiting, x), 2)
+        self.waiting.add(x)
         change: Tensor | None = x
         for part in self.parts:
             change = part(change, is_last=is_last)
-        count = 0 if change is None else change.shape[2]
-        if not is_last:
-            self.waiting = keep(waiting[:, :, count:], self.waiting)
         if change is None:
             return None
-        added = waiting[:, :, :count]
+        added = self.waiting.take(change.shape[2])
         return torch.add(self.kept(added) if self.kept else added, change, alpha=self.factor)
 
 
 class RowStrip:
-    """Runs an ESRGAN or Compact on one strip of a picture: the columns of `column`, and all rows.
+    """Runs an ESRGAN, Compact or SPAN on one strip of a picture: some columns, and all rows.
 
-    `pixels` are the levels of these columns, (3, H, w), continued below and on the right to
-    multiples of the network's `align`; the picture itself has `height` rows, and `band` rows of
+    `pixels` are the levels of the columns of `column`, (3, H, w), continued below and on the right
+    to multiples of the network's `align`; the picture itself has `height` rows, and `band` rows of
     features are computed at once, the same in all its strips. A strip equals that part of the whole
     image's result, to rounding. `done` counts the picture's rows whose result has been returned.
     """
 
     def __init__(
         self,
-        module: RRDBNet | Compact,
+        module: RRDBNet | Compact | SPAN,
         pixels: Levels,
         height: int,
         column: Span,
@@ -119,8 +118,8 @@ class RowStrip:
         left, stop = column.left // module.align, -(-column.core.stop // module.align)
         size = -(-pixels.shape[2] // module.align)
         self.column = Span(left, stop, left, size - stop)
-        parts = _compact if isinstance(module, Compact) else _esrgan
-        self.parts = parts(module, self.column)
+        parts_of = {RRDBNet: _esrgan, Compact: _compact, SPAN: _span}[type(module)]
+        self.parts = parts_of(module, self.column)
         self.size = module.scale * (column.stop - column.start)
         self.read = self.done = 0
 
@@ -193,16 +192,25 @@ def _compact(module: Any, column: Span) -> list[RowPart]:
     return [deep, Rows(enlarge, 0, module.scale)]
 
 
-def rows_at_once(module: RRDBNet | Compact, picture: int) -> int:
+def _span(module: Any, column: Span) -> list[RowPart]:
+    """Return the parts of a SPAN; the last enlarges the columns of `column`."""
+
+    def enlarge(x: Tensor) -> Tensor:
+        return F.pixel_shuffle(x[..., column.core], module.scale)
+
+    return [SpanRows(module), Rows(enlarge, 0, module.scale)]
+
+
+def rows_at_once(module: RRDBNet | Compact | SPAN, picture: int) -> int:
     """Return how many rows of features the strips of a picture of that width compute at once.
 
-    Of a compact network they are a multiple of the six that Winograd's method computes together; a
+    Of a Compact or SPAN they are a multiple of the six that Winograd's method computes together; a
     wide strip has fewer of them, so that it needs no more memory.
     """
     if isinstance(module, RRDBNet):
         return BAND
-    strip = -(-picture // -(-picture // COMPACT_WIDTH))
-    return 6 * max(COMPACT_PIECE // (6 * strip), 1)
+    strip = -(-picture // -(-picture // SMALL_WIDTH))
+    return 6 * max(SMALL_PIECE // (6 * strip), 1)
 
 
 def widest_strip(module: RRDBNet, itemsize: int) -> int:
