@@ -71,6 +71,7 @@ class TrainOptions:
     teacher_licence: str | None = None  # stored with the weights
     candidates: int = 1  # crops to draw for each one used, which is the most detailed
     shrink: float = 1.0  # photographs are reduced at random, down to this scale
+    sharpen: float = 0.0  # share of detail added to what the losses compare with, not to the input
     flat: float = 0.0  # share of the crops that are replaced by flat colours
     lr: float | None = None  # None: 5e-4 for the pixel loss alone, 1e-4 with others
     warmup: int = 200  # steps

@@ -9,7 +9,14 @@ from enhance_cli.config import DEGRADATIONS
 from enhance_cli.images.files import read_photo
 from enhance_cli.images.resize import reduce_levels
 from enhance_cli.train import degradation
-from enhance_cli.train.degradation import _add_noise, _blur, _save, _sharpen, degrade
+from enhance_cli.train.degradation import (
+    _add_noise,
+    _blur,
+    _save,
+    _sharpen,
+    degrade,
+    sharpen_contours,
+)
 
 PHOTO_DRAWS = [
     (16, 16, "bicubic"),
@@ -148,6 +155,19 @@ def test_sharpening_steepens_an_edge_and_leaves_flat_ground():
     assert sharp[0, 0, 8, 7] < 90
     assert sharp[0, 0, 8, 0] == pytest.approx(100, abs=1e-3)
     assert torch.allclose((edge + sharp) / 2, _sharpen(edge, 0.5, 1.0), atol=1e-4)
+
+
+def test_contours_get_more_contrast_and_faint_texture_stays():
+    texture = 100 + 4 * torch.tensor([-1.0, 1.0]).repeat(32).expand(1, 3, 64, 64)
+    edge = torch.cat((torch.full((1, 3, 64, 32), 80.0), torch.full((1, 3, 64, 32), 160.0)), 3)
+    assert torch.equal(sharpen_contours(texture, 0.5), texture)
+    sharper = sharpen_contours(edge, 0.5)
+    assert sharper[0, 0, 32, 31] < 70
+    assert sharper[0, 0, 32, 32] > 170
+    assert torch.allclose(sharper[..., 0], edge[..., 0], atol=0.1)
+    assert torch.equal(sharpen_contours(edge, 0.0), edge)
+    black_and_white = (edge > 100) * 255.0
+    assert torch.equal(sharpen_contours(black_and_white, 0.5), black_and_white)  # there is no more
 
 
 @pytest.mark.parametrize("angle", [0, 0.5, math.pi / 2])

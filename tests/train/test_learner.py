@@ -12,6 +12,7 @@ from enhance_cli.model.features import load_features
 from enhance_cli.model.losses import checkerboard_loss, pixel_loss
 from enhance_cli.train.adversary import NotFiniteError
 from enhance_cli.train.data import CropBatch
+from enhance_cli.train.degradation import sharpen_contours
 from enhance_cli.train.learner import Learner
 from enhance_cli.train.processes import Processes
 
@@ -38,6 +39,16 @@ def test_the_learning_rate_warms_up_in_equal_steps(options, batch):
         (group,) = learner.optimizers["adam"].param_groups
         rates.append(group["lr"])
     assert rates == pytest.approx([2.5e-4, 5e-4, 7.5e-4, 1e-3, 1e-3, 1e-3])
+
+
+def test_losses_compare_with_sharpened_photographs_and_the_network_sees_plain_ones(options, batch):
+    levels = batch.original.float()
+    low_res, original, _ = learner_of(options)._prepare(batch, 0)
+    assert torch.equal(original, levels / 255)
+    same, sharper, _ = learner_of(replace(options, sharpen=0.5))._prepare(batch, 0)
+    assert torch.equal(same, low_res)
+    assert torch.equal(sharper, sharpen_contours(levels, 0.5) / 255)
+    assert not torch.equal(sharper, original)
 
 
 def test_the_average_starts_from_the_first_weights_and_is_soon_the_last_ones(options, batch):

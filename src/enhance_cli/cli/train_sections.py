@@ -85,6 +85,12 @@ _data = section(
         type=FiniteRange(0.1, 1),
     ),
     train_option(
+        "sharpen",
+        "Give contours in the photographs that the losses compare with more contrast, by this "
+        "share of their detail; low-resolution images are made before. Real-ESRGAN took 0.5.",
+        type=FiniteRange(0, 2),
+    ),
+    train_option(
         "flat",
         "Share of the crops that become flat colours, so that flat grounds keep theirs.",
         type=FiniteRange(0, 1),

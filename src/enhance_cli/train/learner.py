@@ -22,7 +22,7 @@ from enhance_cli.model.shapes import Shape, new_network
 from enhance_cli.recipes import LossWeights, TrainOptions
 from enhance_cli.train.adversary import Adversary, NotFiniteError, new_discriminator
 from enhance_cli.train.data import CropBatch
-from enhance_cli.train.degradation import degrade
+from enhance_cli.train.degradation import degrade, sharpen_contours
 from enhance_cli.train.flat import fill, flat_colours
 from enhance_cli.train.graphs import Replayed
 from enhance_cli.train.processes import Processes
@@ -158,6 +158,8 @@ class Learner:
             made, _ = self._on_device(batch.target)
             fill(made, colours)
             target = keep("target", made.div(255))
+        if options.sharpen:
+            levels = sharpen_contours(levels, options.sharpen)
         low_res = degraded.div(255).contiguous(memory_format=torch.channels_last)
         return keep("low_res", low_res), keep("original", levels.div(255)), target
 
