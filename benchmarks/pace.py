@@ -26,7 +26,7 @@ from enhance_cli.model.rrdb import RRDBNet
 from enhance_cli.model.shipped import find_weights
 from enhance_cli.upscale.tiler import Tiler
 
-_SHIPPED = "photo", "photo-int8", "fast-e"
+_SHIPPED = "photo", "photo-x2", "restore", "photo-int8", "fast-e"
 
 
 def networks() -> dict[str, nn.Module]:

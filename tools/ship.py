@@ -1,10 +1,10 @@
 """Make a run one of the shipped networks: its weights, their scores, and the table in their card.
 
-    python tools/ship.py RUN NAME "DATA IN WORDS" SET... [--licence Apache-2.0]
+    python tools/ship.py RUN NAME "DATA IN WORDS" [SET...] [--licence Apache-2.0]
 
 Writes weights/enet-NAME.safetensors, the run's averaged weights with what they were trained on, the
 licence and the scores on each SET, and the scores into weights/enet-NAME.md. Write the rest of the
-card by hand.
+card by hand, before if there is no SET.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("run", help="the folder of a run, or a file of weights")
     parser.add_argument("name", help="what --model will call it")
     parser.add_argument("data", help="what it was trained on, in words")
-    parser.add_argument("sets", nargs="+", type=Path, metavar="set", help="a folder to measure")
+    parser.add_argument("sets", nargs="*", type=Path, metavar="set", help="a folder to measure")
     parser.add_argument("--licence", default="Apache-2.0", help="of the weights")
     try:
         ship(**vars(parser.parse_args()))

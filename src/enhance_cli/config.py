@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DEFAULT_MODEL = "photo"
+DEFAULT_MODEL_X2 = "photo-x2"  # where no more is asked for than twice the size
 MODELS_TO_CHOOSE = ("photo", "pat", "e")  # compared by looking, unless others are named
 
 PURPOSES = {
     "photo": "clean and sharp, from camera files",
+    "photo-x2": "camera files, twice as large",
+    "restore": "camera files, as large as they are",
     "photo-int8": "camera files, smoother; can run in 8 bits",
     "pat-photo": "texture, from camera files",
     "pat": "texture, from clean files",

@@ -12,6 +12,7 @@ from enhance_cli.evaluate.similarity import measure_similarity
 from enhance_cli.evaluate.suite import Unit
 from enhance_cli.model.shipped import shipped_models
 from enhance_cli.model.weights import describe_shipped
+from tests.shipped import SCORED
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 SETS = ("Set5", "Set14")
@@ -83,7 +84,7 @@ def table_of_the_readme():
     return {name: [cell.strip() for cell in cells.split("|")] for name, cells in rows}
 
 
-@pytest.mark.parametrize("model", shipped_models())
+@pytest.mark.parametrize("model", SCORED)
 def test_the_readme_says_what_the_cards_say(model):
     readme, card = table_of_the_readme(), read_card(card_of(shipped_models()[model]))
     for column, name in enumerate(SETS, start=1):
@@ -93,7 +94,7 @@ def test_the_readme_says_what_the_cards_say(model):
         assert readme[model][column] == network
 
 
-@pytest.mark.parametrize("model", shipped_models())
+@pytest.mark.parametrize("model", SCORED)
 def test_the_cards_say_what_the_weights_say(model):
     card, scores = read_card(card_of(shipped_models()[model])), describe_shipped()[model]["scores"]
     for name in SETS:
@@ -101,7 +102,7 @@ def test_the_cards_say_what_the_weights_say(model):
             assert card[name, "standard", metric][1] == f"{scores[name][metric]:.{digits}f}"
 
 
-@pytest.mark.parametrize("model", shipped_models())
+@pytest.mark.parametrize("model", SCORED)
 def test_the_shipped_weights_score_what_their_cards_say(data, model):
     options = EvaluateOptions(
         data=data / "eval/Set5", models=(model,), metrics=("psnr", "ssim"), device="cpu",

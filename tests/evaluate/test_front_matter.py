@@ -2,6 +2,7 @@ import re
 
 import pytest
 
+from enhance_cli.config import DEFAULT_MODEL, DEFAULT_MODEL_X2
 from enhance_cli.evaluate.card import card_of, read_card
 from enhance_cli.evaluate.front_matter import add_front_matter, body_of, renew_scores
 from enhance_cli.model.shipped import shipped_models
@@ -29,11 +30,13 @@ def test_shipped_weights_carry_the_fields_of_modelspec(path):
     metadata, card = read_tensors(path)[1], card_of(path).read_text()
     title = re.search("^# (.*)", body_of(card), re.MULTILINE)[1]
     assert metadata["modelspec.sai_model_spec"] == "1.0.0"
-    of_others = {"enet-fast-e": "span", "enet-photo": "compact"}
-    assert metadata["modelspec.architecture"] == of_others.get(path.stem, "enhancenet")
+    compact = DEFAULT_MODEL, DEFAULT_MODEL_X2, "restore"
+    others = dict.fromkeys(compact, "compact") | {"fast-e": "span"}
+    name = path.stem.removeprefix("enet-")
+    assert metadata["modelspec.architecture"] == others.get(name, "enhancenet")
     assert metadata["modelspec.title"] == title
     licence = metadata["modelspec.license"]
-    assert licence == ("BSD-3-Clause" if path.stem == "enet-photo" else "Apache-2.0")
+    assert licence == ("BSD-3-Clause" if name in compact else "Apache-2.0")
     assert card.startswith(f"---\nlicense: {licence.lower()}\n")
 
 

@@ -25,7 +25,13 @@ from enhance_cli.model.kept import (
 _WIDE, _MEDIUM = 100, 76  # characters of a terminal that shows every score, or every column
 _SETS = ("Set5", "Set14")
 # Of the shipped networks; the others have the shape of e.
-_TIMES = {"photo": "0.36", "photo-int8": "0.45", "fast-e": "0.20"}
+_TIMES = {
+    "photo": "0.36",
+    "photo-x2": "0.37",
+    "restore": "0.38",
+    "photo-int8": "0.45",
+    "fast-e": "0.20",
+}
 
 
 class _Row(NamedTuple):
@@ -58,7 +64,8 @@ def _shipped_table(*, is_wide: bool) -> Table:
     found = describe_shipped()
     for name, purpose in PURPOSES.items():  # the default first
         provenance = found[name]
-        scores = (_score(provenance["scores"][each], is_wide=is_wide) for each in sets)
+        known = provenance["scores"]  # those of other scales have none
+        scores = (_score(known[each], is_wide=is_wide) if known else "–" for each in sets)
         shown = f"{name}\n(default)" if name == DEFAULT_MODEL else name
         table.add_row(shown, purpose, *scores, provenance["licence"], _TIMES.get(name, "1"))
     return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,7 @@ from enhance_cli.cli.raw import RAW_OPTIONS, check_raw, enlarge_raw
 from enhance_cli.cli.sections import SectionedCommand, section
 from enhance_cli.cli.types import FiniteRange, Output, OutputType, PlaceType, TileType
 from enhance_cli.cli.upscale_options import FOLDER_OPTIONS, FORMAT_OPTIONS, SIZE_OPTIONS
-from enhance_cli.config import RUNTIMES, UpscaleOptions
+from enhance_cli.config import DEFAULT_MODEL, DEFAULT_MODEL_X2, RUNTIMES, UpscaleOptions
 from enhance_cli.places import Place, Url
 
 _DEFAULTS = UpscaleOptions()
@@ -52,7 +53,7 @@ _DEFAULTS = UpscaleOptions()
         show_default=True,
         help="A shipped network, the folder of a run, a file (.safetensors, .pth, .onnx, .xml), or "
         "the name of a file in the models folder. Given twice, the second enlarges what the first "
-        "made.",
+        "made. With --scale up to 2 the default is photo-x2.",
     ),
     click.option(
         "--download",
@@ -133,6 +134,8 @@ def upscale(
     replaced; files that enhance did not make, or that were changed since, stay.
     """
     options = UpscaleOptions(model=models[0], then=models[1:], **values)
+    if not is_given(ctx, "models"):
+        options = replace(options, model=_default_model(options))
     names = str(output.path) != "-"
     is_of_files = names and "-" not in map(str, inputs)
     if raw:
@@ -163,6 +166,13 @@ def upscale(
             display.on_outcome(outcome)
         display.summarise()
     sys.exit(1 if display.failed or display.is_cut else 0)
+
+
+def _default_model(options: UpscaleOptions) -> str:
+    """Return the network that is taken where none is named; only that of ×4 can be mixed."""
+    is_mixed = options.blend is not None or options.strength is not None
+    suffices = options.scale is not None and options.scale <= 2
+    return DEFAULT_MODEL_X2 if suffices and not is_mixed else DEFAULT_MODEL
 
 
 def _check(options: UpscaleOptions, *, as_json: bool, names: bool, is_of_files: bool) -> None:

@@ -15,7 +15,8 @@ SIZE_OPTIONS = section(
     click.option(
         "--scale",
         type=FiniteRange(1, LARGEST_SCALE),
-        help=f"Enlarge so many times, 1 to {LARGEST_SCALE}; by default as the network does (4).",
+        help=f"Enlarge so many times, 1 to {LARGEST_SCALE}; by default as the network does (4). "
+        "1 only takes noise and JPEG's squares away.",
     ),
     click.option(
         "--width", type=click.IntRange(1), help="Make the result at most so wide, in pixels."
