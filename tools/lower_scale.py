@@ -35,6 +35,7 @@ def lower_scale(network: str, scale: int, out: Path) -> None:
         state[name] = squares.mean((2, 4)).flatten(0, 2)
     made = Compact(**first.shape | {"scale": scale})
     made.load_state_dict(state)
+    provenance.pop("scores", None)  # they are the first network's
     save_generator(made, out, provenance)
 
 

@@ -22,7 +22,7 @@ from enhance_cli.export.proof import (
     prove_near,
     quantize_for_proof,
 )
-from enhance_cli.model.engine.calibration import ranges_of
+from enhance_cli.model.engine.calibration import check_has_8_bits, ranges_of
 from enhance_cli.model.engine.ranges import ActivationRange
 from enhance_cli.model.generator import Generator
 
@@ -79,10 +79,7 @@ def _check_kind(generator: nn.Module, path: Path, options: ExportOptions) -> Non
     """Raise EnhanceError for options that the format or the network does not have."""
     if options.precision == "int8" and path.suffix.lower() not in (".onnx", ".xml"):
         raise EnhanceError(f"cannot write {path} in int8: expected .onnx or .xml")
-    if options.precision == "int8" and not isinstance(generator, Generator):
-        architecture = getattr(generator, "architecture", "this network")
-        raise EnhanceError(
-            f"int8 is for enhance's own networks, as photo-int8, not for {architecture}"
-        )
+    if options.precision == "int8":
+        check_has_8_bits(generator)
     if options.opset and path.suffix.lower() != ".onnx":
         raise EnhanceError(f"cannot write {path} with an opset: only .onnx has one")

@@ -26,6 +26,7 @@ from enhance_cli.model.engine.strips import WIDTH, GeneratorStrip, has_strips
 from enhance_cli.model.levels import Levels, fit
 from enhance_cli.model.network import Network, Span, Strip
 from enhance_cli.model.rrdb import RRDBNet
+from enhance_cli.model.shapes import OF_OTHERS
 from enhance_cli.model.span import SPAN
 
 _TILES = {"cpu": 128, "mps": 256}  # input pixels, the least; of a CPU by docs/decisions/0002
@@ -136,7 +137,7 @@ class TorchNetwork(Network):
     def begin_strip(self, pixels: Levels, column: Span) -> Strip:
         """Start a strip of a picture, (3, H, W) levels; only if `strip` is not 0."""
         module = self._module_for(pixels)
-        if isinstance(module, RRDBNet | Compact | SPAN):
+        if isinstance(module, OF_OTHERS):
             _, height, width = pixels.shape
             if isinstance(module, RRDBNet):
                 check_strips(module, self.backend.dtype.itemsize, width, self.strip)

@@ -38,18 +38,24 @@ def choose_8_bits(
     return _in_8_bits(module, ranges, backend) if precision == "int8" else None
 
 
-def _in_8_bits(
-    module: nn.Module, ranges: dict[str, ActivationRange], backend: Backend
-) -> nn.Module:
-    if backend.device.type != "cpu":
-        raise EnhanceError(f"int8 computes on the CPU, not on {backend.device}")
+def check_has_8_bits(module: nn.Module) -> Generator:
+    """Return a network that can be computed in 8 bits. Raises EnhanceError for any other."""
     if not isinstance(module, Generator):
         architecture = getattr(module, "architecture", "this network")
         raise EnhanceError(
             f"int8 is for enhance's own networks, as photo-int8, not for {architecture}"
         )
+    return module
+
+
+def _in_8_bits(
+    module: nn.Module, ranges: dict[str, ActivationRange], backend: Backend
+) -> nn.Module:
+    if backend.device.type != "cpu":
+        raise EnhanceError(f"int8 computes on the CPU, not on {backend.device}")
+    generator = check_has_8_bits(module)
     try:
-        quantized = quantize(module, ranges_of(module, ranges))
+        quantized = quantize(generator, ranges_of(module, ranges))
         nearness = _nearness(quantized, module)
     except (AttributeError, RuntimeError, TypeError) as error:  # no such operator, or changed
         raise EnhanceError(

@@ -43,12 +43,7 @@ class Rows:
     the part pads as it does for the whole.
     """
 
-    def __init__(
-        self,
-        run: Callable[[Tensor], Tensor],
-        reach: int,
-        scale: int = 1,
-    ) -> None:
+    def __init__(self, run: Callable[[Tensor], Tensor], reach: int, scale: int = 1) -> None:
         self.run, self.reach, self.scale = run, reach, scale
         self.kept: Tensor | None = None
         self.above = 0  # rows of `kept` whose result has been returned
@@ -174,31 +169,25 @@ def _esrgan(module: Any, column: Span) -> list[RowPart]:
 
 def _compact(module: Any, column: Span) -> list[RowPart]:
     """Return the parts of a compact network; the last enlarges the columns of `column`."""
-    dtype, (first, *others) = module.last.weight.dtype, module.body
-
-    def convert(x: Tensor) -> Tensor:
-        return x.to(dtype)
-
-    def enlarge(x: Tensor) -> Tensor:
-        return F.pixel_shuffle(x[..., column.core], module.scale)
-
+    dtype, body = module.last.weight.dtype, list(module.body)
+    first, others = body[0], [*body[1:], module.last]
     # Before the first band, so that these small tensors do not lie between its large ones.
     sides = 2, column.left + column.stop - column.start + column.right
-    memory = [torch.empty(1, module.features, *sides, dtype=dtype) for _ in (*others, module.last)]
-    layers = [
-        RowLayer(layer, kept) for layer, kept in zip((*others, module.last), memory, strict=True)
-    ]
-    deep = ResidualRows([Rows(convert, 0), RowLayer(first), *layers], 1.0, module.repeated)
-    return [deep, Rows(enlarge, 0, module.scale)]
+    memory = [torch.empty(1, module.features, *sides, dtype=dtype) for _ in others]
+    layers = [RowLayer(layer, kept) for layer, kept in zip(others, memory, strict=True)]
+    convert = Rows(lambda x: x.to(dtype), 0)
+    deep = ResidualRows([convert, RowLayer(first), *layers], 1.0, module.repeated)
+    return [deep, _shuffle(module, column)]
 
 
 def _span(module: Any, column: Span) -> list[RowPart]:
     """Return the parts of a SPAN; the last enlarges the columns of `column`."""
+    return [SpanRows(module), _shuffle(module, column)]
 
-    def enlarge(x: Tensor) -> Tensor:
-        return F.pixel_shuffle(x[..., column.core], module.scale)
 
-    return [SpanRows(module), Rows(enlarge, 0, module.scale)]
+def _shuffle(module: Any, column: Span) -> Rows:
+    """Return a pixel shuffle of the columns of `column`."""
+    return Rows(lambda x: F.pixel_shuffle(x[..., column.core], module.scale), 0, module.scale)
 
 
 def rows_at_once(module: RRDBNet | Compact | SPAN, picture: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from enhance_cli.model.engine.row_layer import RowLayer, Waiting
@@ -54,5 +53,4 @@ class SpanRows:
         if not count:
             return None
         joined = self.module.join(*(waiting.take(count) for waiting in self.joined))
-        residual = self.last(joined, is_last=is_last)
-        return None if residual is None else residual.to(torch.float32)
+        return self.last(joined, is_last=is_last)

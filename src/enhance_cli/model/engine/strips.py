@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from enhance_cli.model.device import constant
 from enhance_cli.model.engine.fused import FusedConv
-from enhance_cli.model.engine.row_layer import RowLayer, end_of_band
+from enhance_cli.model.engine.row_layer import RowLayer, Waiting, end_of_band
 from enhance_cli.model.generator import BICUBIC_REACH, MEAN, Generator
 from enhance_cli.model.levels import Levels
 from enhance_cli.model.network import Span
@@ -30,24 +30,16 @@ class RowBlock:
 
     def __init__(self, block: Any) -> None:
         self.first, self.second = RowLayer(block.first), RowLayer(block.second)
-        self.waiting: list[Tensor] = []  # rows of the input whose change is not computed yet
+        self.waiting = Waiting()  # rows of the input whose change is not computed yet
 
     def __call__(self, x: Tensor | None, *, is_last: bool) -> Tensor | None:
         """Return the next rows, (1, C, h', W), after more of the input, (1, C, h, W)."""
         if x is None:
             return None
-        self.waiting.append(x)
+        self.waiting.add(x)
         change = self.second(self.first(x, is_last=is_last), is_last=is_last)
-        if change is None:
-            return None
-        done = 0
-        while done < change.shape[2]:
-            rows = self.waiting.pop(0)
-            count = min(rows.shape[2], change.shape[2] - done)
-            change[:, :, done : done + count] += rows[:, :, :count]
-            done += count
-            if count < rows.shape[2]:
-                self.waiting.insert(0, rows[:, :, count:].clone())
+        if change is not None:
+            change += self.waiting.take(change.shape[2])
         return change
 
 
@@ -69,7 +61,7 @@ class GeneratorStrip:
         self.seen = slice(column.left - left, column.left + size + right)  # by the head
         self.core = slice(self.scale * left, self.scale * (left + size))
         self.read = self.done = 0
-        self.rest: Tensor | None = None
+        self.waiting = Waiting()  # rows of the residual, some of whose output rows are missing
 
     @torch.inference_mode()
     def advance(self) -> Tensor | None:
@@ -89,13 +81,10 @@ class GeneratorStrip:
         residual = None if described is None else described[:, :, :, self.seen]
         for layer in self.head:
             residual = layer(residual, is_last=is_last)
-        if residual is None:
-            return None
         # Some of the output rows of an input row may be complete before the others.
-        residual = torch.cat((self.rest, residual), 2) if self.rest is not None else residual
-        whole = residual.shape[2] // self.scale * self.scale
-        self.rest = residual[:, :, whole:].clone()
-        return self._add_bicubic(residual[:, :, :whole]) if whole else None
+        self.waiting.add(residual)
+        whole = self.waiting.count // self.scale * self.scale
+        return self._add_bicubic(self.waiting.take(whole)) if whole else None
 
     def _floats(self, start: int, stop: int) -> Tensor:
         """Return rows of the picture in [0, 1], (1, 3, h, w)."""
