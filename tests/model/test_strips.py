@@ -26,6 +26,7 @@ def narrow(monkeypatch):
     """Strips and tiles so small that small pictures have several."""
     monkeypatch.setattr("enhance_cli.model.pytorch.WIDTH", 16)
     monkeypatch.setattr("enhance_cli.model.pytorch._TILES", {"cpu": 1})
+    monkeypatch.setattr(strips, "ROWS", 32)
 
 
 def network_of(dimensions, precision="fp32"):

@@ -41,20 +41,24 @@ def interleave(kinds: Tensor) -> Tensor:
 
     They come as channels, (N, 4C', H + 1, W + 1); the result is (N, C', 2H, 2W).
     """
-    count, _, height, width = kinds.shape
-    height, width = height - 1, width - 1
-    kinds = kinds.permute(0, 2, 3, 1).contiguous()
-    dtype = kinds.dtype
-    if dtype.itemsize <= 2 and kinds.shape[3] * dtype.itemsize % 32 == 0:
-        kinds = kinds.view(torch.int64)  # copying several channels at once is faster
-    channels = kinds.shape[3] // 4
-    image, row, column, _ = kinds.stride()
+    count, channels, height, width = kinds.shape
+    out = kinds.new_empty(count, 2 * height - 2, 2 * width - 2, channels // 4).permute(0, 3, 1, 2)
+    interleave_into(out, kinds)
+    return out
+
+
+def interleave_into(out: Tensor, kinds: Tensor) -> None:
+    """Write what `interleave` returns into rows of a tensor whose last stride is its channels'."""
+    kinds, out = (x.permute(0, 2, 3, 1) for x in (kinds, out))
+    kinds = kinds.contiguous()
+    if out.shape[3] * out.dtype.itemsize % 8 == 0:
+        kinds, out = (x.view(torch.int64) for x in (kinds, out))  # several channels at once
+    _, height, width, channels = kinds.shape
     # Output pixel (2i + r, 2j + c) is kind 2r + c at (i + r, j + c).
-    shape = (count, height, 2, width, 2, channels)
-    stride = (image, row, row + 2 * channels, column, column + channels, 1)
-    pixels = kinds.as_strided(shape, stride)
-    pixels = pixels.reshape(count, 2 * height, 2 * width, channels).view(dtype)
-    return pixels.permute(0, 3, 1, 2)
+    for kind, values in enumerate(torch.split(kinds, channels // 4, 3)):
+        row, column = divmod(kind, 2)
+        found = values[:, row : height - 1 + row, column : width - 1 + column]
+        out[:, row::2, column::2].copy_(found)
 
 
 def join_blocks(weight: Tensor) -> Tensor:

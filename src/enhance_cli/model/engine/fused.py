@@ -151,9 +151,13 @@ class FoldedConv(nn.Module):
         assert conv.bias is not None
         self.bias = nn.Parameter(conv.bias.detach().repeat(4), requires_grad=False)
 
+    def kinds(self, x: Tensor) -> Tensor:
+        """Return the four kinds of pixels as channels, (N, 4C', H + 1, W + 1)."""
+        return _active_conv(x, self.weight, self.bias, self.activation, self.padding)
+
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, C', 2H, 2W)."""
-        return interleave(_active_conv(x, self.weight, self.bias, self.activation, self.padding))
+        return interleave(self.kinds(x))
 
 
 class BlockConv(nn.Module):

@@ -91,9 +91,13 @@ class QuantizedEnlargement(QuantizedConv):
     ) -> None:
         super().__init__(FoldedConv(conv), entering, leaving, relu=True)
 
+    def kinds(self, x: Tensor) -> Tensor:
+        """Return the four kinds of pixels as channels, (N, 4C', H + 1, W + 1)."""
+        return super().forward(x)
+
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, C', 2H, 2W)."""
-        return interleave(super().forward(x))
+        return interleave(self.kinds(x))
 
 
 class QuantizedShuffle(QuantizedConv):

@@ -40,14 +40,21 @@ class ActivationRange:
         return round(-self.low / self.step)
 
     def quantize(self, x: Tensor) -> Tensor:
-        """Round floats to the nearest levels, uint8 in the same layout; others are clamped.
+        """Round floats to the nearest levels, uint8 in the same layout; others are clamped."""
+        levels = torch.empty_like(x, dtype=torch.uint8)
+        self.quantize_into(levels, x)
+        return levels
+
+    def quantize_into(self, levels: Tensor, x: Tensor) -> None:
+        """Write what `quantize` returns into a tensor of the same shape.
 
         The conversion goes through int8, because PyTorch vectorises that and not the one to uint8:
         it takes 1.1 instead of 2.0 ms for 2 million values.
         """
         zero = x.new_tensor(self.zero - 128)
-        signed = torch.add(zero, x, alpha=1 / self.step).round_().clamp_(-128, 127).to(torch.int8)
-        return signed.view(torch.uint8).bitwise_xor_(128)
+        signed = torch.add(zero, x, alpha=1 / self.step).round_().clamp_(-128, 127)
+        levels.view(torch.int8).copy_(signed)
+        levels.bitwise_xor_(128)
 
 
 def measure_ranges(network: nn.Module, images: list[Tensor]) -> dict[str, ActivationRange]:

@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from enhance_cli.model.device import constant
+from enhance_cli.model.engine.bicubic import enlarge_rows
 from enhance_cli.model.engine.fused import FusedConv
 from enhance_cli.model.engine.row_layer import RowLayer, Waiting, end_of_band
 from enhance_cli.model.generator import BICUBIC_REACH, MEAN, Generator
 from enhance_cli.model.levels import Levels
 from enhance_cli.model.network import Span
 
-ROWS = 32  # rows of the picture to read at once: docs/decisions/0091
 WIDTH = 512  # input pixels; the largest width of a strip
+BAND, ROWS = 32 * WIDTH, 128  # pixels of a strip to read at once, and its most rows: decision 0091
 
 
 def has_strips(module: nn.Module) -> bool:
@@ -38,9 +38,7 @@ class RowBlock:
             return None
         self.waiting.add(x)
         change = self.second(self.first(x, is_last=is_last), is_last=is_last)
-        if change is not None:
-            change += self.waiting.take(change.shape[2])
-        return change
+        return None if change is None else self.waiting.add_to(change)
 
 
 class GeneratorStrip:
@@ -52,10 +50,18 @@ class GeneratorStrip:
 
     def __init__(self, module: Any, pixels: Levels, column: Span) -> None:
         self.pixels, self.module, self.scale = pixels[:, :, column.read], module, module.scale
+        picture = pixels.shape[2]
+        strip = -(-picture // -(-picture // WIDTH))  # the widest; all have the same bands
+        self.band = max(min(BAND // strip, ROWS), 1)
         self.first = RowLayer(module.first)
         self.body = [RowBlock(block) for block in module.body]
         enlarging = [layer for each in module.upsample for layer in _parts(each)]
-        self.head = [RowLayer(layer) for layer in (*enlarging, module.refine, module.last)]
+        layers = [*enlarging, module.refine, module.last]
+        before = [None, *layers[:-1]]
+        self.head = [
+            RowLayer(layer, follows=previous)
+            for layer, previous in zip(layers, before, strict=True)
+        ]
         left, right = (min(module.head_halo, side) for side in (column.left, column.right))
         size = column.stop - column.start
         self.seen = slice(column.left - left, column.left + size + right)  # by the head
@@ -70,7 +76,7 @@ class GeneratorStrip:
         They are (3, scale*rows, scale*columns), floats in [0, 1].
         """
         height = self.pixels.shape[1]
-        stop = end_of_band(self.read, height, ROWS, self.module.halo)
+        stop = end_of_band(self.read, height, self.band, self.module.halo)
         rows, self.read, is_last = self._floats(self.read, stop), stop, stop == height
         mean = constant(MEAN, rows).view(1, 3, 1, 1)
         x = (rows - mean).to(self.module.first.weight.dtype)
@@ -95,12 +101,9 @@ class GeneratorStrip:
         start, stop = self.done, self.done + residual.shape[2] // self.scale
         self.done = stop
         above = min(BICUBIC_REACH, start)
-        image = self._floats(start - above, stop + BICUBIC_REACH)[:, :, :, self.seen].contiguous()
-        bicubic = F.interpolate(
-            image, scale_factor=float(self.scale), mode="bicubic", align_corners=False
-        )
-        bicubic = bicubic[:, :, self.scale * above :][:, :, : residual.shape[2]]
-        return (bicubic + residual.to(image.dtype))[0, :, :, self.core]
+        image = self._floats(start - above, stop + BICUBIC_REACH)[0, :, :, self.seen]
+        bicubic = enlarge_rows(image, self.scale, self.scale * above, residual.shape[2])
+        return (bicubic + residual[0])[:, :, self.core]
 
 
 def _parts(layer: nn.Module) -> list[nn.Module]:
