@@ -19,13 +19,15 @@ def enlarge_rows(image: Tensor, scale: int, first: int, count: int) -> Tensor:
     `first` is the uppermost of them in the whole result, which has scale*h rows and equals
     `torch.nn.functional.interpolate` with `align_corners=False`, to rounding.
     """
-    _, height, width = image.shape
+    channels, height, width = image.shape
     blocks = -(-width // _BLOCK)
     added = (_REACH, _REACH + blocks * _BLOCK - width, _REACH, _REACH)
     padded = F.pad(image[None], added, mode="replicate")[0]
-    columns = padded.unfold(2, _BLOCK + 2 * _REACH, _BLOCK)  # (C, h', blocks, block')
-    wide = torch.matmul(columns, _samples(scale, _BLOCK).T).flatten(2)[:, :, : scale * width]
-    return torch.matmul(_samples(scale, height)[first : first + count], wide)
+    size = _BLOCK + 2 * _REACH
+    columns = padded.unfold(2, size, _BLOCK).reshape(-1, size)
+    wide = columns.mm(_samples(scale, _BLOCK).T).view(channels, padded.shape[1], -1)
+    taken = _samples(scale, height)[first : first + count]
+    return torch.stack([taken.mm(plane) for plane in wide[:, :, : scale * width]])
 
 
 @lru_cache(maxsize=8)
