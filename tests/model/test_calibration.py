@@ -38,6 +38,42 @@ def test_another_precision_is_what_it_says(generator, ranges, precision):
     assert choose_8_bits(generator, ranges, FP32, precision) is None
 
 
+@pytest.fixture
+def prefers_bytes(monkeypatch):
+    monkeypatch.setattr(calibration, "cpu_prefers_bytes", lambda: True)
+
+
+@pytest.mark.usefixtures("prefers_bytes")
+def test_auto_takes_8_bits_where_they_are_fastest_and_wanted(generator, ranges):
+    assert choose_8_bits(generator, ranges, FP32, "auto", is_fast=True) is not None
+    assert choose_8_bits(generator, ranges, FP32, "auto") is None
+    assert choose_8_bits(generator, ranges, FP32, "fp32", is_fast=True) is None
+    assert choose_8_bits(generator, {}, FP32, "auto", is_fast=True) is None
+    on_cuda = Backend(torch.device("cuda:0"), torch.float16)
+    assert choose_8_bits(generator, ranges, on_cuda, "auto", is_fast=True) is None
+
+
+def test_auto_takes_floats_on_a_cpu_that_does_not_multiply_bytes(generator, ranges, monkeypatch):
+    monkeypatch.setattr(calibration, "cpu_prefers_bytes", lambda: False)
+    assert choose_8_bits(generator, ranges, FP32, "auto", is_fast=True) is None
+
+
+@pytest.mark.usefixtures("prefers_bytes", "has_no_operator")
+def test_auto_takes_floats_with_a_remark_where_the_operators_are_missing(generator, ranges, caplog):
+    assert choose_8_bits(generator, ranges, FP32, "auto", is_fast=True) is None
+    (said,) = caplog.messages
+    assert said.startswith("int8 needs operators that PyTorch")
+    assert said.endswith("does not have here: computing in fp32")
+
+
+def test_the_shipped_networks_with_ranges_are_computed_in_8_bits_by_auto(monkeypatch):
+    monkeypatch.setattr(calibration, "cpu_prefers_bytes", lambda: True)
+    opened = {
+        name: open_network(name, "cpu", is_fast=True).precision for name in ("photo-int8", "photo")
+    }
+    assert opened == {"photo-int8": "int8", "photo": open_network("photo", "cpu").precision}
+
+
 def test_8_bits_without_ranges_are_calibrated_and_say_so(generator, caplog):
     made = choose_8_bits(generator, {}, FP32, "int8")
     assert made is not None

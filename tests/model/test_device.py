@@ -29,6 +29,20 @@ def test_a_cpu_computes_in_bf16_only_where_it_is_native(monkeypatch, native, dty
     assert pick_backend("cpu", "auto").dtype == dtype
 
 
+@pytest.mark.parametrize(
+    ("has", "prefers"),
+    [
+        ({"avx512_vnni": True}, True),
+        ({"avx_vnni": True}, True),
+        ({"avx512_vnni": True, "amx_bf16": True}, False),
+        ({"avx2": True}, False),
+    ],
+)
+def test_a_cpu_prefers_bytes_with_vnni_and_without_amx(monkeypatch, has, prefers):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
+    assert device.cpu_prefers_bytes() == prefers
+
+
 def test_a_named_precision_is_obeyed():
     assert pick_backend("cpu", "fp16").dtype == torch.float16
 

@@ -101,3 +101,9 @@ def cpu_multiplies_bytes() -> bool:
     """Whether the CPU has products of 8-bit numbers in hardware, with exact sums (VNNI)."""
     has = torch.cpu.get_capabilities()
     return bool(has.get("avx512_vnni") or has.get("avx_vnni"))
+
+
+def cpu_prefers_bytes() -> bool:
+    """Whether 8 bits are the fastest there: with VNNI, but not with AMX (docs/decisions/0090)."""
+    has_amx = torch.cpu.get_capabilities().get("amx_bf16")
+    return cpu_multiplies_bytes() and not has_amx

@@ -28,6 +28,7 @@ def open_network(
     blend: str | None = None,
     strength: float | None = None,
     tta: int | None = None,
+    is_fast: bool = False,
 ) -> Network:
     """Load a network and make it ready to compute.
 
@@ -38,6 +39,9 @@ def open_network(
     `strength`, 0 to 1, blends ENet-E (0) with the shipped texture network `model` (1). With `blend`
     it blends `model` (0) with that network (1). `tta`, 4 or 8, averages so many mirror images.
 
+    Precision "auto" is the fastest type of floats; with `is_fast` it may be int8, whose results
+    differ a little more (docs/decisions/0090).
+
     Raises EnhanceError for a model that does not exist or is not a network, and for a device,
     precision or runtime that is not available.
     """
@@ -46,7 +50,7 @@ def open_network(
     if tta not in (None, *ENSEMBLES):
         raise EnhanceError(f"no tta of {tta}; there is: {', '.join(map(str, ENSEMBLES))}")
     models = [model] if isinstance(model, str) else list(model)
-    network = _open_models(models, device, precision, runtime, blend, strength)
+    network = _open_models(models, device, precision, runtime, blend, strength, is_fast)
     return network if tta is None else EnsembleNetwork(network, tta)
 
 
@@ -57,6 +61,7 @@ def _open_models(
     runtime: str,
     blend: str | None,
     strength: float | None,
+    is_fast: bool,
 ) -> Network:
     if blend is not None or strength is not None:
         if len(models) != 1:
@@ -64,7 +69,7 @@ def _open_models(
         return _open_blend(
             models[0], blend, 0.5 if strength is None else strength, device, precision
         )
-    opened = [_open_one(each, device, precision, runtime) for each in models]
+    opened = [_open_one(each, device, precision, runtime, is_fast=is_fast) for each in models]
     return reduce(ChainNetwork, opened)
 
 
@@ -89,7 +94,9 @@ def _open_blend(
     return blend_networks(modules[0], modules[1], strength, backend, f"{first} and {second}")
 
 
-def _open_one(model: str, device: str, precision: str, runtime: str) -> Network:
+def _open_one(
+    model: str, device: str, precision: str, runtime: str, *, is_fast: bool = False
+) -> Network:
     path = find_weights(model)
     chosen = pick_runtime(str(path), runtime)
     if chosen == "torch":
@@ -103,7 +110,8 @@ def _open_one(model: str, device: str, precision: str, runtime: str) -> Network:
         module, _ = load_module(path)
         backend = usable_backend(module, pick_backend(device, precision), path.name)
         ranges = load_ranges(path, module)
-        return TorchNetwork(module, backend, choose_8_bits(module, ranges, backend, precision))
+        quantized = choose_8_bits(module, ranges, backend, precision, is_fast=is_fast)
+        return TorchNetwork(module, backend, quantized)
     if device not in ("auto", "cpu"):
         raise EnhanceError(f"{chosen} computes on the CPU here, not on {device}")
     return open_exported(path, chosen, precision)

@@ -181,7 +181,7 @@ class Upscaler:
         tta: int | None = None,
     ) -> None:
         network = open_network(
-            model, device, precision, runtime, blend=blend, strength=strength, tta=tta
+            model, device, precision, runtime, blend=blend, strength=strength, tta=tta, is_fast=True
         )
         self.engine = Tiler(network, tile)
 

@@ -220,6 +220,7 @@ def open_tiler(options: UpscaleOptions) -> Tiler:
         blend=options.blend,
         strength=options.strength,
         tta=options.tta,
+        is_fast=True,
     )
     if options.consistent:
         if network.scale == 1:
