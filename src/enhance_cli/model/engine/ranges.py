@@ -16,6 +16,7 @@ from enhance_cli.errors import EnhanceError
 
 RANGES = "ranges"  # key of a file's metadata: JSON with [low, high] for each convolution's name
 _STEPS = 255  # steps between the levels of 8 bits
+_WHOLE = 1.5 * 2**23  # in fp32, numbers around it have no fraction
 _SHARE = 0.95  # share of photographs that stay within a range
 
 
@@ -48,13 +49,13 @@ class ActivationRange:
     def quantize_into(self, levels: Tensor, x: Tensor) -> None:
         """Write what `quantize` returns into a tensor of the same shape.
 
-        The conversion goes through int8, because PyTorch vectorises that and not the one to uint8:
-        it takes 1.1 instead of 2.0 ms for 2 million values.
+        Floats from 2^23 to 2^24 are whole numbers whose last bits count them: adding 1.5 · 2^23
+        rounds, and the last byte is the level. PyTorch does not vectorise conversions to uint8, but
+        those to int8, whose bits are the same.
         """
-        zero = x.new_tensor(self.zero - 128)
-        signed = torch.add(zero, x, alpha=1 / self.step).round_().clamp_(-128, 127)
-        levels.view(torch.int8).copy_(signed)
-        levels.bitwise_xor_(128)
+        first = x.new_tensor(_WHOLE + self.zero)
+        counted = torch.add(first, x, alpha=1 / self.step).clamp_(_WHOLE, _WHOLE + _STEPS)
+        levels.view(torch.int8).copy_(counted.view(torch.int32))
 
 
 def measure_ranges(network: nn.Module, images: list[Tensor]) -> dict[str, ActivationRange]:
