@@ -265,7 +265,8 @@ def test_a_card_beside_the_weights_gets_the_scores(enhance, model, folder):
 def test_a_self_ensemble_has_other_scores_and_is_told(enhance, model, folder):
     scores = {}
     for options in ((), ("--tta", "4"), ("--tta", "8")):
-        result = enhance("evaluate", folder, "--model", model, "--json", *options)
+        given = ("--model", model, "--precision", "fp32", "--json", *options)
+        result = enhance("evaluate", folder, *given)
         assert result.exit_code == 0, result.output
         found = json.loads(result.stdout)
         scores[found["backends"][str(model)]] = found["mean"][str(model)]["psnr_y"]["mean"]

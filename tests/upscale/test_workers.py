@@ -23,7 +23,7 @@ from enhance_cli.upscale.workers import Workers, options_for_each
 def options(tmp_path):
     path = tmp_path / "small.safetensors"
     save_generator(Generator(Dimensions(features=4, blocks=1)), path, {})
-    return UpscaleOptions(model=str(path), workers=2)
+    return UpscaleOptions(model=str(path), precision="fp32", workers=2)
 
 
 @pytest.fixture
