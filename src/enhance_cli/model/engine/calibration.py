@@ -55,9 +55,10 @@ def choose_8_bits(
 def check_has_8_bits(module: nn.Module) -> Generator:
     """Return a network that can be computed in 8 bits. Raises EnhanceError for any other."""
     if not isinstance(module, Generator):
-        architecture = getattr(module, "architecture", "this network")
+        architecture = getattr(module, "architecture", "network of others")
         raise EnhanceError(
-            f"int8 is for enhance's own networks, as photo-int8, not for {architecture}"
+            f"this network ({architecture}) has no int8; of the shipped ones photo-int8, pat-photo "
+            "and e have it"
         )
     return module
 
