@@ -105,5 +105,9 @@ def cpu_multiplies_bytes() -> bool:
 
 def cpu_prefers_bytes() -> bool:
     """Whether 8 bits are the fastest there: with VNNI, but not with AMX (docs/decisions/0090)."""
-    has_amx = torch.cpu.get_capabilities().get("amx_bf16")
-    return cpu_multiplies_bytes() and not has_amx
+    return cpu_multiplies_bytes() and not cpu_has_amx()
+
+
+def cpu_has_amx() -> bool:
+    """Whether the CPU multiplies whole tiles of matrices in bf16 (AMX)."""
+    return bool(torch.cpu.get_capabilities().get("amx_bf16"))

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from enhance_cli.model.generator import BICUBIC_REACH
+
 _SHARPNESS = -0.75  # of the cubic kernel, as in PyTorch
-_REACH = 2  # input pixels on each side that a sample depends on
 _BLOCK = 32  # columns that share a matrix
 
 
@@ -21,9 +22,9 @@ def enlarge_rows(image: Tensor, scale: int, first: int, count: int) -> Tensor:
     """
     channels, height, width = image.shape
     blocks = -(-width // _BLOCK)
-    added = (_REACH, _REACH + blocks * _BLOCK - width, _REACH, _REACH)
+    added = (BICUBIC_REACH, BICUBIC_REACH + blocks * _BLOCK - width, BICUBIC_REACH, BICUBIC_REACH)
     padded = F.pad(image[None], added, mode="replicate")[0]
-    size = _BLOCK + 2 * _REACH
+    size = _BLOCK + 2 * BICUBIC_REACH
     columns = padded.unfold(2, size, _BLOCK).reshape(-1, size)
     wide = columns.mm(_samples(scale, _BLOCK).T).view(channels, padded.shape[1], -1)
     taken = _samples(scale, height)[first : first + count]
@@ -34,10 +35,10 @@ def enlarge_rows(image: Tensor, scale: int, first: int, count: int) -> Tensor:
 def _samples(scale: int, size: int) -> Tensor:
     """Return what each of the results takes of each pixel, (scale*size, size + 2*reach)."""
     place = (torch.arange(scale * size, dtype=torch.float64) + 0.5) / scale - 0.5
-    pixel = torch.arange(-_REACH, size + _REACH, dtype=torch.float64)
+    pixel = torch.arange(-BICUBIC_REACH, size + BICUBIC_REACH, dtype=torch.float64)
     away = (place[:, None] - pixel).abs()
     a = _SHARPNESS
     near = ((a + 2) * away - (a + 3)) * away**2 + 1
     far = ((away - 5) * away + 8) * away * a - 4 * a
-    taken = torch.where(away <= 1, near, torch.where(away < _REACH, far, 0.0))
+    taken = torch.where(away <= 1, near, torch.where(away < BICUBIC_REACH, far, 0.0))
     return taken.float()

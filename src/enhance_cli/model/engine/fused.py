@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from enhance_cli.model.device import Backend
+from enhance_cli.model.device import Backend, cpu_has_amx
 from enhance_cli.model.engine.folding import fold, interleave, join_blocks
 from enhance_cli.model.engine.winograd import (
     SummedJoin,
@@ -220,8 +220,7 @@ def _conv_and_add(x: Tensor, added: Tensor, weight: Tensor, bias: Tensor | None)
 def _pays_to_fold(backend: Backend) -> bool:
     """Whether folding saves time: not with AMX, where memory is the limit and not arithmetic."""
     is_fp32 = backend.dtype == torch.float32
-    has_amx = bool(torch.cpu.get_capabilities().get("amx_bf16"))
-    return backend.device.type == "cuda" or is_fp32 or not has_amx
+    return backend.device.type == "cuda" or is_fp32 or not cpu_has_amx()
 
 
 def _is_fusible(backend: Backend) -> bool:

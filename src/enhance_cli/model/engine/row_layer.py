@@ -141,6 +141,11 @@ class Waiting:
         return taken
 
 
+def widest_strip_of(picture: int, most: int) -> int:
+    """Return the width of the widest strip, without halo, of a picture cut into even ones."""
+    return -(-picture // -(-picture // most))
+
+
 def end_of_band(done: int, height: int, band: int, halo: int, align: int = 1) -> int:
     """Return the row at which the next band of a picture ends, after the row `done`.
 

@@ -13,7 +13,13 @@ from torch import Tensor
 from enhance_cli.machine import allowed_memory
 from enhance_cli.model.compact import Compact
 from enhance_cli.model.engine.head import PIECE, run_head
-from enhance_cli.model.engine.row_layer import RowLayer, Waiting, end_of_band, keep
+from enhance_cli.model.engine.row_layer import (
+    RowLayer,
+    Waiting,
+    end_of_band,
+    keep,
+    widest_strip_of,
+)
 from enhance_cli.model.engine.span_rows import SpanRows
 from enhance_cli.model.levels import Levels
 from enhance_cli.model.network import Span
@@ -198,7 +204,7 @@ def rows_at_once(module: RRDBNet | Compact | SPAN, picture: int) -> int:
     """
     if isinstance(module, RRDBNet):
         return BAND
-    strip = -(-picture // -(-picture // SMALL_WIDTH))
+    strip = widest_strip_of(picture, SMALL_WIDTH)
     return 6 * max(SMALL_PIECE // (6 * strip), 1)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from enhance_cli.model.device import constant
 from enhance_cli.model.engine.bicubic import enlarge_rows
 from enhance_cli.model.engine.fused import FusedConv
-from enhance_cli.model.engine.row_layer import RowLayer, Waiting, end_of_band
+from enhance_cli.model.engine.row_layer import RowLayer, Waiting, end_of_band, widest_strip_of
 from enhance_cli.model.generator import BICUBIC_REACH, MEAN, Generator
 from enhance_cli.model.levels import Levels
 from enhance_cli.model.network import Span
@@ -50,8 +50,7 @@ class GeneratorStrip:
 
     def __init__(self, module: Any, pixels: Levels, column: Span) -> None:
         self.pixels, self.module, self.scale = pixels[:, :, column.read], module, module.scale
-        picture = pixels.shape[2]
-        strip = -(-picture // -(-picture // WIDTH))  # the widest; all have the same bands
+        strip = widest_strip_of(pixels.shape[2], WIDTH)  # all have the same bands
         self.band = max(min(BAND // strip, ROWS), 1)
         self.first = RowLayer(module.first)
         self.body = [RowBlock(block) for block in module.body]
