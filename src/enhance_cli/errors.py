@@ -27,6 +27,7 @@ class Cause(Enum):
     NO_EXTENSION = auto()  # the output's name says no format
     NOT_DOWNLOADED = auto()  # a network that is known by name
     NO_SUCH_PRECISION = auto()  # the runtime does not compute this network in it
+    NO_WHOLE_START = auto()  # layers of the network begin anew
     OTHER_NETWORK = auto()  # a run cannot go on, or start, with these weights
     PROCESS_LOST = auto()
     RESULT_TOO_LARGE = auto()  # for the memory of the machine

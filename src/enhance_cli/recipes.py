@@ -71,12 +71,14 @@ class TrainOptions:
     teacher_licence: str | None = None  # stored with the weights
     candidates: int = 1  # crops to draw for each one used, which is the most detailed
     shrink: float = 1.0  # photographs are reduced at random, down to this scale
+    soft: float = 0.0  # share of the crops that are enlarged until they have no detail
     sharpen: float = 0.0  # share of detail added to what the losses compare with, not to the input
     flat: float = 0.0  # share of the crops that are replaced by flat colours
     lr: float | None = None  # None: 5e-4 for the pixel loss alone, 1e-4 with others
     warmup: int = 200  # steps
     clip: float = 0.5  # largest norm of the gradient
     ema: float = 0.998  # decay per step of the averaged weights
+    blend_start: float = 0.0  # share of the start's weights in those that are saved
     seed: int = 0
     init: str | None = None  # weights; None: "scratch" for the pixel loss alone, else ENet-E
     val: str | None = None  # folder of photographs to measure during training
@@ -160,10 +162,13 @@ _TEXTURED: dict[str, Any] = {  # other letters
 }
 
 
-def recipe_values(recipe: str, losses: str, init: str | None = None) -> dict[str, Any]:
+def recipe_values(
+    recipe: str, losses: str, init: str | None = None, *, is_whole: bool = True
+) -> dict[str, Any]:
     """Return the values of a recipe for these letters, by the names of TrainOptions.
 
-    `paper` is what TrainOptions holds by itself. `tuned` is measured in docs/decisions/0087.
+    `is_whole` says that no layer of the network begins anew, if there is a start. `paper` is what
+    TrainOptions holds by itself. `tuned` is measured in docs/decisions/0087.
     """
     if recipe == "paper":
         return {}
@@ -171,6 +176,8 @@ def recipe_values(recipe: str, losses: str, init: str | None = None) -> dict[str
     rate = {"lr": 1e-3 if start == "scratch" else 2e-4}
     if losses == "E":
         return _TUNED | _ACCURATE | rate
-    spectrum = {"spectrum": 0.02} if set("AT") & set(losses) else {}  # P invents no texture
+    invents = bool(set("AT") & set(losses))  # P invents no texture
+    spectrum = {"spectrum": 0.02} if invents else {}
+    blend = {"blend_start": 0.2} if invents and is_whole and start != "scratch" else {}
     colour = {} if "E" in losses else {"colour": 1.0}  # nothing else would hold the colours
-    return _TUNED | _TEXTURED | spectrum | colour | rate
+    return _TUNED | _TEXTURED | spectrum | blend | colour | rate

@@ -223,6 +223,18 @@ def test_an_image_too_small_to_be_reduced_so_far_is_used_whole(tmp_path):
     assert all(crops.batch(k).shape == (3, 3, 32, 32) for k in range(9))
 
 
+def test_soft_crops_have_no_detail_and_the_others_keep_theirs(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.png")
+    files = find_entries(tmp_path)
+    for share, fewest, most in ((0.0, 0, 0), (0.5, 5, 22), (1.0, 27, 27)):
+        crops = np.concatenate([make_crops(files, soft=share).batch(k) for k in range(9)])
+        assert crops.shape == (27, 3, 32, 32)
+        steps = np.abs(np.diff(crops.astype(float), axis=-1)).mean((1, 2, 3))
+        assert fewest <= (steps < 35).sum() <= most, share
+        assert ((steps < 35) | (steps > 70)).all()
+
+
 def write_deep(path, levels):
     """Write (H, W, 3) uint16 as a TIFF."""
     tifffile = pytest.importorskip("tifffile")
@@ -243,7 +255,7 @@ def test_crops_of_16_bits_keep_them_beside_crops_of_8(tmp_path):
         assert is_plain or np.isin(crop, deep).all()
 
 
-@pytest.mark.parametrize("options", [{"prepare": "paper"}, {"shrink": 0.5}])
+@pytest.mark.parametrize("options", [{"prepare": "paper"}, {"shrink": 0.5}, {"soft": 1}])
 def test_16_bits_are_kept_where_photographs_are_reduced(tmp_path, options):
     ramp = np.linspace(1000, 1255, 400).astype(np.uint16)  # within a level of 8 bits
     write_deep(tmp_path / "deep.tif", np.broadcast_to(ramp[:, None, None], (400, 400, 3)))

@@ -139,7 +139,7 @@ def test_what_was_made_before_a_full_disk_stays(taught, tmp_path):
 @pytest.mark.parametrize(
     ("name", "value"),
     [("degradation", "photo"), ("seed", 5), ("crop", 34), ("candidates", 2), ("shrink", 0.5),
-     ("prepare", "paper"), ("scale", 4)],
+     ("soft", 0.5), ("prepare", "paper"), ("scale", 4)],
 )  # fmt: skip
 def test_another_recipe_has_another_folder_and_the_first_is_told(taught, tmp_path, name, value):
     first, second = (

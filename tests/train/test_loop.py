@@ -46,8 +46,8 @@ def resume(folder):
     return run
 
 
-def weights(folder):
-    return load_generator(folder / "generator.safetensors")[0].state_dict()
+def weights(folder, name="generator.safetensors"):
+    return load_generator(folder / name)[0].state_dict()
 
 
 def assert_resumed_equals_uninterrupted(folder, options, stop):
@@ -166,6 +166,44 @@ def test_the_averaged_weights_are_what_is_measured_shown_and_saved(
     for name, value in weights(tmp_path / "run").items():
         assert torch.equal(value, run.learner.average.state_dict()[name])
         assert not torch.equal(value, last[name])
+
+
+def test_what_is_measured_and_saved_keeps_a_share_of_what_a_run_began_with(
+    tmp_path, options, photographs
+):
+    start(tmp_path / "first", options).save()
+    blended = replace(
+        options,
+        init=str(tmp_path / "first"),
+        blend_start=0.25,
+        val=str(photographs / "deeper"),
+        seed=7,
+    )
+    run = start(tmp_path / "run", blended)
+    run.train(print, never)
+    began, made = weights(tmp_path / "first"), weights(tmp_path / "run")
+    for name, learned in run.learner.average.state_dict().items():
+        torch.testing.assert_close(made[name], 0.75 * learned + 0.25 * began[name])
+    assert not torch.equal(made["first.weight"], began["first.weight"])
+    assert weights(tmp_path / "run", "best.safetensors").keys() == made.keys()
+    (tmp_path / "first" / "generator.safetensors").unlink()  # it is kept in the checkpoint
+    checkpoint = Checkpoint(tmp_path / "run")
+    again = Run(tmp_path / "run", blended, CPU, shape=checkpoint.shape)
+    again.restore(checkpoint)
+    for name, value in again.learner.result().state_dict().items():
+        assert torch.equal(value, made[name])
+    other = replace(blended, blend_start=0.5)
+    with pytest.raises(EnhanceError, match="cannot change its blend_start"):
+        Run(tmp_path / "run", other, CPU, shape=checkpoint.shape).restore(checkpoint)
+
+
+@pytest.mark.parametrize("change", [{"init": "scratch"}, {"blocks": 2}, {"tail": "shuffle"}])
+def test_a_network_that_begins_anew_has_no_start_to_blend(tmp_path, options, change):
+    start(tmp_path / "first", options).save()
+    asked = replace(options, init=str(tmp_path / "first"), blend_start=0.25)
+    with pytest.raises(EnhanceError, match="no whole network to begin with") as error:
+        start(tmp_path / "second", replace(asked, **change))
+    assert error.value.cause is Cause.NO_WHOLE_START
 
 
 def test_a_run_is_measured_at_its_end_as_well(tmp_path, options, photographs):

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from enhance_cli.train.loop import Run
     from enhance_cli.train.processes import Processes
 
+_SHAPE = {"features", "blocks", "scale", "tail"}  # options that can give a network new layers
+
 
 @click.command(cls=SectionedCommand)
 @click.argument("data", required=False, type=click.Path(path_type=Path))
@@ -82,7 +84,7 @@ def _first_values(ctx: click.Context, config: Path | None, given: dict[str, Any]
     """Return the options that a new run has before those given: of a run.toml or of a recipe."""
     if not config:
         asked = given.get("recipe", "tuned"), given.get("losses", "E"), given.get("init")
-        return recipe_values(*asked)
+        return recipe_values(*asked, is_whole=not _SHAPE & set(given))
     if "recipe" in given:
         raise click.UsageError("--recipe is for new runs: --config FILE states every option.")
     return recorded_options(ctx, config)

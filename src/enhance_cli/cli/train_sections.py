@@ -85,6 +85,12 @@ _data = section(
         type=FiniteRange(0.1, 1),
     ),
     train_option(
+        "soft",
+        "Share of the crops that are enlarged 4 to 12 times first: they look out of focus, and a "
+        "network learns to leave such grounds smooth.",
+        type=FiniteRange(0, 1),
+    ),
+    train_option(
         "sharpen",
         "Give contours in the photographs that the losses compare with more contrast, by this "
         "share of their detail; low-resolution images are made before. Real-ESRGAN took 0.5.",
@@ -137,6 +143,12 @@ _schedule = section(
     train_option(
         "ema",
         "How much of the averaged weights, which are saved, each step keeps.",
+        type=FiniteRange(0, 1, max_open=True),
+    ),
+    train_option(
+        "blend-start",
+        "Share of the weights of --init in those that are saved: it takes texture away, and mesh "
+        "and speckle more than that.",
         type=FiniteRange(0, 1, max_open=True),
     ),
     train_option(

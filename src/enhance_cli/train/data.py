@@ -30,6 +30,7 @@ from enhance_cli.train.source import Entry, read_entry
 _PREPARED_SIDE = 256  # pixels, as in the paper
 _SMALLEST_PREPARED = 384  # pixels of the shorter side of a photograph to prepare
 _log = logging.getLogger(__name__)
+_SOFT = (4, 12)  # factors by which a crop is enlarged until it has no detail
 _TRIES = 1000  # unreadable files in a row after which the data counts as empty
 
 
@@ -56,7 +57,7 @@ class Crops:
     def __init__(self, files: list[Entry], share: range, options: TrainOptions) -> None:
         self.files, self.share = files, share
         self.crop, self.candidates, self.seed = options.crop, options.candidates, options.seed
-        self.shrink = options.shrink
+        self.shrink, self.soft = options.shrink, options.soft
         self._is_prepared = options.prepare == "paper"
         self.unreadable: dict[str, str] = {}
         self._cache: OrderedDict[str, Levels] = OrderedDict()
@@ -99,7 +100,9 @@ class Crops:
         return np.rot90(chosen, draw.randrange(4), (1, 2))
 
     def _draw_side(self, draw: random.Random, largest: int) -> int:
-        """Return the side of the area that a crop is made from: larger if it is then reduced."""
+        """Return the side of the area that a crop is made from, before it is resized."""
+        if self.soft and draw.random() < self.soft:
+            return max(1, round(self.crop / draw.uniform(*_SOFT)))
         if self.shrink == 1:
             return self.crop
         return min(largest, round(self.crop / draw.uniform(self.shrink, 1)))

@@ -11,9 +11,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.evaluate.suite import Metric, distance_metrics
 from enhance_cli.images.colour import to_unit
+from enhance_cli.model.blend import blend_weights
 from enhance_cli.model.device import Backend
 from enhance_cli.model.features import load_features
 from enhance_cli.model.lite import find_lite
@@ -26,15 +27,15 @@ from enhance_cli.train.degradation import degrade, sharpen_contours
 from enhance_cli.train.flat import fill, flat_colours
 from enhance_cli.train.graphs import Replayed
 from enhance_cli.train.processes import Processes
-from enhance_cli.train.start import initial_network
+from enhance_cli.train.start import begins_whole, initial_network
 
 
 class Learner:
     """The generator and its running average, the loss, and the adversary if the loss has one.
 
-    A checkpoint holds `modules`, `optimizers` and `updates`, the number of steps in which the
-    generator learned. No step uses a global random state. Raises EnhanceError if the weights to
-    start from do not fit.
+    With `options.blend_start`, it keeps what the generator began as. A checkpoint holds `modules`,
+    `optimizers` and `updates`, the number of steps in which the generator learned. No step uses a
+    global random state. Raises EnhanceError if the weights to start from do not fit.
     """
 
     def __init__(
@@ -58,6 +59,15 @@ class Learner:
             self.generator.parameters(), lr=options.peak_rate, betas=(0.9, 0.99), fused=True
         )
         self.modules: dict[str, nn.Module] = {"generator": self.generator, "average": self.average}
+        self._start: nn.Module | None = None
+        if options.blend_start:
+            if not (shape or begins_whole(options)):
+                raise EnhanceError(
+                    f"{options.start} gives no whole network to begin with, so nothing can be "
+                    "blended",
+                    Cause.NO_WHOLE_START,
+                )
+            self.modules["start"] = self._start = copy.deepcopy(self.average)
         self.optimizers: dict[str, torch.optim.Optimizer] = {"adam": self._adam}
         self.updates = 0
         weights = options.loss_weights
@@ -80,6 +90,12 @@ class Learner:
         pixel = partial(pixel_loss, kind=options.pixel, luma=options.luma)
         taught = options.teacher_losses if options.teacher else ""
         self.loss = CombinedLoss(weights, pixel, self.features, judge, options.scale, taught)
+
+    def result(self) -> nn.Module:
+        """Return what the run has made so far: the average, blended with what it began as."""
+        if self._start is None:
+            return self.average
+        return blend_weights(self.average, self._start, self.options.blend_start)
 
     def step(
         self, batch: CropBatch, index: int, rate: float, *, measure: bool = False

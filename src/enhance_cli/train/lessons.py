@@ -26,7 +26,8 @@ from enhance_cli.train.scan import Scan
 
 CHUNK = 16  # crops in a file
 _MANIFEST = "manifest.json"
-_DECIDING = ("degradation", "seed", "crop", "candidates", "shrink", "prepare", "scale")
+_DECIDING = ("degradation", "seed", "crop", "candidates", "shrink", "soft", "prepare", "scale")
+_LATER = {"soft": 0.0}  # what targets of earlier versions were made with; not in their manifests
 _TOLD = ("teacher", "images")  # for people to read; the hashes decide
 
 Origin = dict[str, Any]
@@ -57,7 +58,11 @@ class Lessons:
     """
 
     def __init__(self, cache: Path, origin: Origin, count: int) -> None:
-        deciding = {name: value for name, value in origin.items() if name not in _TOLD}
+        deciding = {
+            name: value
+            for name, value in origin.items()
+            if name not in _TOLD and _LATER.get(name) != value
+        }
         text = json.dumps(deciding, sort_keys=True)
         self.folder = cache / hashlib.sha256(text.encode()).hexdigest()[:16]
         self.origin, self.count = origin, count
@@ -68,7 +73,7 @@ class Lessons:
             return None
         for path in sorted(self.folder.parent.glob(f"*/{_MANIFEST}")):
             try:
-                other = json.loads(path.read_bytes())
+                other = _LATER | json.loads(path.read_bytes())
                 names = [
                     n for n, value in self.origin.items() if other[n] != value and n not in _TOLD
                 ]

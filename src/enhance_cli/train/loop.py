@@ -31,7 +31,7 @@ from enhance_cli.train.validation import Validation
 
 _LOG_EVERY = 50  # steps
 _CALIBRATED_ON = 64  # crops that measure the mean activation of VGG-19's layers
-_FIXED = ("features", "blocks", "scale", "tail", "losses", "adversary", "crop")
+_FIXED = ("features", "blocks", "scale", "tail", "losses", "adversary", "crop", "blend_start")
 """Options that decide what a checkpoint holds: a resumed run cannot change them."""
 
 
@@ -100,7 +100,7 @@ class Run:
             self.learner.adversary.performance = counters["performance"]
 
     def save(self) -> None:
-        """Write the checkpoint and the averaged weights, each atomically, in the first process."""
+        """Write the checkpoint and the result, each atomically, in the first process."""
         if not self.processes.is_first:
             return
         learner = self.learner
@@ -120,7 +120,7 @@ class Run:
         self._save_weights("generator.safetensors")
 
     def _save_weights(self, name: str) -> None:
-        save_generator(self.learner.average, self.folder / name, self.provenance())
+        save_generator(self.learner.result(), self.folder / name, self.provenance())
 
     def provenance(self) -> dict[str, Any]:
         """Return how the weights were made, for their file."""
@@ -239,10 +239,11 @@ class Run:
         if not self._log:
             return
         with memory_for(f"the validation on {self.options.val}"):
-            values = validation.measure(self.learner.average)
+            result = self.learner.result()
+            values = validation.measure(result)
             score = self.best.rank(values)
             if self.learner.updates and score > self.best.score:
                 self.best.score = score
                 self._save_weights(BEST_FILE)
             self._tell(values, on_status)
-            self._log.show(self.step, lambda: validation.show(self.learner.average))
+            self._log.show(self.step, lambda: validation.show(result))

@@ -45,6 +45,14 @@ def initial_network(options: TrainOptions) -> nn.Module:
     return generator
 
 
+def begins_whole(options: TrainOptions) -> bool:
+    """Whether `initial_network` has no layer that begins anew. Raises EnhanceError."""
+    if options.start == "scratch":
+        return False
+    path = find_weights(options.start)
+    return not is_generator(path) or load_generator(path)[0].dimensions == options.dimensions
+
+
 def _of_others(path: Path, options: TrainOptions) -> nn.Module:
     network = build_network(path, read_network(path))
     if network is None:
