@@ -67,6 +67,14 @@ def test_what_memory_does_not_hold_is_run_in_tiles(network, slope, caplog):
     assert tile_for(network, 32, 32) == 0
 
 
+def test_memory_bounds_the_part_that_is_measured(network, caplog):
+    network.most = 200 * 200
+    Tiler(network).enlarge(np.zeros((3, 300, 290), np.uint8))
+    (said,) = caplog.messages
+    assert said.startswith("in tiles of 136 pixels it differs")
+    assert said.endswith("measured on the middle 200×200 pixels")
+
+
 def test_exact_refuses_tiles_but_not_the_whole(network, slope):
     Tiler(network, is_exact=True).enlarge(slope)
     Tiler(network, 64, is_exact=True).enlarge(slope)

@@ -16,6 +16,7 @@ from enhance_cli.memory import is_out_of_memory
 from enhance_cli.model.levels import Levels
 from enhance_cli.model.network import Network, Span
 from enhance_cli.model.open import open_network, pick_runtime
+from enhance_cli.model.shipped import find_weights
 from enhance_cli.upscale.consistency import ConsistentNetwork
 from enhance_cli.upscale.tiles import split
 from enhance_cli.upscale.whole import Overlapping, describe_difference, tile_for
@@ -118,7 +119,8 @@ class Tiler:
             )
         in_tiles = Tiler(Overlapping(self.network), tile)
         whole = Tiler(self.network)
-        _log.warning(describe_difference(pixels, tile, in_tiles.enlarge, whole.enlarge))
+        most = self.network.most
+        _log.warning(describe_difference(pixels, tile, most, in_tiles.enlarge, whole.enlarge))
         return in_tiles
 
     def _start_each(self, pixels: Levels, levels: np.dtype[Any]) -> Iterator[_Started]:
@@ -200,7 +202,7 @@ def open_in_command(options: UpscaleOptions) -> Tiler:
     If PyTorch computes, `prepare_process` changes settings of the process.
     """
     used = (options.model, *options.then, *([options.blend] if options.blend else []))
-    if "torch" in {pick_runtime(model, options.runtime) for model in used}:
+    if "torch" in {pick_runtime(str(find_weights(each)), options.runtime) for each in used}:
         from enhance_cli.model.process import prepare_process
 
         prepare_process(options.device, options.precision)

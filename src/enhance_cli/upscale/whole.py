@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -49,12 +50,15 @@ def tile_for(network: Network, height: int, width: int) -> int:
     return max(int(most**0.5) - 2 * _OVERLAP, SMALLEST_TILE)
 
 
-def describe_difference(pixels: Levels, tile: int, in_tiles: Enlarger, whole: Enlarger) -> str:
+def describe_difference(
+    pixels: Levels, tile: int, most: int | None, in_tiles: Enlarger, whole: Enlarger
+) -> str:
     """Return a line that says how much tiles change a picture (3, H, W).
 
-    The middle of the picture, two tiles on a side, is computed both in tiles and at once.
+    The middle of the picture, two tiles on a side or as much of it as `most` pixels are, is
+    computed both in tiles and at once.
     """
-    side = _COMPARED * tile
+    side = min(_COMPARED * tile, math.isqrt(most) if most else sum(pixels.shape))
     _, height, width = pixels.shape
     top, left = max(0, (height - side) // 2), max(0, (width - side) // 2)
     part = np.ascontiguousarray(pixels[:, top : top + side, left : left + side])
