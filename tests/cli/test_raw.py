@@ -53,6 +53,15 @@ def test_frames_come_out_enlarged_in_their_order_and_nothing_else(run, network, 
     assert "5 frames enlarged to 32×24" in result.stderr
 
 
+def test_frames_run_in_a_runtime_that_weights_are_exported_for(run, tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    result = run(frames(2).tobytes(), "--runtime", "onnxruntime")
+    assert result.exit_code == 0, result.stderr
+    assert "exporting " in result.stderr
+    assert len(result.stdout_bytes) == 2 * 16 * FRAME
+
+
 def test_frames_can_have_another_size(run):
     result = run(frames(2).tobytes(), "--width", "20", "-q")
     assert len(result.stdout_bytes) == 2 * 20 * 15 * 3

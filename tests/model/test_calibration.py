@@ -109,6 +109,11 @@ def test_8_bits_between_two_networks_are_one_line():
         open_network("pat", device="cpu", precision="int8", strength=0.5)
 
 
+def test_another_runtime_between_two_networks_is_one_line():
+    with pytest.raises(EnhanceError, match=r"^a network between two runs in torch, not in onnx"):
+        open_network("pat", device="cpu", runtime="onnxruntime", strength=0.5)
+
+
 def test_8_bits_of_another_network_are_one_line():
     said = r"^this network \(Compact\) has no int8; of the shipped ones photo-int8, .* have it$"
     with pytest.raises(EnhanceError, match=said):

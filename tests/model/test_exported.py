@@ -1,4 +1,5 @@
 import re
+import shutil
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
@@ -18,15 +19,16 @@ from enhance_cli.images.resize import to_size
 from enhance_cli.model import open as module
 from enhance_cli.model.device import Backend
 from enhance_cli.model.ensemble import EnsembleNetwork
+from enhance_cli.model.exported import ExportedNetwork
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.kept import models_folder
-from enhance_cli.model.open import pick_runtime
+from enhance_cli.model.open import pick_runtime, sees_whole
 from enhance_cli.model.pytorch import TorchNetwork
-from enhance_cli.model.runtimes import open_onnx, open_openvino
+from enhance_cli.model.runtimes import Graph, open_onnx, open_openvino
 from enhance_cli.model.shipped import find_weights
 from enhance_cli.model.weights import load_generator
 from enhance_cli.upscale.consistency import ConsistentNetwork
-from enhance_cli.upscale.tiler import Tiler, open_tiler
+from enhance_cli.upscale.tiler import Tiler, open_in_command, open_tiler
 
 pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
 openvino = pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
@@ -288,3 +290,18 @@ def test_out_of_memory_at_the_smallest_tile_is_one_line(exported):
     engine.network.graph = replace(engine.network.graph, run=exhausted)
     with pytest.raises(EnhanceError, match="not enough memory, even for tiles of 5 pixels"):
         engine.enlarge(np.zeros((3, 4, 5), np.uint8))
+
+
+def test_a_kept_file_runs_in_its_runtime_by_its_name(exported, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    models_folder().mkdir(parents=True)
+    shutil.copy(exported, models_folder() / "mynet.onnx")
+    monkeypatch.setattr("enhance_cli.model.process.prepare_process", None)  # no PyTorch
+    engine = open_in_command(UpscaleOptions(model="mynet", runtime="onnxruntime"))
+    assert isinstance(engine.network, ExportedNetwork)
+
+
+def test_an_exported_network_says_whether_it_sees_the_whole(exported, monkeypatch):
+    assert not sees_whole(str(exported))
+    monkeypatch.setattr(Graph, "halo", None)
+    assert sees_whole(str(exported))

@@ -85,7 +85,8 @@ def test_a_file_is_measured_once(tmp_path, monkeypatch):
         assert (network.halo, network.align, network.least) == (7, 8, 8)
     assert len(calls) == 1
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    cache = others._cache_folder() / f"{digest}.json"
+    folder = others.user_folder("XDG_CACHE_HOME", ".cache") / "enhance" / "networks"
+    cache = folder / f"{digest}.json"
     assert json.loads(cache.read_text()) == {"version": 3, "halo": 7, "align": 8, "least": 8}
     for spoilt in ("", "[]", '{"version": 0}', '{"version": 3, "halo": 3}'):
         cache.write_text(spoilt)
@@ -158,6 +159,16 @@ def test_a_type_that_a_network_fails_in_is_replaced_by_fp32(caplog, dtype, facto
         backend = usable_backend(Overflowing(factor), Backend(CPU, dtype), "mine")
     assert caplog.messages == ([said] if said else [])
     assert backend.dtype == (torch.float32 if said else dtype)
+
+
+def test_a_type_in_which_all_is_brighter_is_replaced_by_fp32(caplog):
+    class Brighter(Overflowing):
+        def forward(self, x):
+            return x + 0.3 * (self.factor.dtype == torch.bfloat16)
+
+    backend = usable_backend(Brighter(1.0), Backend(CPU, torch.bfloat16), "mine")
+    assert backend.dtype == torch.float32
+    assert caplog.messages == ["mine is too inexact in bf16: computing in fp32"]
 
 
 def test_a_network_that_makes_masks_in_fp32_computes_in_bf16(tmp_path, monkeypatch, caplog):

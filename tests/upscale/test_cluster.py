@@ -75,7 +75,7 @@ def run(options, source, output, on_progress=lambda *_: None):
                 pids[worker.actor] = pid_of(worker.actor)
 
     def tell(job, done, _):
-        busy = next(each for each in cluster.workers if each.slot and each.slot.job == job)
+        busy = next(each for each in cluster.workers if each.turn and each.turn.job == job)
         on_progress(job, done, pids[busy.actor])
 
     cluster = Cluster(options, [source], output, on_progress=tell, on_open=on_open)

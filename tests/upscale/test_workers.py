@@ -104,7 +104,7 @@ def test_a_process_that_is_killed_costs_its_photograph(options, jobs):
 
     def steps():
         yield jobs[0]
-        busy = next(each for each in workers.workers if each.slot)
+        busy = next(each for each in workers.workers if each.turn)
         os.kill(busy.process.pid, signal.SIGKILL)
         yield from jobs[1:]
 
@@ -115,6 +115,23 @@ def test_a_process_that_is_killed_costs_its_photograph(options, jobs):
     )
     assert [outcome.error for outcome in outcomes[1:]] == [None] * 7
     assert not jobs[0].target.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals there")
+def test_a_process_that_is_killed_while_it_waits_costs_nothing(options, jobs):
+    workers = Workers(
+        options_for_each(options), on_progress=lambda *_: None, on_open=lambda _: None
+    )
+
+    def steps():
+        yield jobs[0]
+        while not (idle := [each for each in workers.workers if each.is_idle]):
+            workers._take()
+        os.kill(idle[0].process.pid, signal.SIGKILL)
+        idle[0].process.join()
+        yield from jobs[1:]
+
+    assert [outcome.error for outcome in workers(steps())] == [None] * 8
 
 
 def test_a_photograph_that_fails_does_not_end_the_rest(options, jobs):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -79,6 +80,7 @@ def enlarge_raw(
     size: tuple[int, int], raw_format: str, options: UpscaleOptions, *, quiet: bool
 ) -> None:
     """Enlarge the frames on standard input; tell on standard error how it goes."""
+    from enhance_cli.export.cached import with_exported
     from enhance_cli.upscale.enlarge import target_size
     from enhance_cli.upscale.frames import RAW_TYPES, enlarge_frames
     from enhance_cli.upscale.tiler import open_in_command
@@ -89,7 +91,12 @@ def enlarge_raw(
             Cause.TOO_MANY_PIXELS,
         )
     console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=quiet)
-    engine = open_in_command(options)
+
+    def on_export(model: str, path: Path) -> None:
+        text = f"exporting {model} for {options.runtime}, once, to {path}"
+        console.print(text, style="dim", markup=False)
+
+    engine = open_in_command(with_exported(options, on_export))
     scale = options.scale or engine.scale
     target = target_size(size, scale=scale, width=options.width, height=options.height)
     console.print(f"{name_of(options, engine.network)} on {engine}", style="dim", markup=False)

@@ -14,7 +14,7 @@ from urllib.parse import urlparse
 import torch
 
 from enhance_cli.errors import Cause, EnhanceError
-from enhance_cli.model.weights import read_state
+from enhance_cli.model.state import read_network
 
 _DIGITS = 16  # hexadecimal digits of a file's hash: enough to identify it
 
@@ -65,7 +65,7 @@ def pretrained(name: str, networks: Networks) -> Iterator[None]:
                 yield
         else:
             with TemporaryDirectory() as folder, _hub_folder(Path(folder)) as checkpoints:
-                torch.save(read_state(file), checkpoints / published)
+                torch.save(read_network(file), checkpoints / published)
                 yield
     except (OSError, RuntimeError) as error:
         if file is not None:

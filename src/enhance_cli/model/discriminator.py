@@ -63,7 +63,7 @@ class FeatureDiscriminator(nn.Module):
     """Judges each 16×16 pixels of crops by what a trained classifier sees, and by the pixels.
 
     Crops are (N, 3, H, W) RGB in [0, 1]. `see` returns the layers of EfficientNet-Lite0 at strides
-    2 to 16 (`Features.deep`); it belongs to nobody's weights and learns nothing. A small head for
+    2 to 16 (`Features.deep`); it learns nothing and is not saved with the heads. A small head for
     each layer, and one for the pixels, gives (N, 5, H/16, W/16) logits, positive for an original.
     The heads' convolutions are spectrally normalised.
 

@@ -16,7 +16,7 @@ from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.extras import install_command
 from enhance_cli.model.device import constant
 from enhance_cli.model.lite import LiteFeatures
-from enhance_cli.model.weights import read_state
+from enhance_cli.model.state import read_network
 
 _WIDTHS = (64, 128, 256, 512, 512)  # channels of the convolutions of each block
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -124,7 +124,7 @@ def load_features(
     if file is None:
         return Features(layers, _download(), pooling, lite)
     try:
-        return Features(layers, read_state(file), pooling, lite)
+        return Features(layers, read_network(file), pooling, lite)
     except KeyError as error:
         missing = error.args[0]
         deeper = VGG_LAYERS[VGG_LAYERS.index(missing) :]
@@ -144,9 +144,13 @@ def _load_lite(layers: list[str], file: Path | None) -> LiteFeatures | None:
             Cause.LITE_MISSING,
         )
     try:
-        return LiteFeatures(layers, read_state(file))
-    except (KeyError, ValueError, RuntimeError) as error:
+        return LiteFeatures(layers, read_network(file))
+    except KeyError as error:
         raise EnhanceError(f"{file} is not EfficientNet-Lite0: {error} is missing") from error
+    except (ValueError, RuntimeError) as error:
+        raise EnhanceError(
+            f"{file} is not EfficientNet-Lite0: a layer has another shape"
+        ) from error
 
 
 def _convolution(

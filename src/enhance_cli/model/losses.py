@@ -1,4 +1,4 @@
-"""EnhanceNet's four losses, two more against mesh patterns, and their weighted sum.
+"""EnhanceNet's four losses, two against mesh patterns, one for colours, and their weighted sum.
 
 Each loss is a pure function.
 """

@@ -77,7 +77,7 @@ class Network(ABC):
     align: int = 1
     """Tiles must begin at multiples of it, and end there too or at the image's border."""
     precision: str
-    """The arithmetic that it computes in, one of `precisions`."""
+    """The arithmetic that it computes in: one of `precisions`, or that of each of several."""
     precisions: tuple[str, ...]
     """The arithmetic that it may run in, by the names of `config.PRECISIONS`."""
     strip: int = 0

@@ -67,20 +67,22 @@ def _open_models(
         if len(models) != 1:
             raise EnhanceError("the strength of one network can be chosen, not of several in a row")
         return _open_blend(
-            models[0], blend, 0.5 if strength is None else strength, device, precision
+            models[0], blend, 0.5 if strength is None else strength, device, precision, runtime
         )
     opened = [_open_one(each, device, precision, runtime, is_fast=is_fast) for each in models]
     return reduce(ChainNetwork, opened)
 
 
 def _open_blend(
-    model: str, other: str | None, strength: float, device: str, precision: str
+    model: str, other: str | None, strength: float, device: str, precision: str, runtime: str
 ) -> Network:
     if not 0 <= strength <= 1:
         raise EnhanceError(f"a strength of {strength} is not between 0 and 1")
     if precision == "int8":
         raise EnhanceError("a network between two has no int8")
     first, second = pair_of(model) if other is None else (model, other)
+    if runtime not in ("auto", "torch"):
+        raise EnhanceError(f"a network between two runs in torch, not in {runtime}")
     for each in (first, second):
         pick_runtime(str(find_weights(each)), "torch")
     if strength in (0, 1):
@@ -120,8 +122,8 @@ def _open_one(
 def sees_whole(model: str) -> bool:
     """Whether a network sees the whole image, so that tiles change its result. It is loaded."""
     path = find_weights(model)
-    if pick_runtime(str(path)) != "torch":
-        return False
+    if (runtime := pick_runtime(str(path))) != "torch":
+        return open_exported(path, runtime, "auto").halo is None
     from enhance_cli.model.load import load_module
 
     module: Any = load_module(path)[0]

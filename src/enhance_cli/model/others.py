@@ -7,7 +7,6 @@ import importlib
 import json
 import logging
 import math
-import os
 import warnings
 from contextlib import nullcontext, suppress
 from dataclasses import asdict
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from enhance_cli.atomic import make_folder, replacing
 from enhance_cli.errors import EnhanceError
 from enhance_cli.extras import install_command
+from enhance_cli.machine import user_folder
 from enhance_cli.model.reach import Measured, measure_reach
 
 _log = logging.getLogger(__name__)
@@ -143,7 +143,8 @@ def _describe(path: Path, state: dict[str, Tensor]) -> Any:
 
 def _measured(path: Path, network: OtherNetwork) -> Measured:
     """Return the cached measurement of this file, or measure it and write it into the cache."""
-    cache = _cache_folder() / f"{_sha256(path)}.json"
+    folder = user_folder("XDG_CACHE_HOME", ".cache") / "enhance" / "networks"
+    cache = folder / f"{_sha256(path)}.json"
     try:
         held = json.loads(cache.read_text())
         if held.pop("version") == _VERSION:
@@ -160,11 +161,6 @@ def _measured(path: Path, network: OtherNetwork) -> Measured:
         with replacing(cache) as file:
             file.write(json.dumps({"version": _VERSION, **asdict(measured)}).encode())
     return measured
-
-
-def _cache_folder() -> Path:
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return root / "enhance" / "networks"
 
 
 def _sha256(path: Path) -> str:

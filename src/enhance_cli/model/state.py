@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import pickletools
 import re
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +15,7 @@ import torch
 from torch import Tensor
 
 from enhance_cli.errors import EnhanceError
-from enhance_cli.model.weights import UNPICKLING_ERRORS, read_tensors
+from enhance_cli.model.weights import read_tensors
 
 _WRAPPERS = ("params_ema", "params-ema", "params", "state_dict", "model_state_dict", "model", "net")
 _PREFIXES = ("module.", "netG.")
@@ -23,6 +25,19 @@ _UNKNOWN = "neither PyTorch's nor safetensors"
 _POINTER = b"version https://git-lfs"
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 _SAY = "expected the weights of a network, as .pth or .safetensors"
+_UNPICKLING_ERRORS = (
+    pickle.UnpicklingError,
+    struct.error,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OverflowError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""Errors that torch.load raises for files that are not what it expects."""
 
 
 def read_network(path: Path) -> dict[str, Tensor]:
@@ -116,7 +131,7 @@ def _load(path: Path, *, is_archive: bool) -> dict[str, Any]:
         held = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
     except OSError as error:
         raise EnhanceError(f"cannot read {path}: {error.strerror or error}") from error
-    except UNPICKLING_ERRORS as error:
+    except _UNPICKLING_ERRORS as error:
         found = re.search(r"GLOBAL ([\w.]+)", str(error))
         if found:
             raise EnhanceError(

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import pickle
-import struct
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -22,25 +19,10 @@ from enhance_cli.model.engine.ranges import RANGES, ActivationRange, read_ranges
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.shipped import list_shipped, shipped_models
 
-UNPICKLING_ERRORS = (
-    pickle.UnpicklingError,
-    struct.error,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    OverflowError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""Errors that torch.load raises for files that are not what it expects."""
-
 
 def describe_shipped() -> dict[str, dict[str, Any]]:
     """Return the provenance of each shipped model by name: losses, scores, licence."""
-    metadata = {name: read_tensors(path)[1] for name, path in shipped_models().items()}
-    return {name: json.loads(values["provenance"]) for name, values in metadata.items()}
+    return {name: read_provenance(path) for name, path in shipped_models().items()}
 
 
 def save_generator(
@@ -133,7 +115,7 @@ def load_ranges(path: Path, network: nn.Module) -> dict[str, ActivationRange]:
     """
     if path.suffix.lower() != ".safetensors":
         return {}
-    return read_ranges(path, read_tensors(path)[1], network)
+    return read_ranges(path, _metadata(path), network)
 
 
 def _load_generator(path: Path) -> tuple[Generator, dict[str, Any]]:
@@ -179,26 +161,6 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise EnhanceError(f"{path} is damaged or not a safetensors file ({error})") from error
     except OSError as error:
         raise EnhanceError(f"cannot read {path}: {error.strerror or error}") from error
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a file of another project: PyTorch's .pth or .pt, or safetensors.
-
-    Nothing in it is executed. Raises EnhanceError if it holds anything except named tensors.
-    """
-    if path.suffix not in (".pth", ".pt"):
-        return read_tensors(path)[0]
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise EnhanceError(f"cannot read {path}: {error.strerror or error}") from error
-    except UNPICKLING_ERRORS as error:
-        raise EnhanceError(f"{path} is not a file of weights") from error
-    if not isinstance(state, dict) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
-    ):
-        raise EnhanceError(f"{path} is not a file of weights: expected tensors by name")
-    return dict(state)
 
 
 def _check_dimensions(path: Path, dimensions: Dimensions, tensors: dict[str, Tensor]) -> None:

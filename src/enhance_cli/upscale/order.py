@@ -41,20 +41,20 @@ def in_order(
     """Yield the outcomes of jobs, and given outcomes, in their order.
 
     `give` hands a job to whoever is idle; `take` waits until something has happened, and fills the
-    slots that are finished. At most `ahead` finished outcomes wait for an earlier one.
+    turns that are finished. At most `ahead` finished outcomes wait for an earlier one.
     """
     waiting: deque[Turn] = deque()
 
-    def outcome_of(slot: Turn) -> Outcome:
-        while slot.outcome is None:
+    def outcome_of(turn: Turn) -> Outcome:
+        while turn.outcome is None:
             take()
-        return slot.outcome
+        return turn.outcome
 
     for step in steps:
-        slot = Turn(None, step) if isinstance(step, Outcome) else Turn(step)
-        waiting.append(slot)
-        if slot.job:
-            give(slot)
+        turn = Turn(None, step) if isinstance(step, Outcome) else Turn(step)
+        waiting.append(turn)
+        if turn.job:
+            give(turn)
         while waiting and (waiting[0].outcome or len(waiting) > ahead):
             yield outcome_of(waiting.popleft())
     while waiting:

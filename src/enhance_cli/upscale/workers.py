@@ -32,8 +32,12 @@ class _Worker:
         self.process = context.Process(target=_serve, args=(theirs, options), daemon=True)
         self.process.start()
         theirs.close()
-        self.slot: Turn | None = None
+        self.turn: Turn | None = None
         self.is_ready = False
+
+    @property
+    def is_idle(self) -> bool:
+        return self.is_ready and not self.turn and self.process.is_alive()
 
 
 class Workers:
@@ -65,17 +69,17 @@ class Workers:
             for worker in self.workers:
                 worker.process.terminate()
 
-    def _give(self, slot: Turn) -> None:
+    def _give(self, turn: Turn) -> None:
         """Give a job to the first process that is idle."""
         if not self.workers:
             self.workers = [_Worker(options) for options in self.each]
-        while not (idle := [each for each in self.workers if each.is_ready and not each.slot]):
+        while not (idle := [each for each in self.workers if each.is_idle]):
             self._take()
-        idle[0].slot = slot
+        idle[0].turn = turn
         with suppress(BrokenPipeError):  # the process was killed: the next read finds that
-            idle[0].pipe.send(slot.job)
-        assert slot.job
-        self.on_progress(slot.job, 0, 1)
+            idle[0].pipe.send(turn.job)
+        assert turn.job
+        self.on_progress(turn.job, 0, 1)
 
     def _take(self) -> None:
         """Wait for messages of the processes, and handle them."""
@@ -94,23 +98,23 @@ class Workers:
             worker.is_ready = True
             self.on_open(said)
             return
-        assert worker.slot
+        assert worker.turn
         outcome, records = said
-        worker.slot.finish(outcome, records, self.on_progress)
-        worker.slot = None
+        worker.turn.finish(outcome, records, self.on_progress)
+        worker.turn = None
 
     def _replace(self, worker: _Worker) -> None:
         """Start another process in place of one that has ended."""
         worker.process.join()
-        code, slot = worker.process.exitcode or 0, worker.slot
+        code, turn = worker.process.exitcode or 0, worker.turn
         if code >= 0:  # a bug, whose traceback the process has printed
             raise RuntimeError(f"a process for photographs has ended with status {code}")
         why = f"was killed ({signal.Signals(-code).name}), perhaps for want of memory"
         if not worker.is_ready:
             raise EnhanceError(f"a process {why}, while it opened the network")
-        if slot and slot.job:
-            error = f"{slot.job.source}: the process that enlarged it {why}"
-            slot.outcome = Outcome(slot.job.source, slot.job.target, error=error)
+        if turn and turn.job:
+            error = f"{turn.job.source}: the process that enlarged it {why}"
+            turn.outcome = Outcome(turn.job.source, turn.job.target, error=error)
         self.workers[self.workers.index(worker)] = _Worker(worker.options)
 
 

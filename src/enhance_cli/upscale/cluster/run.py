@@ -32,7 +32,7 @@ class _Worker:
     """An actor, and the job that it is working on."""
 
     actor: Any
-    slot: Turn | None = None
+    turn: Turn | None = None
     is_ready: bool = False
 
 
@@ -102,24 +102,24 @@ class Cluster:
         self._calls[worker.actor.open.remote()] = worker
         return worker
 
-    def _give(self, slot: Turn) -> None:
+    def _give(self, turn: Turn) -> None:
         """Give a job to the first worker that is idle."""
         if not self.workers:
-            assert slot.job
-            self._start(slot.job)
+            assert turn.job
+            self._start(turn.job)
         while self._again or not self._idle():
             self._take()
-        self._send(self._idle()[0], slot)
+        self._send(self._idle()[0], turn)
 
     def _idle(self) -> list[_Worker]:
-        return [each for each in self.workers if each.is_ready and not each.slot]
+        return [each for each in self.workers if each.is_ready and not each.turn]
 
-    def _send(self, worker: _Worker, slot: Turn) -> None:
-        assert slot.job
-        worker.slot = slot
-        self._calls[worker.actor.enlarge.remote(slot.job, slot.tries > 0)] = worker
-        slot.tries += 1
-        self.on_progress(slot.job, 0, 1)
+    def _send(self, worker: _Worker, turn: Turn) -> None:
+        assert turn.job
+        worker.turn = turn
+        self._calls[worker.actor.enlarge.remote(turn.job, turn.tries > 0)] = worker
+        turn.tries += 1
+        self.on_progress(turn.job, 0, 1)
 
     def _take(self) -> None:
         """Wait for answers of the workers, and handle them; then begin lost jobs again."""
@@ -147,10 +147,10 @@ class Cluster:
             worker.is_ready, self._lost = True, 0
             self.on_open(said)
             return
-        assert worker.slot
+        assert worker.turn
         outcome, records = said
-        worker.slot.finish(outcome, records, self.on_progress)
-        worker.slot = None
+        worker.turn.finish(outcome, records, self.on_progress)
+        worker.turn = None
 
     def _replace(self, worker: _Worker, error: Exception) -> None:
         """Start another worker in place of one that is lost; its photograph is begun again."""
@@ -163,14 +163,14 @@ class Cluster:
             if self._lost >= _TRIES * self.count:
                 raise EnhanceError(f"workers are lost before they have opened the network: {why}")
         self.workers[self.workers.index(worker)] = self._new_worker()
-        slot = worker.slot
-        if not (slot and slot.job):
+        turn = worker.turn
+        if not (turn and turn.job):
             return
-        if slot.tries < _TRIES:
-            self._again.append(slot)
+        if turn.tries < _TRIES:
+            self._again.append(turn)
             return
-        line = f"{slot.job.source}: {slot.tries} workers that enlarged it were lost: {why}"
-        slot.outcome = Outcome(slot.job.source, slot.job.target, error=line)
+        line = f"{turn.job.source}: {turn.tries} workers that enlarged it were lost: {why}"
+        turn.outcome = Outcome(turn.job.source, turn.job.target, error=line)
 
     def _check_patience(self) -> None:
         """Raise EnhanceError if the cluster has had no room for any worker for some minutes."""
