@@ -162,13 +162,10 @@ _TEXTURED: dict[str, Any] = {  # other letters
 }
 
 
-def recipe_values(
-    recipe: str, losses: str, init: str | None = None, *, is_whole: bool = True
-) -> dict[str, Any]:
+def recipe_values(recipe: str, losses: str, init: str | None = None) -> dict[str, Any]:
     """Return the values of a recipe for these letters, by the names of TrainOptions.
 
-    `is_whole` says that no layer of the network begins anew, if there is a start. `paper` is what
-    TrainOptions holds by itself. `tuned` is measured in docs/decisions/0087.
+    `paper` is what TrainOptions holds by itself. `tuned` is measured in docs/decisions/0087.
     """
     if recipe == "paper":
         return {}
@@ -176,8 +173,7 @@ def recipe_values(
     rate = {"lr": 1e-3 if start == "scratch" else 2e-4}
     if losses == "E":
         return _TUNED | _ACCURATE | rate
-    invents = bool(set("AT") & set(losses))  # P invents no texture
-    spectrum = {"spectrum": 0.02} if invents else {}
-    blend = {"blend_start": 0.2} if invents and is_whole and start != "scratch" else {}
+    invented = {"spectrum": 0.02, "blend_start": 0.2}  # P invents no texture
+    texture = invented if set("AT") & set(losses) else {}
     colour = {} if "E" in losses else {"colour": 1.0}  # nothing else would hold the colours
-    return _TUNED | _TEXTURED | spectrum | blend | colour | rate
+    return _TUNED | _TEXTURED | texture | colour | rate

@@ -50,24 +50,26 @@ def test_tuned_texture_is_held_by_losses_against_meshes_and_by_the_colours():
     assert options.blend_start == 0.2
     with_pixels = recipe_values("tuned", "EPAT")
     assert TrainOptions(data="", losses="EPAT", **with_pixels).loss_weights.colour == 0
-    assert "spectrum" not in recipe_values("tuned", "EP")
+    assert not {"spectrum", "blend_start"} & set(recipe_values("tuned", "EP"))
 
 
-def test_only_a_whole_start_is_blended_with_texture_that_was_learned():
-    assert "blend_start" in recipe_values("tuned", "EA", "pat")
-    assert "blend_start" not in recipe_values("tuned", "EA", "pat", is_whole=False)
-    assert "blend_start" not in recipe_values("tuned", "PAT", "scratch")
-    assert "blend_start" not in recipe_values("tuned", "EP")
-
-
-def test_blocks_that_begin_anew_are_not_blended_unless_one_asks(enhance, photographs, tmp_path):
-    deeper = ("train", photographs, "--losses", "EA", *TINY, "--features", 64, "--blocks", 11)
-    paper = ("--adversary", "paper", "--d-warmup", 0, "-o", tmp_path / "run")
-    result = enhance(*deeper, *paper, "--blend-start", 0.2)
-    assert result.exit_code == 1, result.stderr
-    assert result.stderr.endswith("nothing can be blended; add --blend-start 0\n")
-    assert enhance(*deeper, *paper).exit_code == 0
-    assert Checkpoint(tmp_path / "run").options.blend_start == 0
+@pytest.mark.parametrize(
+    ("shape", "share"), [((), 0.2), (("--scale", 4), 0.2), (("--blocks", 3), 0), (None, 0)]
+)
+def test_texture_is_blended_with_a_start_that_is_whole(
+    enhance, photographs, tmp_path, shape, share
+):
+    first = tmp_path / "first"
+    assert enhance("train", photographs, "-o", first, *TINY).exit_code == 0
+    begun = ("--init", "scratch") if shape is None else ("--init", first, *shape)
+    textured = ("--losses", "EA", "--adversary", "paper", "--d-warmup", 0)
+    run = ("train", photographs, "-o", tmp_path / "run", *TINY, *textured, *begun)
+    if share == 0:
+        result = enhance(*run, "--blend-start", 0.2)
+        assert result.exit_code == 1
+        assert result.stderr.endswith("nothing can be blended; add --blend-start 0\n")
+    assert enhance(*run).exit_code == 0
+    assert Checkpoint(tmp_path / "run").options.blend_start == share
 
 
 @pytest.mark.parametrize(

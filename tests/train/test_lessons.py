@@ -91,7 +91,7 @@ def test_what_is_there_is_not_made_again_and_more_can_be_asked_for(taught, tmp_p
     assert make(few, taught) == [16, 20]
     before = contents(few)
     made = make(many, taught, lambda levels: asked.append(1) or enlarge(levels))
-    assert made == [16, 32, 40]
+    assert made == [40]
     assert len(asked) == CHUNK
     assert contents(many).items() > before.items()
 
@@ -152,6 +152,20 @@ def test_another_recipe_has_another_folder_and_the_first_is_told(taught, tmp_pat
         f"the targets in {first.folder} differ in {name}: they stay, and others are made in "
         f"{second.folder}"
     )
+
+
+def test_targets_of_earlier_versions_are_found(tmp_path):
+    origin = {
+        "degradation": "photo", "seed": 0, "crop": 128, "candidates": 1, "shrink": 1.0,
+        "prepare": None, "scale": 4, "teacher": "a", "teacher_sha256": "b", "data_sha256": "c",
+        "images": 3, "chunk": 16,
+    }  # fmt: skip
+    earlier = tmp_path / "f5416757707f540c"  # of the version before --soft
+    assert Lessons(tmp_path, origin | {"soft": 0.0}, 1).folder == earlier
+    earlier.mkdir()
+    (earlier / "manifest.json").write_text(json.dumps(origin))
+    said = Lessons(tmp_path, origin | {"soft": 0.5}, 1).describe_others()
+    assert said.startswith(f"the targets in {earlier} differ in soft: ")
 
 
 def test_another_teacher_or_other_photographs_are_another_recipe(taught, tmp_path):

@@ -169,7 +169,7 @@ def test_the_averaged_weights_are_what_is_measured_shown_and_saved(
 
 
 def test_what_is_measured_and_saved_keeps_a_share_of_what_a_run_began_with(
-    tmp_path, options, photographs
+    tmp_path, options, photographs, monkeypatch
 ):
     start(tmp_path / "first", options).save()
     blended = replace(
@@ -179,13 +179,19 @@ def test_what_is_measured_and_saved_keeps_a_share_of_what_a_run_began_with(
         val=str(photographs / "deeper"),
         seed=7,
     )
-    run = start(tmp_path / "run", blended)
+    run, seen = start(tmp_path / "run", blended), []
+    monkeypatch.setattr(
+        run.validation, "measure", lambda network: seen.append(network) or {"validation/psnr_y": 1}
+    )
     run.train(print, never)
     began, made = weights(tmp_path / "first"), weights(tmp_path / "run")
     for name, learned in run.learner.average.state_dict().items():
         torch.testing.assert_close(made[name], 0.75 * learned + 0.25 * began[name])
     assert not torch.equal(made["first.weight"], began["first.weight"])
-    assert weights(tmp_path / "run", "best.safetensors").keys() == made.keys()
+    best = weights(tmp_path / "run", "best.safetensors")
+    for name, value in seen[0].state_dict().items():
+        assert torch.equal(value, made[name])
+        assert torch.equal(value, best[name])
     (tmp_path / "first" / "generator.safetensors").unlink()  # it is kept in the checkpoint
     checkpoint = Checkpoint(tmp_path / "run")
     again = Run(tmp_path / "run", blended, CPU, shape=checkpoint.shape)

@@ -91,6 +91,17 @@ def test_weights_that_a_start_does_not_read_have_no_hash(write, options, vgg_fil
     assert "vgg_sha256" not in start
 
 
+def test_a_run_that_was_stopped_before_its_first_step_does_not_read_its_start_again(
+    write, options, tmp_path
+):
+    weights = tmp_path / "first.safetensors"
+    weights.write_bytes(shipped_models()["e"].read_bytes())
+    write(replace(options, init=str(weights)))
+    weights.unlink()
+    _, second = read_record(write(replace(options, init=str(weights)))).starts
+    assert "init_sha256" not in second
+
+
 def test_a_run_that_goes_on_has_no_remark_on_its_own_changes(write, options, photographs):
     write(options)
     path = write(replace(options, lr=1e-5), step=7)

@@ -13,6 +13,7 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.model.device import pick_backend
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.weights import load_generator, save_generator
+from enhance_cli.train import teacher as teacher_module
 from enhance_cli.train.checkpoint import Checkpoint
 from enhance_cli.train.data import Crops
 from enhance_cli.train.degradation import degrade
@@ -131,8 +132,24 @@ def test_targets_made_are_told_with_the_time_left(tmp_path, taught):
     first, second = [status for status in told if "targets" in status.values]
     assert isinstance(first, Status)
     assert (first.values["targets"], second.values["targets"]) == (16, 20)
-    assert first.seconds_left == float("inf")
+    assert 0 < first.seconds_left < float("inf")
     assert second.seconds_left == 0
+
+
+def test_targets_that_are_there_say_nothing_of_the_time_left(tmp_path, taught, monkeypatch):
+    clock, told = [0.0], []
+    monkeypatch.setattr("enhance_cli.train.teacher.time.perf_counter", lambda: clock[0])
+
+    def slow(network, levels, enlarge=teacher_module._enlarge):
+        clock[0] += 1
+        return enlarge(network, levels)
+
+    monkeypatch.setattr("enhance_cli.train.teacher._enlarge", slow)
+    run = start(tmp_path / "run", taught)
+    run.teacher.make_targets(lambda made, left: told.append((made, left)), never)
+    run = start(tmp_path / "again", replace(taught, teacher_crops=52))
+    run.teacher.make_targets(lambda made, left: told.append((made, left)), never)
+    assert told == [(16, 4), (20, 0), (48, 4), (52, 0)]
 
 
 def test_training_has_the_memory_of_the_teacher(tmp_path, taught):

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from enhance_cli.train.loop import Run
     from enhance_cli.train.processes import Processes
 
-_SHAPE = {"features", "blocks", "scale", "tail"}  # options that can give a network new layers
-
 
 @click.command(cls=SectionedCommand)
 @click.argument("data", required=False, type=click.Path(path_type=Path))
@@ -42,14 +40,16 @@ def train(
     """Train a network on a folder of photographs.
 
     DATA is the folder, or a ZIP or TAR archive of one. The folder RUN receives
-    generator.safetensors (the averaged weights), best.safetensors (the best of them by
-    validation), checkpoints, metrics.jsonl and run.toml. Ctrl-C ends a run with a checkpoint.
+    generator.safetensors (the averaged weights, with --blend-start's share), best.safetensors (the
+    best of them by validation), checkpoints, metrics.jsonl and run.toml. Ctrl-C ends a run with a
+    checkpoint.
     """
     from enhance_cli.model.process import prepare_process
     from enhance_cli.train.checkpoint import Checkpoint
     from enhance_cli.train.loop import Run
     from enhance_cli.train.processes import joined
     from enhance_cli.train.record import create_run
+    from enhance_cli.train.start import begins_whole
 
     values["weight"] = dict(values["weight"])
     given = {name: value for name, value in values.items() if is_given(ctx, name)}
@@ -62,6 +62,9 @@ def train(
     checkpoint = Checkpoint(resume) if resume else None
     before = vars(checkpoint.options) if checkpoint else _first_values(ctx, config, given)
     options = merge_options(before, given)
+    is_recipes = not (checkpoint or config or "blend_start" in given)
+    if is_recipes and options.blend_start and not begins_whole(options):
+        options = replace(options, blend_start=0.0)
     check_options(options, given)
     folder = resume or output or Path("runs") / options.losses.lower()
     backend = _pick_backend(options.device, options.precision)
@@ -84,7 +87,7 @@ def _first_values(ctx: click.Context, config: Path | None, given: dict[str, Any]
     """Return the options that a new run has before those given: of a run.toml or of a recipe."""
     if not config:
         asked = given.get("recipe", "tuned"), given.get("losses", "E"), given.get("init")
-        return recipe_values(*asked, is_whole=not _SHAPE & set(given))
+        return recipe_values(*asked)
     if "recipe" in given:
         raise click.UsageError("--recipe is for new runs: --config FILE states every option.")
     return recorded_options(ctx, config)

@@ -142,7 +142,7 @@ _schedule = section(
     ),
     train_option(
         "ema",
-        "How much of the averaged weights, which are saved, each step keeps.",
+        "How much of the running average of the weights, which is what is saved, each step keeps.",
         type=FiniteRange(0, 1, max_open=True),
     ),
     train_option(

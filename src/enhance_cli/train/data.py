@@ -31,6 +31,7 @@ _PREPARED_SIDE = 256  # pixels, as in the paper
 _SMALLEST_PREPARED = 384  # pixels of the shorter side of a photograph to prepare
 _log = logging.getLogger(__name__)
 _SOFT = (4, 12)  # factors by which a crop is enlarged until it has no detail
+_LEAST = 3  # pixels on a side whose detail can be told
 _TRIES = 1000  # unreadable files in a row after which the data counts as empty
 
 
@@ -102,7 +103,7 @@ class Crops:
     def _draw_side(self, draw: random.Random, largest: int) -> int:
         """Return the side of the area that a crop is made from, before it is resized."""
         if self.soft and draw.random() < self.soft:
-            return max(1, round(self.crop / draw.uniform(*_SOFT)))
+            return max(_LEAST, round(self.crop / draw.uniform(*_SOFT)))
         if self.shrink == 1:
             return self.crop
         return min(largest, round(self.crop / draw.uniform(self.shrink, 1)))

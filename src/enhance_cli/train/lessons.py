@@ -58,11 +58,8 @@ class Lessons:
     """
 
     def __init__(self, cache: Path, origin: Origin, count: int) -> None:
-        deciding = {
-            name: value
-            for name, value in origin.items()
-            if name not in _TOLD and _LATER.get(name) != value
-        }
+        left_out = (*_TOLD, *(name for name, value in _LATER.items() if origin[name] == value))
+        deciding = {name: value for name, value in origin.items() if name not in left_out}
         text = json.dumps(deciding, sort_keys=True)
         self.folder = cache / hashlib.sha256(text.encode()).hexdigest()[:16]
         self.origin, self.count = origin, count
@@ -88,7 +85,7 @@ class Lessons:
     def make(
         self, crops: Crops, teach: Callable[[Levels], Levels], rank: int = 0, processes: int = 1
     ) -> Iterator[int]:
-        """Make the missing targets; yield how many exist, after each file of `CHUNK`.
+        """Make the missing targets; yield how far it is, after each file of `CHUNK` that is made.
 
         `crops` draws the originals, `CHUNK` in a batch; `teach` enlarges (3, h, w) uint8. Each of
         several processes makes its share. Raises EnhanceError if the disk is full; finished files
@@ -102,10 +99,11 @@ class Lessons:
             file.write(json.dumps(self.origin, indent=1, sort_keys=True).encode() + b"\n")
         for chunk in range(-(-self.count // CHUNK))[rank::processes]:
             path = self._path(chunk)
-            if not path.exists():
-                tensors = self._make_chunk(chunk, crops, teach)
-                with replacing(path) as file:
-                    file.write(save(tensors))
+            if path.exists():
+                continue
+            tensors = self._make_chunk(chunk, crops, teach)
+            with replacing(path) as file:
+                file.write(save(tensors))
             yield min(self.count, (chunk + 1) * CHUNK)
 
     def _make_chunk(

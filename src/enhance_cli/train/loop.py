@@ -193,8 +193,9 @@ class Run:
                 self._tell(values, on_status)
                 meter = Meter(self.step)
             if self.validation and (self.step % options.val_every == 0 or is_last):
+                began = time.perf_counter()
                 self._validate(self.validation, on_status)
-                meter = Meter(self.step)
+                meter.started += time.perf_counter() - began
                 is_stopped = self._agree(should_stop())
             if time.perf_counter() - saved >= options.save_every:
                 self.save()
@@ -235,7 +236,7 @@ class Run:
         return self.options.peak_rate * 0.5 * (1 + math.cos(math.pi * self.progress))
 
     def _validate(self, validation: Validation, on_status: Callable[[Status], None]) -> None:
-        """Measure the averaged weights, keep the best, and log values and pictures."""
+        """Measure what the run has made, keep the best, and log values and pictures."""
         if not self._log:
             return
         with memory_for(f"the validation on {self.options.val}"):

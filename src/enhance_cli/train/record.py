@@ -83,7 +83,7 @@ def write_record(
         "commit": commit_of_source() or "unknown",
         "images": len(found.files),
         "data_sha256": hash_files(found),
-        **_hashes(options, step),
+        **_hashes(options, is_new=step == 0 and not path.exists()),
         "backend": str(backend),
         "device": _name_of(backend.device),
         "processes": processes,
@@ -115,6 +115,7 @@ def describe_options(
         "crop": options.crop,
         "seed": options.seed,
         "init": Path(options.start).name,
+        "blend_start": options.blend_start,
     }
 
 
@@ -125,10 +126,10 @@ def write_unreadable(run: Path, found: Scan) -> None:
             file.write(f"{reason}\n".encode(errors="surrogateescape"))
 
 
-def _hashes(options: TrainOptions, step: int) -> dict[str, str]:
-    """Return hashes of the weights that a run reads; those it starts from only at step 0."""
+def _hashes(options: TrainOptions, *, is_new: bool) -> dict[str, str]:
+    """Return hashes of the weights that a run reads; those it starts from only if it is new."""
     files = {}
-    if step == 0 and options.start != "scratch":
+    if is_new and options.start != "scratch":
         files["init_sha256"] = find_weights(options.start)
     if options.teacher:
         files["teacher_sha256"] = find_weights(options.teacher)

@@ -13,6 +13,7 @@ from pathlib import Path
 from enhance_cli.atomic import replacing
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images.files import read_size
+from enhance_cli.machine import user_folder
 from enhance_cli.train.source import Entry, find_entries
 
 _READERS = 8  # threads: reading headers waits for the disk
@@ -76,7 +77,7 @@ def _shorter_sides(data: Path, entries: list[Entry]) -> tuple[list[int], dict[st
 
 
 def _cache_of(data: Path) -> Path:
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    root = user_folder("XDG_CACHE_HOME", ".cache")
     name = hashlib.sha256(os.fsencode(os.path.realpath(data))).hexdigest()[:32]
     return root / "enhance" / "scans" / f"{name}.json"
 

@@ -132,10 +132,10 @@ def _open_file(path: Path) -> BinaryIO:
 
 
 def _in_zip(path: Path) -> Iterator[Entry]:
-    archive, time = zipfile.ZipFile(path), path.stat().st_mtime_ns  # stays open for its entries
+    archive, saved = zipfile.ZipFile(path), path.stat().st_mtime_ns  # stays open for its entries
     for info in archive.infolist():
         if not info.is_dir() and _is_image(info.filename):
-            yield Entry(info.filename, info.file_size, time, partial(_open_zipped, archive, info))
+            yield Entry(info.filename, info.file_size, saved, partial(_open_zipped, archive, info))
 
 
 def _open_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Any:
@@ -143,7 +143,7 @@ def _open_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Any:
 
 
 def _in_tar(path: Path) -> Iterator[Entry]:
-    time = path.stat().st_mtime_ns
+    saved = path.stat().st_mtime_ns
     try:
         archive = tarfile.open(path, "r:")  # noqa: SIM115  closed below
     except tarfile.ReadError as error:
@@ -159,9 +159,9 @@ def _in_tar(path: Path) -> Iterator[Entry]:
             file = _follow(member, members)
             if file:
                 part = partial(_open_part, path, file.offset_data, file.size)
-                yield Entry(member.name, file.size, time, part)
+                yield Entry(member.name, file.size, saved, part)
             else:
-                yield Entry(member.name, 0, time, partial(_open_nothing, member.linkname))
+                yield Entry(member.name, 0, saved, partial(_open_nothing, member.linkname))
 
 
 def _is_link(member: tarfile.TarInfo) -> bool:

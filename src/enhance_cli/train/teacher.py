@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +65,8 @@ class Teacher:
         other = self.lessons.describe_others()
         if other and self._processes.is_first:
             _log.warning(other)
-        crops = Crops(self._files, range(CHUNK), replace(self._options, batch=CHUNK))
-        started, first, is_stopped = time.perf_counter(), 0, False
+        crops = Crops(self._files, range(CHUNK), self._options)
+        started, is_stopped = time.perf_counter(), False
         with memory_for("the teacher"):
             made = self.lessons.make(
                 crops,
@@ -76,10 +74,9 @@ class Teacher:
                 self._processes.rank,
                 self._processes.count,
             )
-            for count in made:
-                first, spent = first or count, time.perf_counter() - started
-                pace = (count - first) / spent  # targets that already existed took no time
-                on_made(count, (self.lessons.count - count) / pace if pace else math.inf)
+            for files, count in enumerate(made, 1):
+                each = (time.perf_counter() - started) / (files * CHUNK * self._processes.count)
+                on_made(count, (self.lessons.count - count) * each)
                 if is_stopped := should_stop():
                     break
         return not any(self._processes.maximum([float(is_stopped)]))
