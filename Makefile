@@ -9,7 +9,7 @@ BIN := .venv/bin
 .PHONY: upscale test check browser bench versions constraints pythons lowest clean
 
 upscale: .venv/.installed
-	$(BIN)/enhance upscale "$(IN)" -o "$(OUT)" --overwrite
+	$(BIN)/enhance upscale "$(IN)" -o "$(OUT)"
 
 test: .venv/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum, auto
 
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(10), *range(11, 32), *range(127, 160))}
+
 
 class Cause(Enum):
     """The kind of an error for which an option of the command line may help.
@@ -24,6 +26,7 @@ class Cause(Enum):
     LITE_MISSING = auto()
     LOSS_NOT_FINITE = auto()
     NETWORK_MISSING = auto()  # a network of torchvision that a metric uses
+    NEVER_FINITE = auto()  # a loss, before the first checkpoint
     NO_EXTENSION = auto()  # the output's name says no format
     NOT_DOWNLOADED = auto()  # a network that is known by name
     NO_SUCH_PRECISION = auto()  # the runtime does not compute this network in it
@@ -53,6 +56,11 @@ class EnhanceError(Exception):
     def __init__(self, message: str, cause: Cause | None = None) -> None:
         super().__init__(message)
         self.cause = cause
+
+
+def printable(text: str) -> str:
+    """Return a text without characters that would control a terminal, as a file's name may have."""
+    return text.translate(_CONTROLS)
 
 
 @contextmanager

@@ -330,6 +330,18 @@ def test_a_folder_as_output_is_found_before_work(fails, folder, option):
 
 
 @pytest.mark.parametrize("option", ["--csv", "--report"])
+def test_only_results_of_evaluations_are_replaced(enhance, fails, folder, tmp_path, option):
+    target = tmp_path / "notes"
+    target.write_text("mine")
+    ask = ("evaluate", folder, "--model", "nearest", option, target)
+    assert fails(*ask) == f"{target} exists and is not from enhance evaluate; choose another output"
+    assert target.read_text() == "mine"
+    target.unlink()
+    for _ in range(2):
+        assert enhance(*ask).exit_code == 0
+
+
+@pytest.mark.parametrize("option", ["--csv", "--report"])
 def test_an_image_is_not_replaced_by_its_scores(fails, folder, option):
     before = (folder / "a.png").read_bytes()
     line = fails("evaluate", folder, "--model", "nearest", option, folder / "a.png")

@@ -493,7 +493,10 @@ def test_a_run_that_ended_before_its_first_checkpoint_is_told_from_another(
     fails, photographs, tmp_path
 ):
     (tmp_path / "run").mkdir()
+    ask = ("train", photographs, "-o", tmp_path / "run", *SMALL)
+    assert fails(*ask).endswith("run exists and holds no run: choose another")
+    (tmp_path / "run" / "run.toml").touch()
     line = (
         "run exists and has no checkpoint: remove it if no run is at work there, or choose another"
     )
-    assert line in fails("train", photographs, "-o", tmp_path / "run", *SMALL)
+    assert line in fails(*ask)

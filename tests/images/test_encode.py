@@ -3,7 +3,7 @@ import random
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from enhance_cli.images.encode import Encoding, encode
 from enhance_cli.images.formats import format_named
@@ -35,3 +35,30 @@ def test_whatever_the_exif_the_file_can_be_decoded(name):
         with Image.open(io.BytesIO(data)) as image:
             image.load()
             assert image.size == (4, 4)
+
+
+def swapped_profile():
+    """Return sRGB's profile with red and green exchanged."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    red, green = profile.index(b"rXYZ"), profile.index(b"gXYZ")
+    changed = bytearray(profile)
+    changed[red : red + 4], changed[green : green + 4] = b"gXYZ", b"rXYZ"
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("name", ["bmp", "gif"])
+def test_colours_of_a_profile_that_a_format_cannot_hold_are_converted(name, caplog):
+    pixels = np.empty((3, 8, 8), np.uint8)
+    pixels[:] = np.array([200, 60, 30], np.uint8)[:, None, None]
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for profile, expected in ((swapped_profile(), [60, 200, 30]), (srgb, [200, 60, 30])):
+        photo = Photo(pixels, icc_profile=profile)
+        data = encode([photo], format_named(name), Encoding(quality=50))
+        with Image.open(io.BytesIO(data)) as image:
+            found = np.asarray(image.convert("RGB"))[4, 4].astype(int)
+        assert np.abs(found - expected).max() <= 3
+    kind = name.upper()
+    assert caplog.messages == [
+        f"{kind} is written without a profile: converted to sRGB",
+        f"{kind} cannot hold a profile: left out",
+    ]

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -105,6 +106,8 @@ def test_a_process_that_is_killed_costs_its_photograph(options, jobs):
     def steps():
         yield jobs[0]
         busy = next(each for each in workers.workers if each.turn)
+        while not busy.is_ready:
+            workers._take()
         os.kill(busy.process.pid, signal.SIGKILL)
         yield from jobs[1:]
 
@@ -115,6 +118,17 @@ def test_a_process_that_is_killed_costs_its_photograph(options, jobs):
     )
     assert [outcome.error for outcome in outcomes[1:]] == [None] * 7
     assert not jobs[0].target.exists()
+
+
+def test_a_process_is_started_only_for_a_job(options, jobs):
+    workers = Workers(
+        options_for_each(replace(options, workers=9)),
+        on_progress=lambda *_: None,
+        on_open=lambda _: None,
+    )
+    assert [outcome.error for outcome in workers(iter(jobs[:2]))] == [None] * 2
+    assert len(workers.workers) == 2
+    assert not any(each.process.is_alive() for each in workers.workers)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals there")

@@ -26,6 +26,7 @@ ADVICE: dict[Cause, tuple[tuple[str, str], ...]] = {
     Cause.NO_EXTENSION: (("--format", "choose a --format"),),
     Cause.NOT_DOWNLOADED: (("--download", "add --download to bring it"),),
     Cause.NO_SUCH_PRECISION: (("--precision", "leave --precision out"),),
+    Cause.NEVER_FINITE: (("--lr", "start anew with a lower --lr or another --weight"),),
     Cause.NO_WHOLE_START: (("--blend-start", "add --blend-start 0"),),
     Cause.OTHER_NETWORK: (("--init", "start a new run by --init, from weights or from scratch"),),
     Cause.PROCESS_LOST: (("--resume", "go on with --resume, on any number of processes"),),

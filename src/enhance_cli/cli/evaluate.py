@@ -159,7 +159,8 @@ def evaluate(
     With --recognition DATA holds photographs of ImageNet's classes, in a folder for each. With
     --no-originals it is any number of photographs and folders.
     """
-    from enhance_cli.evaluate.report import write_report
+    from enhance_cli.evaluate.report import is_report, write_report
+    from enhance_cli.evaluate.results import is_csv
     from enhance_cli.model.process import prepare_process
 
     check_data(data, no_originals=no_originals)
@@ -182,6 +183,7 @@ def evaluate(
         check_replaceable(written)
         if written.suffix.lower() in IMAGE_SUFFIXES:  # it may be one of the measured images
             raise EnhanceError(f"{written} has an image's name; choose another output")
+        _check_own(written, is_report if written == report else is_csv)
     photographs = find_photographs(data) if no_originals else []
     prepare_process(options.device, options.precision)
     with Console(stderr=True).status("measuring") as status:
@@ -221,6 +223,16 @@ def _measure(
 
     measure = measure_recognition if options.recognition else measure_similarity
     return measure(options, add), gallery
+
+
+def _check_own(path: Path, is_own: Callable[[Path], bool]) -> None:
+    """Raise EnhanceError if a file exists that an earlier evaluation has not written."""
+    try:
+        may_replace = not os.path.isfile(path) or is_own(path)
+    except OSError:
+        may_replace = False
+    if not may_replace:
+        raise EnhanceError(f"{path} exists and is not from enhance evaluate; choose another output")
 
 
 def _check_recognition(ctx: click.Context, options: EvaluateOptions) -> None:

@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 import click
 
 from enhance_cli.config import SMALLEST_TILE
-from enhance_cli.places import Place, is_url, place_of
+from enhance_cli.errors import EnhanceError
+from enhance_cli.places import Place, Url, is_url, place_of
 from enhance_cli.recipes import LETTERS
 
+_READ_ONLY = ("http", "https")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -24,7 +26,7 @@ class PathType(click.Path):
     """
 
     def __init__(self) -> None:
-        super().__init__(allow_dash=True)
+        super().__init__(allow_dash=True, readable=False)  # reading it says why not, in one line
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Refuse an empty name, which would mean the current folder."""
@@ -64,6 +66,8 @@ class OutputType(click.ParamType[Output]):
     ) -> Output:
         """Refuse an empty name."""
         path = PlaceType().convert(value, param, ctx)
+        if isinstance(path, Url) and path.protocol in _READ_ONLY:
+            raise EnhanceError(f"{path.protocol}:// cannot be written: choose another output")
         return Output(path, str(value).endswith(("/", os.sep)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from dataclasses import replace
 from functools import partial
@@ -159,6 +160,7 @@ def upscale(
         enlarge_raw(raw, raw_format, options, quiet=quiet)
         return
     settings = settings_of(options)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # half a result goes
     with UpscaleDisplay(as_json=as_json, quiet=quiet, names=names) as display:
         execute = pick_executor(inputs, output.path, options, display)
         batch = open_batch(inputs, output, options, settings, display.on_total)

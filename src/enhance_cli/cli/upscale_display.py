@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +15,7 @@ from rich.table import Column
 from enhance_cli.cli.advice import with_advice
 from enhance_cli.cli.pace import Pace, PaceColumn
 from enhance_cli.cli.upscale_warnings import Warnings
-from enhance_cli.errors import Cause, EnhanceError
+from enhance_cli.errors import Cause, EnhanceError, printable
 
 if TYPE_CHECKING:
     from enhance_cli.places import Place
@@ -89,7 +90,7 @@ class UpscaleDisplay(logging.Handler):
     def remark(self, text: str, style: str = "dim") -> None:
         """Show a line on stderr, unless quiet."""
         if not self.quiet:
-            self.console.print(text, style=style, markup=False)
+            self.console.print(printable(text), style=style, markup=False)
 
     def on_total(self, total: int) -> None:
         """Set the number of photographs, which is known only once the folders are read."""
@@ -100,7 +101,8 @@ class UpscaleDisplay(logging.Handler):
         """Move the bar of a photograph."""
         self.source = job.source
         self.pace.start()
-        self.progress.update(self.pixels, description=job.source.name, completed=done, total=total)
+        name = printable(job.source.name)
+        self.progress.update(self.pixels, description=name, completed=done, total=total)
 
     def on_outcome(self, outcome: Outcome) -> None:
         """Show the outcome of a job."""
@@ -128,13 +130,15 @@ class UpscaleDisplay(logging.Handler):
 
     def _complain(self, error: str) -> None:
         line = f"enhance: {' '.join(error.split())}"
-        self.console.print(line, style="red", markup=False)
+        self.console.print(printable(line), style="red", markup=False)
 
     def _tell(self, outcome: Outcome, warned: list[str]) -> None:
         if self.as_json:
             click.echo(json.dumps(_as_json(outcome) | {"warnings": warned}))
         elif outcome.target and not (outcome.error or outcome.is_skipped or self.quiet):
-            click.echo(outcome.target)
+            # A pipe gets the name as it is: Click would leave colours in it out.
+            is_read = sys.stdout.isatty()
+            click.echo(printable(str(outcome.target)) if is_read else outcome.target, color=True)
 
     def summarise(self) -> None:
         """Show how many photographs ended in which way, if several, or one that was skipped.

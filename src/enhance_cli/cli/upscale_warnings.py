@@ -10,6 +10,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from enhance_cli.errors import printable
+
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
@@ -47,5 +49,6 @@ class Warnings:
             column.overflow = "fold"
         kinds = sorted(self._kinds.items(), key=lambda item: -item[1].photographs)
         for name, kind in kinds:
-            table.add_row(str(kind.photographs), Text(name), Text(PurePath(kind.first).name))
+            first = printable(PurePath(kind.first).name)
+            table.add_row(str(kind.photographs), Text(name), Text(first))
         return table

@@ -121,6 +121,12 @@ def strongest_window(strength: Tensor, side: int) -> Window:
     return Window(column * stride, row * stride, size[1], size[0])
 
 
+def is_report(path: Path) -> bool:
+    """Whether a file is a page that `write_report` has written."""
+    with path.open("rb") as file:
+        return b"<title>enhance evaluate</title>" in file.read(1000)
+
+
 def write_report(path: Path, results: Results, gallery: Gallery) -> None:
     """Write the page, which needs no other file and no network. Raises EnhanceError."""
     data = results.as_json() | {

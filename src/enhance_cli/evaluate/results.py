@@ -9,12 +9,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from math import isfinite, isnan
+from pathlib import Path
 from typing import Any
 
 from enhance_cli.evaluate.pairs import Skipped
 from enhance_cli.evaluate.protocol import Score
 from enhance_cli.evaluate.statistics import Summary, judge, summarise, summarise_difference
 from enhance_cli.evaluate.suite import Unit
+
+_COLUMNS = ["data", "protocol", "image", "method", "metric", "value"]
+
+
+def is_csv(path: Path) -> bool:
+    """Whether a file is the CSV of an evaluation."""
+    with path.open("rb") as file:
+        return file.readline(1000).rstrip() == ",".join(_COLUMNS).encode()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +168,7 @@ class Results:
         """Return CSV with a line for each value: data, protocol, image, method, metric, value."""
         lines = io.StringIO()
         writer = csv.writer(lines, lineterminator="\n")
-        writer.writerow(["data", "protocol", "image", "method", "metric", "value"])
+        writer.writerow(_COLUMNS)
         for score in self.scores:
             for method, values in score.values.items():
                 for metric, value in values.items():

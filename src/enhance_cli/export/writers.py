@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
@@ -123,7 +124,9 @@ def write_pt2(
 ) -> RunFile:
     """Write PyTorch's own format, with the metadata inside as `enhance.json`, and load it."""
     program = trace(generator, graph_of(generator, options), options.io)
-    torch.export.save(program, file, extra_files={"enhance.json": json.dumps(metadata)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # about constants that views of others are
+        torch.export.save(program, file, extra_files={"enhance.json": json.dumps(metadata)})
     file.seek(0)
     return torch.export.load(file).module()
 

@@ -1,12 +1,13 @@
-"""Converting CMYK and Lab to RGB, of 8 and of 16 bits by the same formulas."""
+"""Converting CMYK, Lab and the colours of a profile to RGB."""
 
 from __future__ import annotations
 
+import io
 import logging
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 
 from enhance_cli.errors import EnhanceError
 from enhance_cli.extras import install_command
@@ -74,6 +75,29 @@ def _from_deep_cmyk(inks: Levels, profile: bytes, name: object) -> Levels:
         return _filtered(inks)
     levels: Levels = np.moveaxis(found.reshape(height, width, 3), 2, 0)
     return levels
+
+
+def to_srgb(levels: Levels, profile: bytes) -> Levels | None:
+    """Convert RGB of 8 bits, (3, H, W), from a profile's colours to sRGB.
+
+    Returns None if that changes no colour by more than a level, for a profile that is not of RGB,
+    and for one that is damaged.
+    """
+    try:
+        given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        transform = ImageCms.buildTransform(given, ImageCms.createProfile("sRGB"), "RGB", "RGB")
+    except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
+        return None
+    steps = np.arange(0, 256, 15, dtype=np.uint8)
+    every = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(len(steps), -1, 3)
+    shown = ImageCms.applyTransform(Image.fromarray(every), transform)
+    if np.abs(np.asarray(shown).astype(int) - every).max() <= 1:
+        return None
+    converted = np.empty_like(levels)
+    for rows in bands_of(levels):
+        part = Image.fromarray(np.ascontiguousarray(np.moveaxis(levels[:, rows], 0, 2)))
+        converted[:, rows] = to_array(ImageCms.applyTransform(part, transform) or part)
+    return converted
 
 
 def from_lab(levels: Levels, *, is_signed: bool) -> Levels:

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images import formats
 from enhance_cli.images.bands import Page, peek
+from enhance_cli.images.colour_spaces import to_srgb
 from enhance_cli.images.formats import Format
 from enhance_cli.images.gif import to_indexed
 from enhance_cli.images.jpeg import write_jpeg
@@ -40,6 +41,8 @@ def encode(frames: Sequence[Photo], kind: Format, encoding: Encoding) -> bytes:
 
     The metadata are those of the first frame. Raises EnhanceError if the encoder fails.
     """
+    if not kind.has_profile:
+        frames = _without_profile(frames, kind)
     if kind.writes_in_bands(len(frames)):
         buffer = io.BytesIO()
         encode_bands(buffer, [(frame.size, [frame]) for frame in frames], kind, encoding)
@@ -90,6 +93,19 @@ def encode_bands(file: BinaryIO, pages: Sequence[Page], kind: Format, encoding: 
     write_jpeg(file, (size, bands), encode_part, described)
 
 
+def _without_profile(frames: Sequence[Photo], kind: Format) -> Sequence[Photo]:
+    """Return frames for a format without profiles: in sRGB, which viewers assume there."""
+    profile = frames[0].icc_profile
+    converted = [to_srgb(frame.pixels, profile) if profile else None for frame in frames]
+    if all(pixels is None for pixels in converted):
+        return frames
+    _log.warning("%s is written without a profile: converted to sRGB", kind.name)
+    return [
+        frame if pixels is None else replace(frame, pixels=pixels, icc_profile=None, is_grey=False)
+        for frame, pixels in zip(frames, converted, strict=True)
+    ]
+
+
 def _for_writing(
     photo: Photo, kind: Format, size: tuple[int, int], *, is_told: bool = False
 ) -> Photo:
@@ -122,7 +138,9 @@ def _metadata(photo: Photo, kind: Format) -> dict[str, Any]:
         if not exif:
             exif = exif_from_dpi(found.dpi)
         elif not has_resolution(exif):
-            _log.warning("%s has no place for the resolution but EXIF: left out", kind.name)
+            _log.warning(
+                "%s has a resolution only in EXIF, and this EXIF says none: left out", kind.name
+            )
     if exif and kind == formats.AVIF:
         exif = without_orientation(exif)  # with one, Pillow would rewrite the whole EXIF
     parts = {"exif": exif, "xmp": found.xmp, "icc_profile": photo.icc_profile}

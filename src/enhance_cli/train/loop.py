@@ -223,12 +223,12 @@ class Run:
         try:
             return self.learner.step(batch, self.step, self._rate(), measure=measure)
         except NotFiniteError as error:
-            state = "there is no checkpoint yet"
+            state, cause = "there is no checkpoint yet", Cause.NEVER_FINITE
             if has_checkpoint(self.folder):
-                state = "the last checkpoint is intact"
+                state, cause = "the last checkpoint is intact", Cause.LOSS_NOT_FINITE
             raise EnhanceError(
                 f"the loss {error} or its gradient is not finite at step {self.step + 1}; {state}",
-                Cause.LOSS_NOT_FINITE,
+                cause,
             ) from error
 
     def _rate(self) -> float:

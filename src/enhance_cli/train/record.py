@@ -43,10 +43,12 @@ def create_run(folder: Path) -> None:
     except FileExistsError as error:
         if has_checkpoint(folder):
             raise EnhanceError(f"{folder} holds a run", Cause.RUN_EXISTS) from error
-        raise EnhanceError(
-            f"{folder} exists and has no checkpoint: remove it if no run is at work there, or "
-            "choose another"
-        ) from error
+        if (folder / RECORD_FILE).exists():
+            raise EnhanceError(
+                f"{folder} exists and has no checkpoint: remove it if no run is at work there, or "
+                "choose another"
+            ) from error
+        raise EnhanceError(f"{folder} exists and holds no run: choose another") from error
     except OSError as error:
         raise EnhanceError(f"cannot create {folder}: {error.strerror or error}") from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -19,6 +20,7 @@ from enhance_cli.upscale.remote.anywhere import enlarge_for_another
 from enhance_cli.upscale.tiler import open_in_command
 from enhance_cli.upscale.work import OnJobProgress, Outcome
 
+_PATIENCE = 10  # seconds until a process that is to end has removed a half result
 _AHEAD = 4  # finished outcomes per process that may wait for an earlier one
 
 
@@ -37,11 +39,12 @@ class _Worker:
 
     @property
     def is_idle(self) -> bool:
+        """Whether it waits for a job."""
         return self.is_ready and not self.turn and self.process.is_alive()
 
 
 class Workers:
-    """Runs the jobs of a batch in several processes.
+    """Runs the jobs of a batch in several processes, each of which a job starts.
 
     Two processes equal one: the same files are written, and outcomes come in the order of the
     plan. If a process is killed, only the photograph that it worked on fails, and the process is
@@ -61,24 +64,29 @@ class Workers:
     def __call__(self, steps: Iterator[AnyJob | Outcome]) -> Iterator[Outcome]:
         """Yield the outcomes of jobs, and given outcomes, in their order.
 
-        The first job starts the processes. Raises EnhanceError if one cannot open the network.
+        Raises EnhanceError if one cannot open the network.
         """
         try:
             yield from in_order(steps, self._give, self._take, _AHEAD * len(self.each))
         finally:
             for worker in self.workers:
                 worker.process.terminate()
+            for worker in self.workers:
+                worker.process.join(_PATIENCE)
 
     def _give(self, turn: Turn) -> None:
-        """Give a job to the first process that is idle."""
-        if not self.workers:
-            self.workers = [_Worker(options) for options in self.each]
-        while not (idle := [each for each in self.workers if each.is_idle]):
-            self._take()
-        idle[0].turn = turn
-        with suppress(BrokenPipeError):  # the process was killed: the next read finds that
-            idle[0].pipe.send(turn.job)
+        """Give a job to a new process while there are too few, then to the first that is idle."""
         assert turn.job
+        if len(self.workers) < len(self.each):
+            worker = _Worker(self.each[len(self.workers)])
+            self.workers.append(worker)
+        else:
+            while not (idle := [each for each in self.workers if each.is_idle]):
+                self._take()
+            worker = idle[0]
+        worker.turn = turn
+        with suppress(BrokenPipeError):  # the process was killed: the next read finds that
+            worker.pipe.send(turn.job)
         self.on_progress(turn.job, 0, 1)
 
     def _take(self) -> None:
@@ -128,6 +136,7 @@ def options_for_each(options: UpscaleOptions) -> list[UpscaleOptions]:
 def _serve(pipe: Any, options: UpscaleOptions) -> None:
     """Enlarge the jobs from a pipe until it is closed; this runs in a process of its own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that gives the jobs handles Ctrl-C
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no half result is left
     os.environ["OMP_NUM_THREADS"] = "1"  # must be set before PyTorch is imported
     records = Records()
     try:
