@@ -31,7 +31,9 @@ def ship(run: str, name: str, data: str, sets: list[Path], licence: str) -> None
     provenance |= {"data": data, "licence": licence, "scores": {}}
     save_generator(generator, path, provenance)
     for folder in sets:
-        options = EvaluateOptions(data=folder, models=(name,), metrics=METRICS)
+        options = EvaluateOptions(
+            data=folder, models=(name,), metrics=METRICS, device="cpu", precision="fp32"
+        )
         results = measure_similarity(options, lambda *_: None)
         means = {metric: round(results.summary(name, metric).mean, 4) for metric in METRICS}
         provenance["scores"][results.data] = means
