@@ -98,7 +98,8 @@ def test_no_more_is_planned_ahead_than_a_few_for_each_process(options, jobs):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals there")
-def test_a_process_that_is_killed_costs_its_photograph(options, jobs):
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM"])
+def test_a_process_that_is_killed_costs_its_photograph(options, jobs, how):
     workers = Workers(
         options_for_each(options), on_progress=lambda *_: None, on_open=lambda _: None
     )
@@ -108,12 +109,12 @@ def test_a_process_that_is_killed_costs_its_photograph(options, jobs):
         busy = next(each for each in workers.workers if each.turn)
         while not busy.is_ready:
             workers._take()
-        os.kill(busy.process.pid, signal.SIGKILL)
+        os.kill(busy.process.pid, signal.Signals[how])
         yield from jobs[1:]
 
     outcomes = list(workers(steps()))
     assert outcomes[0].error == (
-        f"{jobs[0].source}: the process that enlarged it was killed (SIGKILL), perhaps for want of "
+        f"{jobs[0].source}: the process that enlarged it was killed ({how}), perhaps for want of "
         "memory"
     )
     assert [outcome.error for outcome in outcomes[1:]] == [None] * 7
