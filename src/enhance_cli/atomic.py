@@ -6,12 +6,14 @@ import hashlib
 import os
 import re
 import secrets
+import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from enhance_cli.errors import Cause, EnhanceError
 
@@ -25,8 +27,19 @@ def _host() -> str:
 
 
 HOST = _host()
+TERMINATED = 128 + signal.SIGTERM  # a process's status after SIGTERM, as a shell gives it
 _PART = re.compile(r"\..*\.(?P<host>\w+)\.(?P<process>\d+)\.\w+\.part")
 _ABANDONED = 24 * 3600  # seconds; whether a process of another machine runs cannot be asked
+
+
+def end_on_sigterm() -> None:
+    """Let SIGTERM end this process as an exception, so that files that are half written go."""
+
+    def end(*_: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would interrupt that
+        sys.exit(TERMINATED)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from dataclasses import replace
 from functools import partial
@@ -10,6 +9,7 @@ from typing import Any
 
 import click
 
+from enhance_cli.atomic import end_on_sigterm
 from enhance_cli.cli.completion import offer_files, offer_models
 from enhance_cli.cli.model_list import list_models
 from enhance_cli.cli.networks import bring_known
@@ -160,7 +160,7 @@ def upscale(
         enlarge_raw(raw, raw_format, options, quiet=quiet)
         return
     settings = settings_of(options)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # half a result goes
+    end_on_sigterm()
     with UpscaleDisplay(as_json=as_json, quiet=quiet, names=names) as display:
         execute = pick_executor(inputs, output.path, options, display)
         batch = open_batch(inputs, output, options, settings, display.on_total)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from enhance_cli.atomic import TERMINATED, end_on_sigterm
 from enhance_cli.config import UpscaleOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.upscale.job import AnyJob
@@ -20,7 +20,6 @@ from enhance_cli.upscale.remote.anywhere import enlarge_for_another
 from enhance_cli.upscale.tiler import open_in_command
 from enhance_cli.upscale.work import OnJobProgress, Outcome
 
-_ENDED = 128 + signal.SIGTERM  # a process's status, as a shell gives it
 _PATIENCE = 10  # seconds until a process that is to end has removed a half result
 _AHEAD = 4  # finished outcomes per process that may wait for an earlier one
 
@@ -116,7 +115,7 @@ class Workers:
         """Start another process in place of one that has ended."""
         worker.process.join()
         code, turn = worker.process.exitcode or 0, worker.turn
-        code = -signal.SIGTERM if code == _ENDED else code
+        code = -signal.SIGTERM if code == TERMINATED else code
         if code >= 0:  # a bug, whose traceback the process has printed
             raise RuntimeError(f"a process for photographs has ended with status {code}")
         why = f"was killed ({signal.Signals(-code).name}), perhaps for want of memory"
@@ -138,7 +137,7 @@ def options_for_each(options: UpscaleOptions) -> list[UpscaleOptions]:
 def _serve(pipe: Any, options: UpscaleOptions) -> None:
     """Enlarge the jobs from a pipe until it is closed; this runs in a process of its own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that gives the jobs handles Ctrl-C
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_ENDED))  # so that no half result is left
+    end_on_sigterm()
     os.environ["OMP_NUM_THREADS"] = "1"  # must be set before PyTorch is imported
     records = Records()
     try:
