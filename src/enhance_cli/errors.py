@@ -18,6 +18,7 @@ class Cause(Enum):
     """
 
     BOTH_IN_AND_OUT = auto()  # a photograph would be replaced by its result
+    CAN_BE_SKIPPED = auto()  # one image of a set that is measured
     EXISTS = auto()  # a file that is not replaced without permission
     FORMAT_MISSING = auto()  # Pillow is built without it
     HAS_FRAMES = auto()  # which the format or the program cannot handle

@@ -8,6 +8,7 @@ from enhance_cli.errors import Cause, EnhanceError
 
 ADVICE: dict[Cause, tuple[tuple[str, str], ...]] = {
     Cause.BOTH_IN_AND_OUT: (("--suffix", "choose another output or a --suffix"),),
+    Cause.CAN_BE_SKIPPED: (("--skip-bad", "or leave it out by --skip-bad"),),
     Cause.EXISTS: (("--overwrite", "use --overwrite to replace it"),),
     Cause.FORMAT_MISSING: (("--format", "choose another --format"),),
     Cause.HAS_FRAMES: (("--frames", "without --frames the first one alone is enlarged"),),

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from enhance_cli.config import EvaluateOptions
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.evaluate.contenders import CONTEXT, Contender, prepare_contenders
 from enhance_cli.evaluate.methods import open_engines
 from enhance_cli.evaluate.pairs import Skipped, name_all
@@ -66,7 +66,7 @@ def compare_by_eye(
         except EnhanceError as error:
             named = str(error) if str(path) in str(error) else f"{path}: {error}"
             if not options.skip_bad:
-                raise EnhanceError(named, error.cause) from error
+                raise EnhanceError(named, error.cause or Cause.CAN_BE_SKIPPED) from error
             skipped.append(Skipped(str(path), named))
     if not look.scores:
         raise EnhanceError(f"no photograph can be compared: {name_all(skipped)}")

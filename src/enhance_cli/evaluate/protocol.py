@@ -11,7 +11,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.evaluate.methods import Enlarge
 from enhance_cli.evaluate.pairs import Decoded, Example, Pair, Skipped, decode, make_example
 from enhance_cli.evaluate.suite import Metric
@@ -110,7 +110,7 @@ def enlarge_each(
                 estimates = {name: enlarge(example) for name, enlarge in methods.items()}
         except EnhanceError as error:
             if on_skip is None:
-                raise
+                raise EnhanceError(str(error), error.cause or Cause.CAN_BE_SKIPPED) from error
             on_skip(Skipped(pair.name, str(error)))
         else:
             yield example, estimates

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from enhance_cli.config import IMAGE_SUFFIXES, EvaluateOptions
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.evaluate.downloads import Networks, describe_network, imagenet_weights, pretrained
 from enhance_cli.evaluate.methods import load_methods
 from enhance_cli.evaluate.pairs import Example, Pair, Skipped, name_all, name_of_set
@@ -63,7 +63,7 @@ def measure_recognition(options: EvaluateOptions, on_image: OnImage) -> Results:
                 scores.append(Score(name, classifier.judge(estimates, label)))
         except EnhanceError as error:
             if not options.skip_bad:
-                raise
+                raise EnhanceError(str(error), error.cause or Cause.CAN_BE_SKIPPED) from error
             skipped.append(Skipped(name, str(error)))
         else:
             on_image(len(scores), len(labelled), example, estimates)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from enhance_cli.config import METRIC_NETWORKS, EvaluateOptions
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.evaluate import pairs as folders
 from enhance_cli.evaluate.downloads import Networks, describe_network
 from enhance_cli.evaluate.methods import from_results, load_methods
@@ -97,7 +97,7 @@ def _match(
         ]
         pairs = [pair for pair in pairs if pair.high_res in results]
     if skipped and not options.skip_bad:
-        raise EnhanceError(folders.name_all(skipped))
+        raise EnhanceError(folders.name_all(skipped), Cause.CAN_BE_SKIPPED)
     return pairs, others, skipped, matching
 
 
