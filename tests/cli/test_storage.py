@@ -452,3 +452,9 @@ def test_an_edited_result_of_a_worker_stays_though_its_size_is_the_same(
     edited = store.cat_file(RESULTS[1])[:-1] + b"x"
     store.pipe_file(RESULTS[1], edited)
     assert f"{RESULTS[1]} exists; use --overwrite" in upscale(photos, "-o", output).stderr
+
+
+def test_an_address_that_can_only_be_read_is_no_output(fails, tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    line = fails("upscale", tmp_path / "a.png", "-o", "https://example.org/b.png")
+    assert line == "https:// cannot be written: choose another output"

@@ -94,14 +94,24 @@ def test_the_weights_of_another_network_are_refused(tmp_path):
         load_lpips(CPU, {"alexnet": tmp_path / "net.pth"})
 
 
-@pytest.mark.parametrize("found", [torch.zeros(3), [1], {1: 2}, b"a text\n", b"\x80\x02.", b""])
-def test_a_file_of_something_else_is_refused(tmp_path, found):
+@pytest.mark.parametrize(
+    ("found", "line"),
+    [
+        (torch.zeros(3), "holds Tensor: expected the weights of a network"),
+        ([1], "holds list: expected the weights of a network"),
+        ({1: 2}, "holds '1', which is no tensor: expected the weights of a network"),
+        (b"a text\n", "is neither PyTorch's nor safetensors: expected the weights of a network"),
+        (b"\x80\x02.", "is damaged or not a file of weights"),
+        (b"", "is empty: expected the weights of a network"),
+    ],
+)
+def test_a_file_of_something_else_is_refused(tmp_path, found, line):
     file = tmp_path / "net.pth"
     if isinstance(found, bytes):
         file.write_bytes(found)
     else:
         torch.save(found, file)
-    with pytest.raises(EnhanceError, match=r"net\.pth .*(file of|expected the) weights"):
+    with pytest.raises(EnhanceError, match=rf"net\.pth {line}"):
         load_lpips(CPU, {"alexnet": file})
 
 
