@@ -64,6 +64,11 @@ def printable(text: str) -> str:
     return text.translate(_CONTROLS)
 
 
+def in_one_line(error: object) -> str:
+    """Return the line that shows an error."""
+    return printable(f"enhance: {' '.join(str(error).split())}")
+
+
 @contextmanager
 def writing_output() -> Iterator[None]:
     """Raise EnhanceError if standard output cannot be written, and then write nothing more to it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import click
@@ -91,15 +91,11 @@ def enlarge_raw(
             Cause.TOO_MANY_PIXELS,
         )
     console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=quiet)
-
-    def on_export(model: str, path: Path) -> None:
-        text = f"exporting {model} for {options.runtime}, once, to {path}"
-        console.print(text, style="dim", markup=False)
-
-    engine = open_in_command(with_exported(options, on_export))
+    remark = partial(console.print, style="dim", markup=False)
+    engine = open_in_command(with_exported(options, remark))
     scale = options.scale or engine.scale
     target = target_size(size, scale=scale, width=options.width, height=options.height)
-    console.print(f"{name_of(options, engine.network)} on {engine}", style="dim", markup=False)
+    remark(f"{name_of(options, engine.network)} on {engine}")
     pace = Pace()
     with Progress(
         TextColumn("frames"),

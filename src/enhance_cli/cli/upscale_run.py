@@ -45,11 +45,8 @@ def pick_executor(
     """Return what runs the jobs: this process, several, or a cluster. Raises EnhanceError."""
     models = ", then ".join((options.model, *options.then))
 
-    def on_export(model: str, path: Path) -> None:
-        display.remark(f"exporting {model} for {options.runtime}, once, to {path}")
-
     # A cluster's machines open the network themselves: a file exported here is not there.
-    each = options_for_each(options if options.ray else with_exported(options, on_export))
+    each = options_for_each(options if options.ray else with_exported(options, display.remark))
 
     def on_open(computes: str) -> None:
         count = execute.count if isinstance(execute, Cluster) else len(each)

@@ -26,22 +26,20 @@ def cache_folder() -> Path:
     return user_folder("XDG_CACHE_HOME", ".cache") / "enhance" / "exported"
 
 
-def with_exported(
-    options: UpscaleOptions, on_export: Callable[[str, Path], None]
-) -> UpscaleOptions:
+def with_exported(options: UpscaleOptions, tell: Callable[[str], None]) -> UpscaleOptions:
     """Return options that name exported files instead of weights, where the runtime wants them.
 
-    A network is exported and proved once; `on_export(model, path)` is called before. Another
+    A network is exported and proved once, and `tell` gets a line that says so before. Another
     version, other weights or another precision make another file. Raises EnhanceError as `export`
     does, or if the cache cannot be written.
     """
     if options.runtime not in _FILES or options.blend or options.strength is not None:
         return options
-    models = [_exported(model, options, on_export) for model in (options.model, *options.then)]
+    models = [_exported(model, options, tell) for model in (options.model, *options.then)]
     return replace(options, model=models[0], then=tuple(models[1:]))
 
 
-def _exported(model: str, options: UpscaleOptions, on_export: Callable[[str, Path], None]) -> str:
+def _exported(model: str, options: UpscaleOptions, tell: Callable[[str], None]) -> str:
     weights = find_weights(model)
     if weights.suffix.lower() in _FILES.values():
         return model
@@ -51,7 +49,7 @@ def _exported(model: str, options: UpscaleOptions, on_export: Callable[[str, Pat
     name = f"{weights.stem}-{precision}-{digest}{_FILES[options.runtime]}"
     path = cache_folder() / name
     if not path.is_file():
-        on_export(model, path)
+        tell(f"exporting {model} for {options.runtime}, once, to {path}")
         _export(weights, path, ExportOptions(precision=precision, overwrite=True))
     return str(path)
 

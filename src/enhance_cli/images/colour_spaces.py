@@ -77,11 +77,11 @@ def _from_deep_cmyk(inks: Levels, profile: bytes, name: object) -> Levels:
     return levels
 
 
-def to_srgb(levels: Levels, profile: bytes) -> Levels | None:
-    """Convert RGB of 8 bits, (3, H, W), from a profile's colours to sRGB.
+def transform_to_srgb(profile: bytes) -> ImageCms.ImageCmsTransform | None:
+    """Return what converts RGB of 8 bits from a profile's colours to sRGB.
 
-    Returns None if that changes no colour by more than a level, for a profile that is not of RGB,
-    and for one that is damaged.
+    None if that changes no colour by more than a level, for a profile that is not of RGB, and for
+    one that is damaged.
     """
     try:
         given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -89,10 +89,13 @@ def to_srgb(levels: Levels, profile: bytes) -> Levels | None:
     except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
         return None
     steps = np.arange(0, 256, 15, dtype=np.uint8)
-    every = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(len(steps), -1, 3)
-    shown = ImageCms.applyTransform(Image.fromarray(every), transform)
-    if np.abs(np.asarray(shown).astype(int) - every).max() <= 1:
-        return None
+    every = np.stack(np.meshgrid(steps, steps, steps)).reshape(3, len(steps), -1)
+    change = np.abs(convert(every, transform).astype(int) - every).max()
+    return transform if change > 1 else None
+
+
+def convert(levels: Levels, transform: ImageCms.ImageCmsTransform) -> Levels:
+    """Convert the colours of RGB of 8 bits, (3, H, W)."""
     converted = np.empty_like(levels)
     for rows in bands_of(levels):
         part = Image.fromarray(np.ascontiguousarray(np.moveaxis(levels[:, rows], 0, 2)))

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images import formats
 from enhance_cli.images.bands import Page, peek
-from enhance_cli.images.colour_spaces import to_srgb
+from enhance_cli.images.colour_spaces import convert, transform_to_srgb
 from enhance_cli.images.formats import Format
 from enhance_cli.images.gif import to_indexed
 from enhance_cli.images.jpeg import write_jpeg
@@ -96,13 +96,13 @@ def encode_bands(file: BinaryIO, pages: Sequence[Page], kind: Format, encoding: 
 def _without_profile(frames: Sequence[Photo], kind: Format) -> Sequence[Photo]:
     """Return frames for a format without profiles: in sRGB, which viewers assume there."""
     profile = frames[0].icc_profile
-    converted = [to_srgb(frame.pixels, profile) if profile else None for frame in frames]
-    if all(pixels is None for pixels in converted):
+    transform = transform_to_srgb(profile) if profile else None
+    if transform is None:
         return frames
     _log.warning("%s is written without a profile: converted to sRGB", kind.name)
     return [
-        frame if pixels is None else replace(frame, pixels=pixels, icc_profile=None, is_grey=False)
-        for frame, pixels in zip(frames, converted, strict=True)
+        replace(frame, pixels=convert(frame.pixels, transform), icc_profile=None, is_grey=False)
+        for frame in frames
     ]
 
 

@@ -58,7 +58,9 @@ def describe_difference(
     The middle of the picture, two tiles on a side or as much of it as `most` pixels are, is
     computed both in tiles and at once.
     """
-    side = min(_COMPARED * tile, math.isqrt(most) if most else sum(pixels.shape))
+    side = _COMPARED * tile
+    if most is not None:
+        side = min(side, math.isqrt(most))
     _, height, width = pixels.shape
     top, left = max(0, (height - side) // 2), max(0, (width - side) // 2)
     part = np.ascontiguousarray(pixels[:, top : top + side, left : left + side])
