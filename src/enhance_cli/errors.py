@@ -64,7 +64,7 @@ def printable(text: str) -> str:
     return text.translate(_CONTROLS)
 
 
-def in_one_line(error: object) -> str:
+def error_line(error: object) -> str:
     """Return the line that shows an error."""
     return printable(f"enhance: {' '.join(str(error).split())}")
 

@@ -13,7 +13,7 @@ import click
 
 import enhance_cli
 from enhance_cli.cli.advice import with_advice
-from enhance_cli.errors import EnhanceError, in_one_line, writing_output
+from enhance_cli.errors import EnhanceError, error_line, writing_output
 
 COMMANDS = ("upscale", "train", "evaluate", "export")
 
@@ -71,7 +71,7 @@ class _Commands(click.Group):
         try:
             return super().main(*args, **options)
         except EnhanceError as error:
-            click.echo(in_one_line(error), err=True)
+            click.echo(error_line(error), err=True)
             sys.exit(1)
 
 

@@ -15,7 +15,7 @@ from rich.table import Column
 from enhance_cli.cli.advice import with_advice
 from enhance_cli.cli.pace import Pace, PaceColumn
 from enhance_cli.cli.upscale_warnings import Warnings
-from enhance_cli.errors import Cause, EnhanceError, in_one_line, printable
+from enhance_cli.errors import Cause, EnhanceError, error_line, printable
 
 if TYPE_CHECKING:
     from enhance_cli.places import Place
@@ -129,7 +129,7 @@ class UpscaleDisplay(logging.Handler):
                 self._complain(str(error))
 
     def _complain(self, error: str) -> None:
-        self.console.print(in_one_line(error), style="red", markup=False)
+        self.console.print(error_line(error), style="red", markup=False)
 
     def _tell(self, outcome: Outcome, warned: list[str]) -> None:
         if self.as_json:
