@@ -376,3 +376,25 @@ def test_standard_streams_have_one_process(model, colourful):
     assert several.exit_code == 0, several.stderr
     alone = CliRunner().invoke(main, arguments, input=colourful.read_bytes())
     assert several.stdout_bytes == alone.stdout_bytes
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png", "webp"])
+@pytest.mark.parametrize(
+    ("page", "line"),
+    [
+        (Image.new("RGB", (20, 10)), "cannot hold pages of different sizes; use .tiff"),
+        (Image.new("I;16", (8, 8)), "16 bits a channel; use "),
+    ],
+)
+def test_pages_that_differ_are_refused_where_a_format_holds_frames(
+    upscale_fails, tmp_path, suffix, page, line
+):
+    Image.new("RGB", (8, 8)).save(tmp_path / "in.tif", save_all=True, append_images=[page])
+    assert line in upscale_fails(tmp_path / "in.tif", "-o", tmp_path / f"out.{suffix}", "--frames")
+
+
+def test_max_pixels_counts_in_every_process(enhance, model, tmp_path):
+    Image.new("L", (20_000, 10_000)).save(tmp_path / "in.png")
+    command = ("upscale", "--model", model, tmp_path / "in.png", "-o", tmp_path / "out.jpg")
+    result = enhance(*command, "--max-pixels", 900_000_000, "--workers", 2)
+    assert "JPEG cannot hold 80000×40000" in result.stderr

@@ -62,3 +62,26 @@ def test_colours_of_a_profile_that_a_format_cannot_hold_are_converted(name, capl
         f"{kind} is written without a profile: converted to sRGB",
         f"{kind} cannot hold a profile: left out",
     ]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "what"),
+    [
+        ({"exif": b"II*\0\x08\0\0\0" + bytes(65_530)}, "65544 bytes of EXIF"),
+        ({"comments": (bytes(70_000),)}, "70000 bytes of a comment"),
+    ],
+)
+def test_what_is_too_long_for_a_segment_is_left_out(caplog, metadata, what):
+    photo = Photo(np.zeros((3, 4, 4), np.uint8), metadata=Metadata(**metadata))
+    made = encode([photo], format_named("jpeg"), Encoding(quality=50))
+    assert f"JPEG cannot hold {what}: left out" in caplog.text
+    assert len(made) < 2000
+
+
+@pytest.mark.parametrize("shape", [(100_000, 50_000), (10, 5)])
+def test_the_shape_of_pixels_fits_into_a_jpeg(shape):
+    photo = Photo(np.zeros((3, 4, 4), np.uint8), metadata=Metadata(pixel_shape=shape))
+    made = encode([photo], format_named("jpeg"), Encoding(quality=50))
+    with Image.open(io.BytesIO(made)) as image:
+        across, down = image.info["jfif_density"]
+    assert across == 2 * down

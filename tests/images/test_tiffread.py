@@ -361,3 +361,13 @@ def test_a_compression_that_is_not_read_is_refused_by_the_header(tmp_path):
     for read in (read_contents, read_photo):
         with pytest.raises(EnhanceError, match=r"compressed in a way that is not read \(number 5"):
             read(path)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_applied_in_jpegs_compression(tmp_path, orientation):
+    picture, tags = Image.linear_gradient("L").resize((40, 24)), {274: orientation}
+    picture.save(tmp_path / "in.tif", compression="jpeg", tiffinfo=tags, quality=95)
+    picture.save(tmp_path / "same.tif", compression="tiff_lzw", tiffinfo=tags)
+    found, same = (read_photo(tmp_path / name) for name in ("in.tif", "same.tif"))
+    assert found.size == same.size == read_contents(tmp_path / "in.tif").size
+    assert np.abs(found.pixels.astype(int) - same.pixels).max() < 8

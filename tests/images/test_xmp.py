@@ -441,3 +441,14 @@ def test_layout_of_the_original_is_not_claimed(packet):
     found = dict(pairs(fitted))
     assert {"Compression", "BitsPerSample", "li"} & set(found) == set()
     assert (found["Make"], lost) == ("Maker", [])
+
+
+def test_a_panorama_without_sizes_is_no_failure(packet):
+    given = packet(" ".join(f'GPano:{name}="0"' for name in SPHERE))
+    fitted, _ = fit_xmp(given, TURNED)
+    assert values(fitted, "FullPanoWidthPixels", "CroppedAreaImageWidthPixels") == [0, 0]
+
+
+def test_xmp_may_be_deep(packet):
+    given = packet("", "<x>" * 2000 + "</x>" * 2000)
+    assert fit_xmp(given, UPRIGHT) == (given, [])

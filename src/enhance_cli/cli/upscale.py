@@ -146,14 +146,10 @@ def upscale(
     _check(options, as_json=as_json, names=names, is_of_files=is_of_files)
     if any(isinstance(each, Url) for each in (*inputs, output.path)):
         _check_remote(options, is_of_files=is_of_files)
-    from PIL import Image
-
     from enhance_cli.cli.upscale_display import UpscaleDisplay
     from enhance_cli.cli.upscale_run import open_batch, pick_executor
     from enhance_cli.upscale.ledger import settings_of
 
-    # Pillow's own limit must not come before --max-pixels.
-    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, options.max_pixels)
     used = (*models, *([options.blend] if options.blend else []))
     bring_known(used, may_download=may_download)
     if raw:

@@ -114,6 +114,7 @@ class Contents:
     is_deep: bool = False
     frames: int = 1
     metadata: int = 0  # bytes of its EXIF
+    has_sizes: bool = False  # whether its frames differ in size
 
 
 def contents_of(frames: Sequence[Photo]) -> Contents:
@@ -122,9 +123,10 @@ def contents_of(frames: Sequence[Photo]) -> Contents:
     return Contents(
         first.size,
         any(frame.has_transparency for frame in frames),
-        first.is_deep,
+        any(frame.is_deep for frame in frames),
         len(frames),
         len(first.metadata.exif or b""),
+        len({frame.size for frame in frames}) > 1,
     )
 
 
@@ -169,6 +171,10 @@ def check_holds(kind: Format, contents: Contents, path: Path) -> None:
             f"{path}: {kind.name} cannot hold {contents.frames} frames; use .webp, .gif, .png or "
             ".tiff",
             Cause.HAS_FRAMES,
+        )
+    if contents.has_sizes and not kind.has_pages:
+        raise EnhanceError(
+            f"{path}: {kind.name} cannot hold pages of different sizes; use .tiff", Cause.HAS_FRAMES
         )
     if kind.metadata_limit and contents.metadata > kind.metadata_limit:
         raise EnhanceError(

@@ -25,6 +25,7 @@ _log = logging.getLogger(__name__)
 
 _JFIF_END, _UNIT = 20, 13  # offsets in a header: end of its first segment, unit of resolution
 _MOST = 65_533  # bytes in a segment
+_LARGEST = 65_535  # number of two bytes
 _LONG_XMP_PART = 65_400
 _ROWS = 8 * 8  # pixels: eight rows of blocks, after which restart markers count from 0 again
 _FRAME, _SCAN, _EIGHTH_RESTART, _END = b"\xff\xc0", b"\xff\xda", b"\xff\xd7", b"\xff\xd9"
@@ -95,14 +96,24 @@ def _describe(header: bytes, photo: Photo) -> bytes:
     """Put metadata and profile into a header that Pillow has made."""
     found = photo.metadata
     if found.pixel_shape and not found.dpi:
-        shape = struct.pack(">BHH", 0, *found.pixel_shape)
+        part = -(-max(found.pixel_shape) // _LARGEST)
+        shape = struct.pack(">BHH", 0, *(max(1, side // part) for side in found.pixel_shape))
         header = header[:_UNIT] + shape + header[_UNIT + len(shape) :]
-    segments = [_segment(APP1, EXIF_HEAD + found.exif)] if found.exif else []
+    segments = _short_segments(APP1, "EXIF", EXIF_HEAD + found.exif) if found.exif else []
     segments += _xmp_segments(found.xmp) if found.xmp else []
     segments += _profile_segments(photo.icc_profile) if photo.icc_profile else []
     segments += [_segment(APP13, one) for one in iptc_segments(found.iptc or b"")]
-    segments += [_segment(COMMENT, one) for one in found.comments]
+    for comment in found.comments:
+        segments += _short_segments(COMMENT, "a comment", comment)
     return header[:_JFIF_END] + b"".join(segments) + header[_JFIF_END:]
+
+
+def _short_segments(marker: int, name: str, data: bytes) -> list[bytes]:
+    """Return the segment of what cannot be parted; a warning says if it is too long for one."""
+    if len(data) <= _MOST:
+        return [_segment(marker, data)]
+    _log.warning("JPEG cannot hold %d bytes of %s: left out", len(data), name)
+    return []
 
 
 def _segment(marker: int, data: bytes) -> bytes:

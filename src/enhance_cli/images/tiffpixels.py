@@ -44,10 +44,10 @@ _PREDICTED = {1: False, 2: True}
 _SHORT, _LONG, _LONG8 = 3, 4, 16  # types of values
 _IN_PLANES = 2
 _NATIVE = "<" if sys.byteorder == "little" else ">"
-_STRUCTURE = {*range(256, 260), 262, 266, 273, *range(277, 280), 284, 292, 293, 317, 320,
+_STRUCTURE = {*range(256, 260), 262, 266, 273, 274, *range(277, 280), 284, 292, 293, 317, 320,
               *range(322, 326), 332, 338, 339, 347, *range(512, 522), 529, 530, 531, 532,
               34675}  # fmt: skip
-"""Tags that a decoder needs, including those of JPEG and fax, and the profile."""
+"""Tags that a decoder needs, including those of JPEG and fax, the orientation and the profile."""
 _EIGHTS = (16, 17, 18)  # types of eight bytes, which only a BigTIFF has
 _LARGEST = 2**32 - 2**20  # bytes of a plain TIFF before a directory is appended
 _BAND = 1 << 22  # bits to unpack at once

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from enhance_cli.config import SMALLEST_TILE, UpscaleOptions
 from enhance_cli.errors import EnhanceError
@@ -199,8 +200,10 @@ class Tiler:
 def open_in_command(options: UpscaleOptions) -> Tiler:
     """Open the network as `open_tiler` does, in a process that belongs to a command.
 
-    If PyTorch computes, `prepare_process` changes settings of the process.
+    It changes settings of the process: Pillow's limit, which must not come before --max-pixels,
+    and those of `prepare_process` if PyTorch computes.
     """
+    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, options.max_pixels)
     used = (options.model, *options.then, *([options.blend] if options.blend else []))
     if "torch" in {pick_runtime(str(find_weights(each)), options.runtime) for each in used}:
         from enhance_cli.model.process import prepare_process

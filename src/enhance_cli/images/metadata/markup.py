@@ -53,9 +53,11 @@ class Element:
 
     def walk(self) -> Iterator[Element]:
         """Yield this element and all elements inside it."""
-        yield self
-        for child in self.children:
-            yield from child.walk()
+        waiting = [self]
+        while waiting:
+            element = waiting.pop()
+            yield element
+            waiting += reversed(element.children)
 
     @property
     def slot(self) -> Slot:

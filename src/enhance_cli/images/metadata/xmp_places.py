@@ -83,7 +83,7 @@ def _times(factor: Fraction) -> Callable[[Number], Sequence[Number]]:
 def _area_in(*area: Number, frame: Sequence[Number | None], change: Change) -> Sequence[Number]:
     """Return a rectangle (left, top, width, height) turned within a frame, and scaled."""
     left, top, width, height = area
-    outer_width, outer_height = frame[0] or left + width, frame[1] or top + height
+    outer_width, outer_height = frame[0] or left + width or 1, frame[1] or top + height or 1
     inner = Change(change.orientation, (1, 1), (1, 1))
     shares = inner.shared_area(
         Fraction(left) / outer_width, Fraction(top) / outer_height,
