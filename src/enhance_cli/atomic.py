@@ -21,12 +21,15 @@ from enhance_cli.errors import Cause, EnhanceError
 def _host() -> str:
     """Return a hash of the machine and, on Linux, the container: process numbers hold in these."""
     names = [socket.gethostname()]
+    with suppress(OSError):  # copies of one machine may have one name
+        names.append(Path("/etc/machine-id").read_text())
     with suppress(OSError):
         names.append(os.readlink("/proc/self/ns/pid"))
     return hashlib.sha256(" ".join(names).encode()).hexdigest()[:12]
 
 
 HOST = _host()
+LONGEST_NAME = 255  # bytes, in the file systems that are usual
 TERMINATED = 128 + signal.SIGTERM  # a process's status after SIGTERM, as a shell gives it
 _PART = re.compile(r"\..*\.(?P<host>\w+)\.(?P<process>\d+)\.\w+\.part")
 _ABANDONED = 24 * 3600  # seconds; whether a process of another machine runs cannot be asked
@@ -112,7 +115,9 @@ def check_folder(folder: Path) -> None:
 
 
 def check_replaceable(path: Path) -> None:
-    """Raise EnhanceError if a name is that of a folder or a device, which no file can replace."""
+    """Raise EnhanceError if no file can have a name: it is too long, or a folder or a device."""
+    if len(os.fsencode(path.name)) > LONGEST_NAME:
+        raise EnhanceError(f"{path}: the name is longer than {LONGEST_NAME} bytes")
     if os.path.isdir(path):
         raise EnhanceError(f"{path} is a folder; choose another output")
     if os.path.exists(path) and not os.path.isfile(path):

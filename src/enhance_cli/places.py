@@ -55,6 +55,9 @@ def place_of(text: str) -> Place:
         return Path(text)
     protocol, path = found.groups()
     if protocol in ("file", "local"):
+        path = path.removeprefix("localhost")
+        if not path:
+            raise EnhanceError(f"{text} names no file: give {protocol}:///folder/file")
         return Path(unquote(path))
     if "::" in text or re.match(r"[^/]*:[^/]*@", path):
         raise EnhanceError(

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -508,7 +509,7 @@ def test_a_name_that_becomes_too_long_fails_alone(upscale, folders, photo):
     shutil.copy(photo, source / f"{'x' * 250}.png")
     result = upscale(source, "-o", output, "--suffix", "_large")
     assert result.exit_code == 1
-    assert f"cannot write {output / ('x' * 250)}_large.png: File name too long" in result.stderr
+    assert f"{'x' * 250}_large.png: the name is longer than 255 bytes" in result.stderr
     assert len(results(output)) == 3
 
 
@@ -680,3 +681,8 @@ def test_several_devices_share_the_photographs(upscale, folders):
     assert {name: (output / name).read_bytes() for name in results(output)} == shared
     wrong = upscale(source, "-o", output, "--device", "cpu,gpu")
     assert (wrong.exit_code, "'gpu' is not one of" in wrong.stderr) == (2, True)
+
+
+def test_machines_of_one_name_are_two(monkeypatch):
+    monkeypatch.setattr(Path, "read_text", lambda _: "another machine")
+    assert atomic._host() != atomic.HOST

@@ -1,5 +1,6 @@
 """Photographs and results in object storage: a real S3 server, and fsspec's store in memory."""
 
+import errno
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from enhance_cli import asking, storage
+from enhance_cli.errors import EnhanceError
 from enhance_cli.places import Url, place_of
 from enhance_cli.upscale import batch
 from enhance_cli.upscale.remote import anywhere, notes, schedule
@@ -458,3 +460,62 @@ def test_an_address_that_can_only_be_read_is_no_output(fails, tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     line = fails("upscale", tmp_path / "a.png", "-o", "https://example.org/b.png")
     assert line == "https:// cannot be written: choose another output"
+
+
+def test_a_result_never_replaces_its_photograph(upscale_fails, store, photos):
+    before = store.cat_file("bucket/in/a.png")
+    line = upscale_fails(f"{photos}/a.png", "-o", f"{photos}/", "--overwrite")
+    assert f"{photos}/a.png is both input and output" in line
+    assert store.cat_file("bucket/in/a.png") == before
+
+
+def test_a_photograph_of_the_same_name_from_another_prefix_replaces_no_result(
+    upscale, store, photos, protocol
+):
+    output = f"{protocol}://bucket/out"
+    assert upscale(photos, "-o", output).exit_code == 0
+    before = store.cat_file("bucket/out/a.png")
+    store.copy("bucket/in/sub/b.png", "bucket/other/a.png")
+    assert upscale(f"{protocol}://bucket/other", "-o", output).exit_code == 0
+    assert files_in(store) == ["bucket/out/a.png", "bucket/out/a.png.png", RESULTS[1]]
+    assert store.cat_file("bucket/out/a.png") == before
+    assert "1 skipped" in upscale(f"{protocol}://bucket/other", "-o", output).stderr
+
+
+@pytest.mark.parametrize("key", ["/b.png", "../b.png", "sub//b.png"])
+def test_a_key_that_is_no_path_below_a_folder_fails_alone(
+    upscale, photos, tmp_path, monkeypatch, key
+):
+    [listed, *_] = storage.walk(place_of(photos))
+    monkeypatch.setattr(schedule, "walk", lambda _: [listed, (key, listed[1])])
+    result = upscale(photos, "-o", tmp_path / "out")
+    assert f"{key} cannot be the path of a file in {tmp_path / 'out'}" in result.stderr
+    assert "1 enlarged, 1 failed" in result.stderr
+    assert [each.name for each in (tmp_path / "out").rglob("*.png")] == ["a.png"]
+
+
+@pytest.mark.usefixtures("store")
+def test_what_cannot_be_read_here_fails_alone(upscale, tmp_path, protocol, monkeypatch):
+    (tmp_path / "in/sub").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "in/a.png")
+    os.mkfifo(tmp_path / "in/pipe.png")
+    error = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "in/sub"))
+
+    def scandir(path):
+        if str(path).endswith("/sub"):
+            raise error
+        return os_scandir(path)
+
+    os_scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", scandir)
+    result = upscale(tmp_path / "in", "-o", f"{protocol}://bucket/out")
+    assert f"enhance: cannot read {tmp_path / 'in/sub'}: Permission denied" in result.stderr
+    assert "pipe.png is not a regular file" in result.stderr
+    assert "1 enlarged, 2 failed" in result.stderr
+
+
+@pytest.mark.parametrize("text", ["file://", "file://localhost"])
+def test_a_file_address_without_a_file_is_one_line(text):
+    with pytest.raises(EnhanceError, match=r"names no file: give file:///folder/file"):
+        place_of(text)
+    assert str(place_of("file://localhost/a.png")) == "/a.png"

@@ -6,6 +6,8 @@ import shutil
 import pytest
 from PIL import Image
 
+from enhance_cli.upscale import targets
+
 
 @pytest.fixture
 def folders(tmp_path):
@@ -213,3 +215,37 @@ def test_results_and_originals_of_one_name_are_told_apart(upscale, folders):
     shutil.copy(source / "a.jpg", source / "b.jpg")
     assert "1 enlarged, 1 skipped" in upscale(source, "-o", source, "--format", "png").stderr
     assert results(source) == ["a.jpg", "a.png", "b.jpg", "b.png"]
+
+
+def test_a_photograph_of_the_same_name_from_another_folder_replaces_no_result(
+    upscale, tmp_path, upscale_fails
+):
+    days, output = [tmp_path / f"day{number}" for number in (1, 2, 3)], tmp_path / "out"
+    make(*(day / "a.png" for day in days))
+    for day in days[:2]:
+        assert upscale(day, "-o", output).exit_code == 0
+    assert [width(output / name) for name in ("a.png", "a.png.png")] == [16, 20]
+    assert upscale_fails(days[2], "-o", output).endswith("belong to other photographs")
+    assert "1 skipped" in upscale(days[1], "-o", output).stderr
+
+
+def test_a_photograph_that_was_moved_keeps_its_result(upscale, folders, tmp_path):
+    source, output = folders
+    make(source / "a.png")
+    upscale(source, "-o", output)
+    upscale(source.rename(tmp_path / "moved"), "-o", output)
+    assert results(output) == ["a.png"]
+
+
+def test_another_name_of_the_photograph_is_no_output(upscale_fails, tmp_path):
+    make(tmp_path / "a.png")
+    (tmp_path / "A.PNG").hardlink_to(tmp_path / "a.png")  # as where case makes no difference
+    line = upscale_fails(tmp_path / "a.png", "-o", tmp_path / "A.PNG", "--overwrite")
+    assert "A.PNG is both input and output" in line
+
+
+def test_another_name_of_the_input_folder_is_no_output(upscale_fails, folders, monkeypatch):
+    source, output = folders
+    make(source / "a.png")
+    monkeypatch.setattr(targets, "_is_one", lambda *paths: {*paths} == {source, output})
+    assert f"{output} is both input and output" in upscale_fails(source, "-o", output)

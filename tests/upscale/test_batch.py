@@ -1,15 +1,17 @@
 """A plan that streams, and a run over it."""
 
 import shutil
+import sys
 
 import pytest
 from PIL import Image
 
 from enhance_cli.config import UpscaleOptions
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.upscale import batch
 from enhance_cli.upscale.batch import Batch, one_after_another
 from enhance_cli.upscale.job import Job, Refusal, Unread
+from enhance_cli.upscale.ledger import Noted, append_entry, ledger_of
 from enhance_cli.upscale.plan import Plan
 from enhance_cli.upscale.work import Outcome
 
@@ -114,3 +116,30 @@ def test_a_file_that_goes_while_a_folder_is_read_is_refused_alone(source, tmp_pa
     assert all(isinstance(job, Job) for job in others)
     assert len(others) == 18
     assert last.reason == f"cannot read {source / 'two'}: No such file or directory"
+
+
+def test_a_result_that_is_edited_after_it_was_planned_stays(tmp_path, run):
+    photo, result = tmp_path / "in/a.png", tmp_path / "out/a.png"
+    for file in (photo, result):
+        file.parent.mkdir()
+        Image.new("RGB", (4, 4)).save(file)
+    stat = result.stat()
+    noted = Noted("of other settings", "a.png")
+    append_entry(ledger_of(result.parent, (1, 1)), "a.png", noted, stat.st_size, stat.st_mtime_ns)
+    planned = [*plan_of(photo.parent, result.parent)]
+    assert planned[0].known == noted
+    plan = plan_of(photo.parent, result.parent)
+    plan._plan = lambda: planned
+    result.write_bytes(b"edited")
+    [outcome] = run(plan)[0]
+    assert outcome.cause is Cause.EXISTS
+
+
+def test_without_an_extra_the_files_that_need_it_fail_alone(tmp_path, run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    for name in ("a.png", "b.heic", "b.png"):
+        Image.new("RGB", (4, 4)).save(tmp_path / name, "PNG")
+    outcomes, begun, _ = run(plan_of(tmp_path, tmp_path / "out"))
+    failed = [outcome for outcome in outcomes if outcome.error]
+    assert [outcome.source.name for outcome in failed] == ["b.heic"]
+    assert [photo.name for photo in begun] == ["a.png", "b.png"]

@@ -15,8 +15,10 @@ from enhance_cli.images.resize import to_size
 from enhance_cli.model.device import Backend
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.pytorch import TorchNetwork
+from enhance_cli.model.weights import save_generator
 from enhance_cli.upscale.consistency import ConsistentNetwork
 from enhance_cli.upscale.enlarge import (
+    Upscaler,
     count_passes,
     enlarge_in_bands,
     enlarge_photo,
@@ -174,3 +176,9 @@ def test_flattening_mixes_by_opacity():
     flat = flatten(Photo(pixels, alpha), (0, 0, 0))
     assert flat.alpha is None
     assert np.unique(flat.pixels).tolist() == [32_768]
+
+
+def test_an_image_without_pixels_is_refused(tmp_path):
+    save_generator(Generator(Dimensions(features=4, blocks=1)), tmp_path / "small.safetensors", {})
+    with pytest.raises(EnhanceError, match=r"the image of size \(0, 5\) holds no pixels"):
+        Upscaler(str(tmp_path / "small.safetensors"))(Image.new("RGB", (0, 5)))

@@ -93,7 +93,7 @@ class Batch:
             if self.options.overwrite:
                 self._check_not_made(job)
                 return job
-            job = replace(job, known=job.known or self._known_by_now(job))
+            job = replace(job, known=self._known_by_now(job))
             if job.known is None:
                 check_new(job.target)
             elif job.known.made == job.made:
@@ -116,12 +116,15 @@ class Batch:
             raise EnhanceError(f"cannot date {job.target}: {error.strerror or error}") from error
 
     def _known_by_now(self, job: Job) -> Noted | None:
-        """Return the entry of a result that another run has written in the meantime, or None."""
+        """Return the entry of a result as it is now, since the plan may be old, or None."""
         if job.ledger is None or not os.path.lexists(job.target):
             return None
-        assert self.plan.ledger
-        self.plan.ledger.refresh()
-        return self.plan.ledger.entry(job.target)
+        ledger = self.plan.ledger
+        assert ledger
+        if known := ledger.entry(job.target):
+            return known
+        ledger.refresh()  # another run may have written it
+        return ledger.entry(job.target)
 
     def _remove_leftovers(self, folder: Path) -> None:
         """Remove temporary files of killed runs, when this run enters another folder."""

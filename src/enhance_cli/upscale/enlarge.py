@@ -188,11 +188,13 @@ class Upscaler:
     def __call__(self, image: Image.Image) -> Image.Image:
         """Return the image enlarged, upright, in mode L, LA, RGB or RGBA, with its profile and dpi.
 
-        Raises EnhanceError for an image with more than 8 bits per channel, because Pillow cannot
-        hold the result.
+        Raises EnhanceError for an image without pixels, and for one with more than 8 bits per
+        channel, because Pillow cannot hold the result.
         """
         if bits_a_channel(image) > 8:
             raise EnhanceError("the image has more than 8 bits a channel, which would be lost")
+        if 0 in image.size:
+            raise EnhanceError(f"the image of size {image.size} holds no pixels")
         photo = enlarge_photo(self.engine, from_pillow(image))
         result = to_pillow(photo)
         kept = {"icc_profile": photo.icc_profile, "dpi": photo.metadata.dpi}

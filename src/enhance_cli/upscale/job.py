@@ -16,8 +16,8 @@ class Job:
     """A photograph to enlarge, the path of its result, and the format.
 
     For results in a `folder`: `name` is the photograph's path below the input folder, `ledger` is
-    the file that records results, `known` is the record of a result that already exists, and
-    `made` is the fingerprint of the photograph and the settings.
+    the file that records results, `known` is the record of a result that already exists, `made`
+    is the fingerprint of the photograph and the settings, and `origin` is where it was (`Noted`).
     """
 
     source: Path
@@ -28,6 +28,7 @@ class Job:
     ledger: Path | None = None
     known: Noted | None = None
     made: str = ""
+    origin: str | None = None
 
     @property
     def result(self) -> str:
@@ -41,8 +42,8 @@ class RemoteJob:
     """A photograph to enlarge that is in object storage, or whose result is to be there.
 
     For results in a `folder`: `name` is the photograph's path below the input, `made` the
-    fingerprint. `known` is the record of an existing result in a local folder, and `replaces` an
-    object of an earlier run that is to be replaced.
+    fingerprint, and `origin` where it was. `known` is the record of an existing result in a local
+    folder, and `replaces` an object of an earlier run that is to be replaced.
     """
 
     source: Place
@@ -53,6 +54,7 @@ class RemoteJob:
     ledger: Path | None = None
     known: Noted | None = None
     made: str = ""
+    origin: str | None = None
     replaces: Found | None = None
 
     def as_local(self, source: Path, target: Path) -> Job:
@@ -67,6 +69,7 @@ class RemoteJob:
                 self.ledger,
                 self.known,
                 self.made,
+                self.origin,
             )
         return Job(source, target, self.format)
 

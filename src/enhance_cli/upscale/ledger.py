@@ -12,7 +12,7 @@ import json
 import math
 import os
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from glob import escape
@@ -20,6 +20,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from enhance_cli.atomic import LONGEST_NAME
 from enhance_cli.config import UpscaleOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.open import sees_whole
@@ -27,7 +28,6 @@ from enhance_cli.model.shipped import find_weights
 from enhance_cli.upscale.index import Places
 
 _PATTERN = ".enhance*.jsonl"
-_LONGEST = 255  # bytes of the longest name that file systems take
 _START, _END = b'{"name": "', b'", "made": "'  # before and after the name in a line
 _COARSEST = 2_000_000_000  # nanoseconds: FAT stores times in steps of two seconds
 _OFFSET_BITS = 44  # lower bits of a place: the offset in a file; the upper bits number the file
@@ -40,11 +40,22 @@ _DECIDE_THE_RESULT = (
 class Noted(NamedTuple):
     """How a result was made: the fingerprint, and the photograph's path below its folder.
 
-    The path is None in old ledgers, which do not store it.
+    `origin` is where the photograph was: its real path, or its address. What old ledgers do not
+    store is None.
     """
 
     made: str
     source: str | None
+    origin: str | None = None
+
+    def is_of(self, name: str, origin: str | None, is_there: Callable[[str], bool]) -> bool:
+        """Whether the result is of the photograph of that name, here or where it was before.
+
+        It is not if its own photograph `is_there`, at another place: two cameras give one name.
+        """
+        if self.source != name:
+            return False
+        return self.origin in (None, origin) or not is_there(str(self.origin))
 
 
 def settings_of(options: UpscaleOptions) -> dict[str, Any]:
@@ -167,7 +178,7 @@ class Ledger:
         """Yield the entries of a name, each with the result's size in bytes and time in ns."""
         for line in self.lines(name):
             with suppress(ValueError, KeyError, TypeError, OverflowError):
-                entry = Noted(line["made"], line.get("source"))
+                entry = Noted(line["made"], line.get("source"), line.get("origin"))
                 yield entry, int(line["size"]), int(line["time"])
 
     def lines(self, name: str) -> Iterator[dict[str, Any]]:
@@ -235,7 +246,7 @@ def ledger_of(folder: Path, shard: tuple[int, int]) -> Path:
     """
     inside, beside = _places(folder, shard)
     is_beside = not folder.exists() or any(each.parent != folder for each in _ledgers(folder))
-    return beside if is_beside and len(os.fsencode(beside.name)) <= _LONGEST else inside
+    return beside if is_beside and len(os.fsencode(beside.name)) <= LONGEST_NAME else inside
 
 
 def append_entry(ledger: Path, name: str, entry: Noted, size: int, time: int) -> None:
@@ -251,6 +262,7 @@ def append_entry(ledger: Path, name: str, entry: Noted, size: int, time: int) ->
         "size": size,
         "time": time,
         "source": entry.source,
+        "origin": entry.origin,
     }
     descriptor = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:

@@ -19,7 +19,7 @@ from enhance_cli.images.kinds import is_image_name, kind_left_out
 from enhance_cli.places import Place
 from enhance_cli.upscale.job import Job, Planned, Refusal, Unread
 from enhance_cli.upscale.ledger import Ledger, ledger_of
-from enhance_cli.upscale.targets import Targets, both_in_and_out, real_path
+from enhance_cli.upscale.targets import Targets, both_in_and_out, is_one_file, real_path
 
 
 class Plan:
@@ -109,7 +109,10 @@ class Plan:
                 yield file
 
     def _changes_extension(self, file: Path) -> bool:
-        return file.suffix.lower() not in self._format(file).suffixes
+        try:
+            return file.suffix.lower() not in self._format(file).suffixes
+        except EnhanceError:  # of a format that is not installed: told when its turn comes
+            return True
 
     def _format(self, name: Path) -> Format:
         return format_named(self.options.format) if self.options.format else format_of(name)
@@ -118,14 +121,17 @@ class Plan:
         """Plan a photograph; `others` are those in its folder that differ only in the extension."""
         assert self._targets
         try:
-            _check_source(source)
+            check_source(source)
             kind = self._format(self.output / name)
             target, known = self._targets.choose(source, name, kind, others)
             check_replaceable(target)
             check_lossless(kind, target, self.options)
         except EnhanceError as error:
             return Refusal(source, str(error), error.cause)
-        return Job(source, target, kind, self.output, name.as_posix(), self._file, known)
+        origin = self._targets.origin(source)
+        return Job(
+            source, target, kind, self.output, name.as_posix(), self._file, known, origin=origin
+        )
 
 
 def _without_extension(found: Path | Unread) -> Path:
@@ -140,7 +146,7 @@ def _single_job(source: Path, output: Path, options: UpscaleOptions) -> Job:
         raise EnhanceError("standard input is closed")
     if output == STANDARD_STREAM and sys.stdout is None:
         raise EnhanceError("standard output is closed")
-    _check_source(source)
+    check_source(source)
     if output == STANDARD_STREAM:
         if options.format is None:
             raise EnhanceError("standard output has no extension", Cause.NO_EXTENSION)
@@ -151,7 +157,7 @@ def _single_job(source: Path, output: Path, options: UpscaleOptions) -> Job:
             Cause.NO_EXTENSION,
         )
     kind = format_named(options.format) if options.format else format_of(output)
-    if source != STANDARD_STREAM and real_path(output) == real_path(source):
+    if source != STANDARD_STREAM and is_one_file(output, source):
         raise both_in_and_out(output)
     check_replaceable(output)
     check_folder(output.absolute().parent)
@@ -159,7 +165,8 @@ def _single_job(source: Path, output: Path, options: UpscaleOptions) -> Job:
     return Job(source, output, kind)
 
 
-def _check_source(source: Path) -> None:
+def check_source(source: Path) -> None:
+    """Raise EnhanceError if an input does not exist, or is a device or a pipe with a name."""
     if source == STANDARD_STREAM or os.path.isfile(source):
         return
     if os.path.exists(source):

@@ -37,9 +37,12 @@ class Targets:
             raise EnhanceError("standard input has no name: give a file as output")
         self._inputs, self._folder = inputs, folder
         self._suffix, self._settings = options.suffix, settings
-        self._real = real_path(folder)
-        self._files = {_spelling(real_path(each)) for each in inputs if not os.path.isdir(each)}
         folders = [real_path(each) for each in inputs if os.path.isdir(each)]
+        self._as_given = real_path(folder)
+        # One folder may have two real paths: in another case, or by a mount. The input's counts.
+        same = (each for each in folders if _is_one(each, self._as_given))
+        self._real = next(same, self._as_given)
+        self._files = {_spelling(real_path(each)) for each in inputs if not os.path.isdir(each)}
         if self._real in folders and not options.suffix and not options.format:
             raise both_in_and_out(folder)
         # Input folders that may hold results: the output folder itself, and folders below it.
@@ -84,11 +87,11 @@ class Targets:
                 f"{source} and {self._first_of(name)} would both be written to {plain}"
             )
         known = {target: self.ledger.entry(target) for target in (plain, long)}
-        own = [each for each in known if self._is_of(known[each], name, others)]
+        own = [each for each in known if self._is_of(known[each], source, name, others)]
         free = [each for each in known if known[each] is None]
         for target in own + free:
             is_input = self._is_input(target, known[target])
-            if is_input and real_path(target) == real_path(source):
+            if is_input and is_one_file(target, source):
                 raise both_in_and_out(target)
             if not is_input and self._taken.add(_spelling(self._resolve(target))):
                 return target, known[target]
@@ -99,31 +102,52 @@ class Targets:
         below = (each / name if os.path.isdir(each) else each for each in self._inputs)
         return next(each for each in below if each.name == name.name and os.path.isfile(each))
 
-    def _is_of(self, entry: Noted | None, name: Path, others: list[Path]) -> bool:
-        """Whether a result was made from the photograph of that name."""
+    def origin(self, source: Path) -> str:
+        """Return where a photograph is, as the ledger notes it."""
+        return str(self._resolve(source))
+
+    def _is_of(self, entry: Noted | None, source: Path, name: Path, others: list[Path]) -> bool:
+        """Whether a result was made from a photograph, also if that was elsewhere then."""
         if entry is None:
             return False
         if entry.source is None:  # an old entry, without a name
             return all(fingerprint(other, self._settings) != entry.made for other in others)
-        return entry.source == name.as_posix()
+        return entry.is_of(name.as_posix(), self.origin(source), os.path.isfile)
 
     def _is_input(self, target: Path, known: Noted | None) -> bool:
         """Whether a result would replace an input of this run."""
         if not os.path.lexists(target):
             return False
-        real = real_path(target)
+        real = self._in_real(real_path(target))
         within = [each for each in self._within if each in real.parents]
         is_taken = any(not (known and each == self._real) for each in within)
         return _spelling(real) in self._files or (is_taken and is_image_name(target))
 
     def _resolve(self, file: Path) -> Path:
         """Return the real path of a file's folder with the file's name; a link there is kept."""
-        return self._real_folder(file.parent) / file.name
+        return self._in_real(self._real_folder(file.parent)) / file.name
+
+    def _in_real(self, path: Path) -> Path:
+        """Return a real path in the output folder by the folder's other path, if it has one."""
+        if self._real == self._as_given or self._as_given not in (path, *path.parents):
+            return path
+        return self._real / path.relative_to(self._as_given)
 
 
 def both_in_and_out(path: Place) -> EnhanceError:
     """Return the error for a photograph that its own result would replace."""
     return EnhanceError(f"{path} is both input and output", Cause.BOTH_IN_AND_OUT)
+
+
+def is_one_file(first: Path, second: Path) -> bool:
+    """Whether two paths are those of one file; two hard links in two folders are not."""
+    if real_path(first) == real_path(second):
+        return True
+    return _is_one(first, second) and _is_one(first.absolute().parent, second.absolute().parent)
+
+
+def _is_one(first: Path, second: Path) -> bool:
+    return first.exists() and second.exists() and os.path.samefile(first, second)
 
 
 def real_path(path: Path) -> Path:

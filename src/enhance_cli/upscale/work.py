@@ -200,7 +200,7 @@ class _Work:
                 copy_time(job.source, Path(file.name))
             if job.ledger:
                 os.fsync(file.fileno())  # network file systems set the final time only now
-                noted = Noted(job.made, job.name)
+                noted = Noted(job.made, job.name, job.origin)
                 written = os.fstat(file.fileno())
                 append_entry(job.ledger, job.result, noted, written.st_size, written.st_mtime_ns)
 

@@ -72,7 +72,7 @@ def _publish(file: Path, job: RemoteJob, options: UpscaleOptions) -> None:
     if isinstance(job.folder, Url):
         notes = notes_of(job.folder)
         name = name_below(job.target, job.folder)
-        line = notes.note(name, Noted(job.made, job.name), file.stat().st_size)
+        line = notes.note(name, Noted(job.made, job.name, job.origin), file.stat().st_size)
     try:
         publish(file, job.target, replaces=job.replaces, may_replace=options.overwrite)
     except EnhanceError as error:

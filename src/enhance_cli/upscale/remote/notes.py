@@ -42,8 +42,8 @@ class Notes:
 
     def note(self, name: str, entry: Noted, size: int) -> dict[str, Any]:
         """Write an entry, before the result is written; return it. Raises EnhanceError."""
-        line = {"name": name, "made": entry.made, "size": size, "source": entry.source, "time": 0}
-        line["id"] = secrets.token_hex(8)
+        line = {"name": name, "made": entry.made, "size": size, "time": 0}
+        line |= {"source": entry.source, "origin": entry.origin, "id": secrets.token_hex(8)}
         if sum(map(len, self._lines)) > _FULL:
             self._begin()
         self._add(line)
@@ -101,7 +101,7 @@ class RemoteLedger:
         if not fitting:
             return None
         line = max(fitting, key=lambda each: each.get("tag") is not None)
-        return Noted(str(line["made"]), line.get("source"))
+        return Noted(str(line["made"]), line.get("source"), line.get("origin"))
 
     def close(self) -> None:
         """Remove the temporary file."""

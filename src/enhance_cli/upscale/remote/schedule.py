@@ -11,21 +11,21 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from enhance_cli.atomic import check_new, remove_leftovers
+from enhance_cli.atomic import check_new, check_replaceable, remove_leftovers
 from enhance_cli.config import IMAGE_SUFFIXES, UpscaleOptions
 from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.images.folders import no_images, walk_files
 from enhance_cli.images.formats import Format, format_named, format_of
 from enhance_cli.images.kinds import is_image_name
-from enhance_cli.places import Found, Place, Url, is_below, name_below, parent_of
+from enhance_cli.places import Found, Place, Url, is_below, name_below, parent_of, place_of
 from enhance_cli.storage import find, is_prefix, put, remove, walk
 from enhance_cli.upscale.batch import Executor, ahead
 from enhance_cli.upscale.index import Hashes
 from enhance_cli.upscale.job import AnyJob, RemoteJob
 from enhance_cli.upscale.ledger import Ledger, Noted, fingerprint, fingerprint_of, ledger_of
-from enhance_cli.upscale.plan import check_lossless, check_output_folder
+from enhance_cli.upscale.plan import check_lossless, check_output_folder, check_source
 from enhance_cli.upscale.remote.notes import RemoteLedger, notes_of, probe_in
-from enhance_cli.upscale.targets import both_in_and_out
+from enhance_cli.upscale.targets import both_in_and_out, real_path
 from enhance_cli.upscale.work import Outcome
 
 _ASKED_AT_ONCE = 64  # results that a store is asked for at the same time
@@ -94,17 +94,25 @@ class RemoteBatch:
             if place not in self.folders:
                 yield self._job(place, place.name, None)
                 continue
-            is_empty = True
-            for name, found in self._images_below(place):
+            is_empty, refused = True, list[Outcome]()
+            for name, found in self._images_below(place, refused):
                 is_empty = False
                 yield self._job(place / name, name, found)
-            if is_empty:
+            yield from refused
+            if is_empty and not refused:
                 yield Outcome(place, error=str(no_images(place)))
 
-    def _images_below(self, folder: Place) -> Iterator[tuple[str, Found | None]]:
-        """Yield the names of images below an input, without results."""
+    def _images_below(
+        self, folder: Place, refused: list[Outcome]
+    ) -> Iterator[tuple[str, Found | None]]:
+        """Yield the names of images below an input, without results; add what cannot be read."""
+
+        def refuse(error: OSError) -> None:
+            line = f"cannot read {error.filename}: {error.strerror}"
+            refused.append(Outcome(Path(error.filename), error=line))
+
         if isinstance(folder, Path):
-            for file in walk_files(folder, _refuse_folder):
+            for file in walk_files(folder, refuse):
                 if is_image_name(file):
                     yield file.relative_to(folder).as_posix(), None
             return
@@ -117,18 +125,24 @@ class RemoteBatch:
     def _job(self, source: Place, name: str, found: Found | None) -> RemoteJob | Outcome:
         """Plan a photograph; `found` is what the listing says of it."""
         try:
+            if isinstance(source, Path):
+                check_source(source)
             kind = self._format(self.output if not self.is_folder else Path(name))
-            made = self._fingerprint(source, found)
+            made, origin = self._fingerprint(source, found), _origin_of(source)
             target = self.output
             if self.is_folder:
-                target = self.output / self._name_for(source, name, kind)
+                target = self.output / self._name_for(source, name, origin, kind)
+            if isinstance(target, Path):
+                check_replaceable(target)
+            if target == source:
+                raise both_in_and_out(target)
             check_lossless(kind, target, self.options)
         except EnhanceError as error:
             return Outcome(source, error=str(error), cause=error.cause)
         if not self.is_folder:
             return RemoteJob(source, target, kind)
         file = self._file if self._local else None
-        return RemoteJob(source, target, kind, self.output, name, file, made=made)
+        return RemoteJob(source, target, kind, self.output, name, file, made=made, origin=origin)
 
     def _format(self, name: Place) -> Format:
         if self.options.format:
@@ -143,26 +157,32 @@ class RemoteBatch:
             raise EnhanceError(f"no such object: {source}")
         return fingerprint_of([str(source), found.size, found.tag, self.settings])
 
-    def _name_for(self, source: Place, name: str, kind: Format) -> str:
+    def _name_for(self, source: Place, name: str, origin: str, kind: Format) -> str:
         """Return the name of a result; the first name that is free, or that it had before."""
+        if isinstance(self.output, Path) and not {"", ".", ".."}.isdisjoint(name.split("/")):
+            raise EnhanceError(f"{source}: {name} cannot be the path of a file in {self.output}")
         path = PurePosixPath(name)
         extension = path.suffix if path.suffix.lower() in kind.suffixes else kind.suffixes[0]
         names = [
             path.with_name(start + self.options.suffix + extension).as_posix()
             for start in (path.stem, path.name)
         ]
-        owners = {each: self._owners(each) for each in names}
-        own = [each for each in names if name in owners[each]]
-        free = [each for each in names if not owners[each]]
+        noted = {each: self._noted(each) for each in names}
+        own = [
+            each
+            for each in names
+            if any(entry.is_of(name, origin, _is_there) for entry in noted[each])
+        ]
+        free = [each for each in names if not noted[each]]
         for each in own + free:
             if self._taken.add(each):
                 return each
         raise EnhanceError(f"{source}: {' and '.join(names)} belong to other photographs")
 
-    def _owners(self, result: str) -> set[str | None]:
+    def _noted(self, result: str) -> list[Noted]:
         ledger = self._local or self._remote
         assert ledger
-        return {entry.source for entry in ledger.noted(result)} - {None}
+        return [entry for entry in ledger.noted(result) if entry.source]
 
     def _decide_each(self, planned: Iterator[RemoteJob | Outcome]) -> Iterator[AnyJob | Outcome]:
         """Yield jobs to do, and outcomes of what needs no work; stores are asked many at once."""
@@ -201,12 +221,17 @@ class RemoteBatch:
         return replace(job, replaces=found), known
 
 
+def _origin_of(source: Place) -> str:
+    return str(source if isinstance(source, Url) else real_path(source.parent) / source.name)
+
+
+def _is_there(origin: str) -> bool:
+    place = place_of(origin)
+    return place.is_file() if isinstance(place, Path) else find(place) is not None
+
+
 def _is_folder(place: Place) -> bool:
     return is_prefix(place) if isinstance(place, Url) else os.path.isdir(place)
-
-
-def _refuse_folder(error: OSError) -> None:
-    raise EnhanceError(f"cannot read {error.filename}: {error.strerror}") from error
 
 
 def _check_writable(folder: Url) -> None:
