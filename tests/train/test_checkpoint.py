@@ -56,7 +56,24 @@ def test_runs_that_used_muon_are_refused_with_what_to_do(store):
         read_record(run / "run.toml")
 
 
-def test_options_that_no_version_had_are_refused(store):
-    run = store(no_option=1)
-    with pytest.raises(EnhanceError, match="is not a checkpoint of enhance train"):
+def test_options_of_a_later_version_are_refused_with_what_to_do(store, options):
+    run = store(an_option=1)
+    message = (
+        r" has the option an_option, which this version of enhance does not know: "
+        r"go on with the version that wrote it$"
+    )
+    content = (run / "checkpoint-00000000.safetensors").read_bytes()
+    Run(run, options, CPU).save()
+    later = run / "checkpoint-00000009.safetensors"
+    later.write_bytes(content)
+    with pytest.raises(EnhanceError, match=re.escape(str(later)) + message):
         Checkpoint(run)
+    with pytest.raises(EnhanceError, match=re.escape(f"{run}/run.toml") + message):
+        read_record(run / "run.toml")
+
+
+def test_a_checkpoint_without_options_is_refused(store):
+    (path,) = store().glob("checkpoint-*")
+    save_file(load_file(path), path)
+    with pytest.raises(EnhanceError, match=r"is not a checkpoint of enhance train$"):
+        Checkpoint(path.parent)

@@ -605,7 +605,7 @@ def test_of_checkpoints_the_newest_that_is_not_damaged_is_resumed(tmp_path, opti
         Checkpoint(tmp_path / "run")
 
 
-def test_no_damaged_checkpoint_is_kept_instead_of_one_before_it(tmp_path, options):
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_kept(tmp_path, options):
     run = start(tmp_path / "run", replace(options, keep=1))
     damaged = tmp_path / "run" / "checkpoint-00000009.safetensors"
     damaged.write_bytes(b"")
@@ -613,6 +613,7 @@ def test_no_damaged_checkpoint_is_kept_instead_of_one_before_it(tmp_path, option
     run.save()
     assert resume(tmp_path / "run").step == 3
     assert not damaged.exists()
+    assert damaged.with_name(f"{damaged.name}.damaged").exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

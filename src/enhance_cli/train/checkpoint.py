@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -34,7 +35,8 @@ def save_checkpoint(
 ) -> None:
     """Write the state of a run atomically, then delete all but the last `options.keep` checkpoints.
 
-    Raises EnhanceError if the disk is full or not writable; older checkpoints stay then.
+    Later ones, which the run did not go on from, are renamed to end in .damaged. Raises
+    EnhanceError if the disk is full or not writable; older checkpoints stay then.
     """
     tensors: dict[str, Tensor] = {}
     for owner, module in modules.items():
@@ -48,17 +50,26 @@ def save_checkpoint(
     with replacing(run / name) as file:
         file.write(save(contiguous, metadata))
     found = _checkpoints(run)
-    kept = [path for path in found if path.name <= name][-options.keep :]
-    for old in set(found) - set(kept):  # also later ones: damaged, so the run went on from before
-        with suppress(OSError):  # a file that is open elsewhere is deleted the next time
-            old.unlink()
+    later = [path for path in found if path.name > name]
+    with suppress(OSError):  # a file that is open elsewhere goes the next time
+        for path in later:
+            path.replace(f"{path}.damaged")
+    for path in found[: -options.keep - len(later)]:
+        with suppress(OSError):
+            path.unlink()
 
 
 def current_options(stored: dict[str, Any], file: Path) -> dict[str, Any]:
     """Return the options of a run without those that enhance no longer has.
 
-    Raises EnhanceError if one of these would change the result.
+    Raises EnhanceError if one of these would change the result, or if a later version has one more.
     """
+    later = stored.keys() - _REMOVED.keys() - TrainOptions.__dataclass_fields__.keys()
+    if later:
+        raise EnhanceError(
+            f"{file} has the option {min(later)}, which this version of enhance does not know: go "
+            "on with the version that wrote it"
+        )
     for name, values in _REMOVED.items():
         if name in stored and stored[name] not in values:
             raise EnhanceError(
@@ -83,7 +94,8 @@ class Checkpoint:
     """The newest checkpoint of a run that can be read; nothing in it is executed.
 
     The file stays open, and keeps its space on the disk, as long as this object lives. A newer
-    checkpoint that is damaged is named in a warning. Raises EnhanceError if none can be read.
+    checkpoint that is damaged is named in a warning. Raises EnhanceError if none can be read, or if
+    the newest that is whole is not of this version.
     """
 
     def __init__(self, run: Path) -> None:
@@ -95,6 +107,8 @@ class Checkpoint:
             try:
                 self._read(path)
             except EnhanceError as error:
+                if not isinstance(error.__cause__, SafetensorError | json.JSONDecodeError):
+                    raise
                 damaged.append(str(error))
                 continue
             if damaged:
@@ -108,7 +122,7 @@ class Checkpoint:
             stored = json.loads(metadata["options"])
             self.options = TrainOptions(**current_options(stored, path))
             self.counters: dict[str, Any] = json.loads(metadata["counters"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise EnhanceError(f"{path} is not a checkpoint of enhance train") from error
 
     @property
