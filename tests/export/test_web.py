@@ -23,6 +23,7 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.export.web import SpreadConv, export_page, find_runtime
 from enhance_cli.images.metadata.directories import LONG, RATIONAL, SHORT, Tag, build, entry_of
 from enhance_cli.model.generator import Generator, NearestConv
+from enhance_cli.model.load import PerColour
 from enhance_cli.model.weights import save_generator
 
 pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
@@ -316,6 +317,21 @@ def test_a_page_that_fails_leaves_nothing(tmp_path, runtime, generator, monkeypa
     with pytest.raises(EnhanceError, match="the disk is full"):
         export_page(generator, {}, tmp_path / "page", ExportOptions(ort=runtime))
     assert {file.name for file in tmp_path.iterdir()} == {"dist"}
+
+
+@pytest.mark.parametrize(
+    ("stated", "why"),
+    [
+        ({"halo": None}, "sees the whole picture"),
+        ({"align": 2}, "does not compute every size"),
+        ({"least": 8}, "does not compute every size"),
+    ],
+)
+def test_a_network_whose_tiles_have_no_free_size_gets_no_page(generator, tmp_path, stated, why):
+    network = PerColour(generator)
+    vars(network).update(stated)
+    with pytest.raises(EnhanceError, match=f", and this network {why}: choose another network$"):
+        export_page(network, {}, tmp_path / "page", ExportOptions())
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ import enhance_cli
 from enhance_cli.atomic import check_folder, make_folder
 from enhance_cli.config import ExportOptions
 from enhance_cli.errors import Cause, EnhanceError
-from enhance_cli.export.graph import enlarge_to_levels, random_image
+from enhance_cli.export.graph import enlarge_to_levels, fitting_size, random_image
 from enhance_cli.export.proof import NearProof, Proof
 from enhance_cli.export.write import export
 from enhance_cli.model.engine.folding import spread
@@ -60,9 +60,11 @@ def export_page(
     """Write the page, the network as ONNX, and onnxruntime-web from its folder `options.ort`.
 
     Nothing half-written: the files are made in a folder beside, which then gets the name. Nothing
-    is downloaded. Raises EnhanceError if the runtime's files are not there, if the folder exists
-    and may not be replaced, or as `export` does.
+    is downloaded. Raises EnhanceError for a network that cannot be computed in tiles of any size,
+    if the runtime's files are not there, if the folder exists and may not be replaced, or as
+    `export` does.
     """
+    _check_tiles(generator)
     library = find_runtime(options.ort)
     licences = Path(import_extra("onnxruntime").__file__).parent
     parent = folder.absolute().parent
@@ -104,6 +106,15 @@ def find_runtime(folder: Path) -> dict[str, Path]:
             f"{_INSTALL}"
         )
     return {name: folder / name for name in dict.fromkeys(needed)}
+
+
+def _check_tiles(generator: nn.Module) -> None:
+    stated: Any = generator
+    if stated.halo is None or fitting_size(generator, 1) > 1:
+        why = "sees the whole picture" if stated.halo is None else "does not compute every size"
+        raise EnhanceError(
+            f"the page enlarges tiles of any size, and this network {why}: choose another network"
+        )
 
 
 def _spread(generator: nn.Module) -> nn.Module:
