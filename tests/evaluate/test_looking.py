@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import re
 import shlex
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image, ImageFilter
 
+from enhance_cli.cli.choosing import _name_outputs
 from enhance_cli.cli.main import main
 from enhance_cli.config import Dimensions, EvaluateOptions
 from enhance_cli.errors import EnhanceError
@@ -100,6 +102,12 @@ def test_a_crop_is_that_part_of_the_file_that_the_command_makes(folder, made, mo
             left, top, width, height = picture["window"]
             crop = decode(picture["images"][model])
             assert abs(crop - whole[top : top + height, left : left + width]).max() <= 1
+
+
+def test_each_model_has_a_folder_of_its_own_for_results():
+    models = ["a/generator.safetensors", "b/best.safetensors", "b.pth", "runs/b", "e"]
+    names = ["a", "b", "b-2", "b-3", "e"]
+    assert [*_name_outputs(models).values()] == [f"enlarged-{name}{os.sep}" for name in names]
 
 
 def test_the_command_for_all_photographs_makes_all_of_them(folder, made, monkeypatch):

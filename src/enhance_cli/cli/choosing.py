@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _WITH_ORIGINALS = ("protocol", "images", "recognition", "network", "card")
 _WITHOUT = ("niqe", "all")
+_OF_RUNS = ("generator", "best")  # a run's folder has the name
 
 
 def check_data(data: Sequence[Path], *, no_originals: bool) -> None:
@@ -70,23 +71,32 @@ def compare_photographs(
     from enhance_cli.evaluate.methods import BASELINES, label_of
 
     results, gallery = compare_by_eye(photographs, options, on_image)
-    models = [model for model in dict.fromkeys(options.models) if model not in BASELINES]
-    for path in photographs:
-        if str(path) in gallery.sources:
-            gallery.commands[str(path)] = {
-                label_of(model): _command([path], model, options) for model in models
-            }
+    outputs = _name_outputs(model for model in options.models if model not in BASELINES)
+    inputs = {str(path): [path] for path in photographs if str(path) in gallery.sources}
     if len(photographs) > 1:
-        gallery.commands[""] = {label_of(model): _command(data, model, options) for model in models}
+        inputs[""] = [*data]
+    for name, files in inputs.items():
+        gallery.commands[name] = {
+            label_of(model): _command(files, model, output, options)
+            for model, output in outputs.items()
+        }
     return results, gallery
 
 
-def _command(inputs: Sequence[Path], model: str, options: EvaluateOptions) -> str:
-    """Return the command for a shell, to be run in the folder where this one was.
+def _name_outputs(models: Iterable[str]) -> dict[str, str]:
+    """Name a folder for the results of each model, so that none takes the place of another's."""
+    outputs: dict[str, str] = {}
+    for model in dict.fromkeys(models):
+        path = Path(os.path.abspath(model))
+        name = path.parent.name if path.stem in _OF_RUNS else path.stem
+        ends = ("", *(f"-{count}" for count in range(2, len(outputs) + 2)))
+        folders = (f"enlarged-{name}{end}{os.sep}" for end in ends)
+        outputs[model] = next(folder for folder in folders if folder not in outputs.values())
+    return outputs
 
-    Each model has a folder for its results, so that none takes the place of another's.
-    """
-    output = f"enlarged-{Path(model).stem}{os.sep}"
+
+def _command(inputs: Sequence[Path], model: str, output: str, options: EvaluateOptions) -> str:
+    """Return the command for a shell, to be run in the folder where this one was."""
     words = ["enhance", "upscale", *map(_plain, map(str, inputs)), "-o", output, "--model", model]
     for name in ("device", "precision"):
         value = getattr(options, name)
