@@ -4,7 +4,7 @@ import pytest
 
 from enhance_cli.config import DEFAULT_MODEL, DEFAULT_MODEL_X2
 from enhance_cli.evaluate.card import card_of, read_card
-from enhance_cli.evaluate.front_matter import add_front_matter, body_of, renew_scores
+from enhance_cli.evaluate.front_matter import add_front_matter, renew_scores, split_card
 from enhance_cli.model.shipped import shipped_models
 from enhance_cli.model.weights import describe_shipped, read_tensors
 
@@ -17,7 +17,7 @@ SCORE = re.compile(
 @pytest.mark.parametrize(("name", "path"), shipped_models().items())
 def test_the_scores_that_hubs_read_are_those_of_the_card_and_of_the_weights(name, path):
     text, rows = read_card(card_of(path))
-    found = SCORE.findall(text.removesuffix(body_of(text)))
+    found = SCORE.findall(text.removesuffix(split_card(text)[1]))
     assert found == [(data, metric, score) for data, _, _, metric, _, score in rows]
     scores = describe_shipped()[name]["scores"]
     assert [float(score) for *_, score in found] == [
@@ -28,7 +28,7 @@ def test_the_scores_that_hubs_read_are_those_of_the_card_and_of_the_weights(name
 @pytest.mark.parametrize("path", shipped_models().values(), ids=lambda path: path.stem)
 def test_shipped_weights_carry_the_fields_of_modelspec(path):
     metadata, card = read_tensors(path)[1], card_of(path).read_text()
-    title = re.search("^# (.*)", body_of(card), re.MULTILINE)[1]
+    title = re.search("^# (.*)", split_card(card)[1], re.MULTILINE)[1]
     assert metadata["modelspec.sai_model_spec"] == "1.0.0"
     compact = DEFAULT_MODEL, DEFAULT_MODEL_X2, "restore"
     others = dict.fromkeys(compact, "compact") | {"fast-e": "span"}
@@ -59,5 +59,7 @@ def test_new_scores_replace_the_old_ones_and_nothing_else():
     assert add_front_matter(after, "MIT", [], ROWS).count("model-index") == 1
 
 
-def test_a_card_without_front_matter_stays_without():
-    assert renew_scores("# Mine\n", ROWS) == "# Mine\n"
+@pytest.mark.parametrize("text", ["# Mine\n", "---\n# Mine\n\nWords.\n"])
+def test_a_card_without_front_matter_stays_without(text):
+    assert renew_scores(text, ROWS) == text
+    assert add_front_matter(text, "MIT", [], ROWS).endswith(f"\n---\n{text}")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 
 _FENCE = "---\n"
+_FRONT_MATTER = re.compile(r"---\n(.*?)^---$\n?", re.DOTALL | re.MULTILINE)
 _SCORES = "model-index:\n"  # the last part, which is renewed with the table of scores
 _TYPES = {"psnr_y": "psnr", "ssim_y": "ssim"}
 
@@ -30,17 +32,16 @@ def add_front_matter(
     for name, values in lists.items():
         if values:
             head += f"{name}:\n" + "".join(f"- {json.dumps(value)}\n" for value in values)
-    return renew_scores(f"{_FENCE}{head}{_FENCE}{body_of(text)}", rows)
+    return renew_scores(f"{_FENCE}{head}{_FENCE}{split_card(text)[1]}", rows)
 
 
 def renew_scores(text: str, rows: Sequence[Sequence[str]]) -> str:
     """Return a card whose front matter has these scores; a card without one stays as it is."""
-    if not text.startswith(_FENCE):
+    head, body = split_card(text)
+    if head is None:
         return text
-    body = body_of(text)
-    head = text[len(_FENCE) : len(text) - len(body) - len(_FENCE)].partition(_SCORES)[0]
     index = _index(title_of(body, "generator"), rows)
-    return f"{_FENCE}{head}{index}{_FENCE}{body}"
+    return f"{_FENCE}{head.partition(_SCORES)[0]}{index}{_FENCE}{body}"
 
 
 def title_of(text: str, default: str) -> str:
@@ -48,11 +49,10 @@ def title_of(text: str, default: str) -> str:
     return next((line[2:] for line in text.splitlines() if line.startswith("# ")), default)
 
 
-def body_of(text: str) -> str:
-    """Return a card without its front matter."""
-    if not text.startswith(_FENCE):
-        return text
-    return text[len(_FENCE) :].partition(f"\n{_FENCE}")[2]
+def split_card(text: str) -> tuple[str | None, str]:
+    """Return the front matter of a card, or None, and the rest; a rule of --- alone is not one."""
+    found = _FRONT_MATTER.match(text)
+    return (found[1], text[found.end() :]) if found else (None, text)
 
 
 def _index(title: str, rows: Sequence[Sequence[str]]) -> str:

@@ -18,7 +18,7 @@ import enhance_cli
 from enhance_cli.atomic import make_folder, replacing
 from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.evaluate.card import card_of, read_card
-from enhance_cli.evaluate.front_matter import add_front_matter, title_of
+from enhance_cli.evaluate.front_matter import add_front_matter, split_card, title_of
 from enhance_cli.evaluate.pairs import bundled_photographs
 from enhance_cli.export.graph import enlarge_to_levels
 from enhance_cli.model.generator import MEAN, Generator
@@ -81,7 +81,7 @@ def _contents(generator: nn.Module, provenance: dict[str, Any], source: Path) ->
             raise EnhanceError(f"the weights of {source} were not read back as they are: try again")
         weights = path.read_bytes()
     licence = str(provenance.get("licence", "other"))
-    if not text.startswith("---\n"):
+    if split_card(text)[0] is None:
         architecture = shape_of(generator)["architecture"]
         text = add_front_matter(text, licence, [], rows, architecture)
     return {
