@@ -8,7 +8,7 @@ from PIL import Image
 from enhance_cli.cli.main import main
 from enhance_cli.config import Dimensions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.export.hub import CARD, CONFIG, PICTURE, WEIGHTS, write_hub
+from enhance_cli.export.hub import CARD, CONFIG, NOTICE, PICTURE, WEIGHTS, write_hub
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.shipped import find_weights
 from enhance_cli.model.weights import load_generator, read_tensors, save_generator
@@ -63,6 +63,7 @@ def test_the_card_begins_with_front_matter_and_links_to_no_file_of_the_checkout(
     assert card.startswith("---\nlicense: apache-2.0\npipeline_tag: image-to-image\n")
     assert f"# ENet-E\n\n![Bicubic enlargement, and this network]({PICTURE})" in card
     assert "](../" not in card
+    assert "Xintao Wang" in (tmp_path / "hub" / NOTICE).read_text()
     tensors, metadata = read_tensors(tmp_path / "hub" / WEIGHTS)
     assert all(torch.equal(value, tensors[name]) for name, value in read_tensors(source)[0].items())
     assert metadata["modelspec.title"] == "ENet-E"
@@ -90,11 +91,13 @@ def test_a_folder_with_other_things_is_refused(export, tmp_path):
 def test_an_earlier_folder_is_replaced_only_with_permission(export, tmp_path):
     export()
     (tmp_path / "hub" / CARD).write_text("old")
+    (tmp_path / "hub" / NOTICE).write_text("of another network")
     assert export().stderr == (
-        f"enhance: {tmp_path / 'hub'} holds README.md; use --overwrite to replace it\n"
+        f"enhance: {tmp_path / 'hub'} holds NOTICE.md; use --overwrite to replace it\n"
     )
     assert export("--overwrite").exit_code == 0
     assert (tmp_path / "hub" / CARD).read_text() != "old"
+    assert not (tmp_path / "hub" / NOTICE).exists()
 
 
 def test_a_file_in_its_place_is_refused(export, tmp_path):

@@ -5,7 +5,7 @@ import os
 import shutil
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -298,10 +298,16 @@ def test_a_folder_is_replaced_only_if_it_is_such_a_page(tmp_path, runtime, gener
     target, options = tmp_path / "page", ExportOptions(ort=runtime)
     export_page(generator, {"licence": "Apache-2.0"}, target, options)
     assert (target / "licences" / "onnxruntime-LICENSE").read_text().startswith("MIT License")
+    assert (target / "licences" / "network-NOTICE.md").read_text().count("Xintao Wang")
     with pytest.raises(EnhanceError, match="page exists"):
         export_page(generator, {}, target, options)
-    over = ExportOptions(ort=runtime, overwrite=True)
+    own = tmp_path / "own.safetensors"
+    own.touch()
+    over = ExportOptions(ort=runtime, overwrite=True, model=str(own))
     export_page(generator, {}, target, over)
+    assert not (target / "licences" / "network-NOTICE.md").exists()
+    own.unlink()
+    over = replace(over, model="photo")
     (target / "mine.txt").touch()
     with pytest.raises(EnhanceError, match=r"also holds mine\.txt, which is not of such a page"):
         export_page(generator, {}, target, over)

@@ -24,10 +24,12 @@ from enhance_cli.export.graph import enlarge_to_levels
 from enhance_cli.model.generator import MEAN, Generator
 from enhance_cli.model.load import load_module
 from enhance_cli.model.shapes import shape_of
+from enhance_cli.model.shipped import notice_of
 from enhance_cli.model.weights import load_ranges, save_generator
 
 WEIGHTS, CONFIG, PICTURE, CARD = "model.safetensors", "config.json", "example.png", "README.md"
-_FILES = (WEIGHTS, CONFIG, PICTURE, CARD)
+NOTICE = "NOTICE.md"
+_FILES = (WEIGHTS, CONFIG, PICTURE, CARD, NOTICE)
 _EXAMPLE, _BOX = "dog.webp", (24, 24, 120, 120)  # of the photograph reduced by four
 _LINK = re.compile(r"\[([^\]]*)\]\((?!https?:)[^)]*\)")
 
@@ -53,6 +55,8 @@ def write_hub(
     for name, content in contents.items():
         with replacing(folder / name) as file:
             file.write(content)
+    for name in set(_FILES) - contents.keys():  # of the network that was here before
+        (folder / name).unlink(missing_ok=True)
     return f"{', '.join(contents)}: the weights were read back and enlarge to the same bits"
 
 
@@ -84,11 +88,13 @@ def _contents(generator: nn.Module, provenance: dict[str, Any], source: Path) ->
     if split_card(text)[0] is None:
         architecture = shape_of(generator)["architecture"]
         text = add_front_matter(text, licence, [], rows, architecture)
+    notice = notice_of(source)
     return {
         WEIGHTS: weights,
         CONFIG: json.dumps(_config(generator, licence), indent=2).encode(),
         PICTURE: _side_by_side(example, picture),
         CARD: _card(text).encode(),
+        **({NOTICE: notice.read_bytes()} if notice else {}),
     }
 
 

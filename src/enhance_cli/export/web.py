@@ -26,6 +26,7 @@ from enhance_cli.export.write import export
 from enhance_cli.model.engine.folding import spread
 from enhance_cli.model.generator import NearestConv
 from enhance_cli.model.runtimes import import_extra
+from enhance_cli.model.shipped import find_weights, notice_of
 
 _TEMPLATE = Path(__file__).with_name("page")
 _LIBRARIES = ("ort.webgpu.min.mjs", "ort.wasm.min.mjs")  # of onnxruntime-web
@@ -81,6 +82,8 @@ def export_page(
         notices = [licences / "LICENSE", licences / "ThirdPartyNotices.txt"]
         _copy({"onnxruntime-" + file.name: file for file in notices}, made / "licences")
         _copy({"enhance-LICENSE": _licence()}, made / "licences")
+        if notice := notice_of(find_weights(options.model)):
+            _copy({"network-NOTICE.md": notice}, made / "licences")
         _put(made, folder)
     return proof
 
@@ -146,7 +149,7 @@ def _state(generator: nn.Module, provenance: dict[str, Any], model: str) -> dict
 
 
 def _licence() -> Path:
-    """Return the licence of enhance and its weights, in an installed wheel or in a checkout."""
+    """Return the licence of enhance, in an installed wheel or in a checkout."""
     package = Path(enhance_cli.__file__).parent
     installed = package / "LICENSE"
     return installed if installed.is_file() else package.parents[1] / "LICENSE"

@@ -31,6 +31,11 @@ def shipped_models() -> dict[str, Path]:
     return {file.stem.removeprefix(_PREFIX): file for file in files}
 
 
+def notice_of(weights: Path) -> Path | None:
+    """Return the file of licences that go with shipped weights; those of others have none."""
+    return weights_folder() / "NOTICE.md" if weights in shipped_models().values() else None
+
+
 def list_shipped() -> str:
     """Return the names of the models that come with the tool, in one line."""
     return ", ".join(shipped_models()) or "none"

@@ -118,7 +118,7 @@ function listen() {
 
 const network = await (await fetch("network.json")).json();
 find("about").textContent = `Network ${network.name} (${network.licence}), ×${network.scale}, by ${network.made_by}; ` +
-  "computed by onnxruntime-web (MIT). The licences are in the folder licences.";
+  "computed by onnxruntime-web (MIT). The licences of enhance, its networks and onnxruntime are in the folder licences.";
 if (!await isolate()) {
   say("Loading the network …");
   listen();
