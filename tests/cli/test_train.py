@@ -301,8 +301,6 @@ def test_a_run_that_ends_before_the_generator_learns_says_so(enhance, photograph
 @pytest.mark.parametrize(
     ("losses", "option", "value"),
     [
-        ("E", "--vgg", "vgg.pth"),
-        ("EA", "--pooling", "average"),
         ("EAT", "--perceptual-layers", "pool2"),
         ("PA", "--texture-layers", "conv1.1"),
         ("P", "--d-threshold", "0.9"),
@@ -317,6 +315,16 @@ def test_an_option_that_no_loss_reads_is_exit_2(enhance, photographs, losses, op
     result = enhance("train", photographs, "--losses", losses, option, value)
     assert result.exit_code == 2
     assert f"{option}: the losses are {losses}." in result.stderr
+
+
+@pytest.mark.parametrize(("option", "value"), [("--vgg", "vgg.pth"), ("--pooling", "average")])
+@pytest.mark.parametrize("losses", [("E",), ("EA",), ("P", "--perceptual-layers", "lite2=1")])
+def test_an_option_of_a_network_that_no_loss_looks_at_is_exit_2(
+    enhance, photographs, losses, option, value
+):
+    result = enhance("train", photographs, "--losses", *losses, option, value)
+    assert result.exit_code == 2
+    assert f"{option}: no loss looks at VGG-19." in result.stderr
 
 
 @pytest.mark.parametrize("scale", ["1", "3"])

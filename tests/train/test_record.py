@@ -89,6 +89,13 @@ def test_weights_that_a_start_does_not_read_have_no_hash(write, options, vgg_fil
     (start,) = read_record(write(replace(options, vgg=str(vgg_file), init="e"), step=7)).starts
     assert "init_sha256" not in start
     assert "vgg_sha256" not in start
+    lite = replace(options, losses="P", perceptual_layers={"lite2": 1.0}, vgg="missing")
+    assert "vgg_sha256" not in read_record(write(lite, step=7)).starts[-1]
+
+
+def test_weights_that_cannot_be_hashed_are_one_line(write, options):
+    with pytest.raises(EnhanceError, match=r"^cannot read missing: No such file or directory$"):
+        write(replace(options, losses="P", vgg="missing"))
 
 
 def test_a_run_that_was_stopped_before_its_first_step_does_not_read_its_start_again(

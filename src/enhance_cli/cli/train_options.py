@@ -7,15 +7,13 @@ from typing import Any
 
 import click
 
-from enhance_cli.config import SCALES
+from enhance_cli.config import SCALES, VGG_LAYERS
 from enhance_cli.errors import EnhanceError
 from enhance_cli.recipes import TrainOptions
 
 _LETTERS_OF = {
     "perceptual_layers": "P",
     "texture_layers": "T",
-    "vgg": "PT",
-    "pooling": "PT",
     "adversary": "A",
     "d_threshold": "A",
     "d_warmup": "A",
@@ -24,6 +22,8 @@ _LETTERS_OF = {
     "luma": "E",
 }
 """The losses that use an option, for options that not all losses use."""
+_NETWORK_OF = {"vgg": ("VGG-19", VGG_LAYERS), "pooling": ("VGG-19", VGG_LAYERS)}
+"""The network of features that an option is for, and its layers."""
 
 
 def merge_options(before: dict[str, Any], given: dict[str, Any]) -> TrainOptions:
@@ -45,6 +45,9 @@ def check_options(options: TrainOptions, given: dict[str, Any]) -> None:
     for option, letters in asked.items():
         if not set(letters) & set(options.losses):
             raise click.UsageError(f"{option}: the losses are {options.losses}.")
+    for name, (network, layers) in _NETWORK_OF.items():
+        if given.get(name) is not None and options.feature_layers.isdisjoint(layers):
+            raise click.UsageError(f"--{name}: no loss looks at {network}.")
     if options.scale not in SCALES[options.tail] and not _starts_from_others(options.start):
         raise click.UsageError(f"--scale {options.scale} needs --tail shuffle.")
     asked_of_teacher = [name for name in given if name.startswith("teacher_")]

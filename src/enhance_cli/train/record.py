@@ -17,7 +17,7 @@ import torch
 
 import enhance_cli
 from enhance_cli.atomic import replacing
-from enhance_cli.config import LITE_LAYERS
+from enhance_cli.config import LITE_LAYERS, VGG_LAYERS
 from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.model.device import Backend
 from enhance_cli.model.lite import find_lite
@@ -135,12 +135,15 @@ def _hashes(options: TrainOptions, *, is_new: bool) -> dict[str, str]:
         files["init_sha256"] = find_weights(options.start)
     if options.teacher:
         files["teacher_sha256"] = find_weights(options.teacher)
-    if options.vgg and options.feature_layers:
+    if options.vgg and not options.feature_layers.isdisjoint(VGG_LAYERS):
         files["vgg_sha256"] = Path(options.vgg)
     lite = find_lite(options.lite0)
     if lite and not options.feature_layers.isdisjoint(LITE_LAYERS):
         files["lite0_sha256"] = lite
-    return {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
+    try:
+        return {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
+    except OSError as error:
+        raise EnhanceError(f"cannot read {error.filename}: {error.strerror}") from error
 
 
 def _name_of(device: torch.device) -> str:
