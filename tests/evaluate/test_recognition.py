@@ -4,11 +4,13 @@ import pytest
 import torch
 from PIL import Image
 
-from enhance_cli.config import EvaluateOptions
+from enhance_cli.config import Dimensions, EvaluateOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.protocol import reduce_bicubic
 from enhance_cli.evaluate.recognition import Classifier, centre, find_labelled, measure_recognition
 from enhance_cli.images.files import Photo, to_pillow
+from enhance_cli.model.generator import Generator
+from enhance_cli.model.weights import save_generator
 
 pytestmark = pytest.mark.filterwarnings("default")  # what libraries warn of is not ours to mend
 NAMES = ["tench", "goldfish", "great white shark"]
@@ -112,6 +114,15 @@ def test_a_set_gives_the_errors_of_every_method_and_the_originals(tmp_path, netw
     assert results.description.endswith(by)
     assert list(results.metrics) == ["top1_error", "top5_error"]
     assert [one.name for one in results.skipped] == ["3/broken.png", "3/clear.png"]
+
+
+def test_a_scale_that_does_not_divide_the_centre_is_refused(tmp_path):
+    touch(tmp_path, "3/a.png")
+    thrice = tmp_path / "thrice.safetensors"
+    save_generator(Generator(Dimensions(features=4, blocks=1, scale=3, tail="shuffle")), thrice, {})
+    options = EvaluateOptions(data=tmp_path, models=(str(thrice),), device="cpu")
+    with pytest.raises(EnhanceError, match=r"^a network of ×3 cannot make the 224 pixels a side"):
+        measure_recognition(options, lambda *_: None)
 
 
 def test_a_photograph_that_does_not_fit_into_memory_is_left_out(

@@ -39,8 +39,8 @@ _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of torchvisi
 def measure_recognition(options: EvaluateOptions, on_image: OnImage) -> Results:
     """Measure a classifier's top-1 and top-5 error on the originals and each method's estimates.
 
-    Calls `on_image` after each image. Raises EnhanceError if the classifier cannot be loaded or
-    the labels of the images are unclear.
+    Calls `on_image` after each image. Raises EnhanceError if the classifier cannot be loaded,
+    the labels of the images are unclear or the networks' scale does not divide 224.
     """
     assert options.data is not None
     categories = imagenet_weights(options.classifier).meta["categories"]
@@ -49,6 +49,11 @@ def measure_recognition(options: EvaluateOptions, on_image: OnImage) -> Results:
     methods, scale, backends = load_methods(
         options.models, options.device, options.precision, options.tta
     )
+    if SIDE % scale:
+        raise EnhanceError(
+            f"a network of ×{scale} cannot make the {SIDE} pixels a side that a classifier sees: "
+            "choose one of ×2, ×4 or ×8"
+        )
     networks = dict(options.networks)
     classifier = Classifier(options.classifier, networks, metric_device(backend))
     scores: list[Score] = []
