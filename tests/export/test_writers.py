@@ -11,6 +11,7 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.export.write import export
 from enhance_cli.model.generator import MEAN, Generator
 from enhance_cli.model.load import load_module
+from enhance_cli.model.rrdb import RRDBNet
 from enhance_cli.model.shipped import shipped_models
 from enhance_cli.model.weights import load_generator
 from tests.shipped import OF_ENHANCE
@@ -80,6 +81,16 @@ def test_every_scale_and_size_is_enlarged(tmp_path, tail, scale, suffix):
     for size in [(1, 3, 1, 1), (1, 3, 7, 3), (4, 3, 1, 9)]:
         image = torch.rand(size)
         torch.testing.assert_close(run(path, image), generator(image), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
+def test_a_network_that_rearranges_pixels_is_exported(tmp_path, suffix):
+    network = RRDBNet(features=4, growth=4, blocks=1, unshuffle=2).eval().requires_grad_(False)
+    path = tmp_path / f"x{suffix}"
+    export(network, {}, path, ExportOptions())
+    for size in [(1, 3, 2, 2), (4, 3, 6, 10)]:
+        image = torch.rand(size)
+        torch.testing.assert_close(run(path, image), network(image), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".xml", ".pt2"])

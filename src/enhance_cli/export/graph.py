@@ -89,8 +89,11 @@ def trace(network: nn.Module, graph: nn.Module, io: str) -> ExportedProgram:
             "cannot export this network: PyTorch cannot trace it for pictures of any size "
             f"({str(error).strip().splitlines()[0]})"
         ) from error
-    for node in program.graph.nodes:
+    for node in list(program.graph.nodes):
         node.meta.pop("stack_trace", None)
+        if node.target is torch.ops.aten._assert_scalar.default:  # it refuses the smallest pictures
+            program.graph.erase_node(node)
+    program.graph_module.recompile()
     return program
 
 
