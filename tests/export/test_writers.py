@@ -87,7 +87,8 @@ def test_every_scale_and_size_is_enlarged(tmp_path, tail, scale, suffix):
 def test_a_network_that_rearranges_pixels_is_exported(tmp_path, suffix):
     network = RRDBNet(features=4, growth=4, blocks=1, unshuffle=2).eval().requires_grad_(False)
     path = tmp_path / f"x{suffix}"
-    export(network, {}, path, ExportOptions())
+    proof = export(network, {}, path, ExportOptions())
+    assert ", at 1×2×2, 1×38×54, 3×6×18 (allowed: 0.025; sides are multiples of 2)" in str(proof)
     for size in [(1, 3, 2, 2), (4, 3, 6, 10)]:
         image = torch.rand(size)
         torch.testing.assert_close(run(path, image), network(image), rtol=0, atol=1e-5)

@@ -34,12 +34,15 @@ class Proof:
 
     difference: float
     tolerance: float
+    sizes: list[tuple[int, ...]]  # images, rows, columns
+    align: int  # pixels of which sides are multiples
 
     def __str__(self) -> str:
-        sizes = ", ".join(f"{images}×{height}×{width}" for images, height, width in PROVED)
+        sizes = ", ".join("×".join(map(str, size)) for size in self.sizes)
+        multiples = f"; sides are multiples of {self.align}" if self.align > 1 else ""
         return (
             f"at most {self.difference:.3g} levels of 255 away from PyTorch in fp32, at {sizes} "
-            f"(allowed: {self.tolerance:.3g})"
+            f"(allowed: {self.tolerance:.3g}{multiples})"
         )
 
 
@@ -49,12 +52,13 @@ def prove(generator: nn.Module, options: ExportOptions, run: RunFile) -> Proof:
     8-bit output is compared with the generator's unrounded output. Raises EnhanceError if the
     difference exceeds the tolerance or is not a number, or if the shape or the type differs.
     """
+    sizes = [(n, *(fitting_size(generator, side) for side in sides)) for n, *sides in PROVED]
     with torch.inference_mode():
-        difference = max(_difference(generator, options.io, run, *size) for size in PROVED)
+        difference = max(_difference(generator, options.io, run, *size) for size in sizes)
     tolerance = FP16_TOLERANCE if options.fp16 else FP32_TOLERANCE
     if options.io == "uint8":
         tolerance += ROUNDING
-    proof = Proof(difference, tolerance)
+    proof = Proof(difference, tolerance, sizes, getattr(generator, "align", 1))
     if proof.difference > proof.tolerance:
         raise EnhanceError(f"the exported network computes something else: {proof}")
     return proof
@@ -63,8 +67,7 @@ def prove(generator: nn.Module, options: ExportOptions, run: RunFile) -> Proof:
 def _difference(
     generator: nn.Module, io: str, run: RunFile, images: int, height: int, width: int
 ) -> float:
-    sides = (fitting_size(generator, side) for side in (height, width))
-    image = random_image(io, images, *sides)
+    image = random_image(io, images, height, width)
     expected = (
         enlarge_to_levels(generator, image) if io == "uint8" else generator(image).double().mul(255)
     )
