@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.model.device import pick_backend
+from enhance_cli.model.rrdb import RRDBNet
 from enhance_cli.model.weights import load_generator
 from enhance_cli.train.checkpoint import Checkpoint
 from enhance_cli.train.data import CropBatch
@@ -717,6 +719,14 @@ def test_a_run_cannot_change_what_its_checkpoint_is_made_of(tmp_path, pat_option
 def test_a_crop_that_the_scale_does_not_divide_is_refused(tmp_path, options):
     with pytest.raises(EnhanceError, match="a crop of 34 is no multiple of the scale 4"):
         Run(tmp_path, replace(options, crop=34), CPU)
+
+
+def test_a_crop_that_a_network_of_others_cannot_compute_is_refused(tmp_path, options):
+    path = tmp_path / "esrgan.safetensors"
+    save_file(RRDBNet(features=4, growth=4, blocks=1, unshuffle=2).published(), path)
+    options = replace(options, init=str(path), scale=2, crop=34, features=64, blocks=10)
+    with pytest.raises(EnhanceError, match=r"a crop of 34 has 17 there: expected a multiple of 4$"):
+        Run(tmp_path / "run", options, CPU)
 
 
 def test_prepared_images_must_be_large_enough(tmp_path, options):

@@ -69,6 +69,12 @@ def _of_others(path: Path, options: TrainOptions) -> nn.Module:
             f"{path} enlarges {start.scale} times, the run {options.scale} times",
             Cause.START_OF_OTHER_SCALE,
         )
+    side = options.crop // options.scale
+    if side % start.align:
+        raise EnhanceError(
+            f"{path} computes sides that are multiples of {start.align}, and a crop of "
+            f"{options.crop} has {side} there: expected a multiple of {start.align * options.scale}"
+        )
     if options.dimensions != Dimensions(scale=options.scale):
         raise EnhanceError(
             f"{path} is {start.architecture}, which keeps its shape: features, blocks and tail are "
