@@ -349,6 +349,13 @@ def test_an_option_of_a_teacher_without_one_is_exit_2(enhance, photographs, opti
     assert f"{option} needs --teacher." in result.stderr
 
 
+def test_a_teacher_from_which_no_loss_learns_is_exit_2(enhance, photographs):
+    taught = ("--teacher", "e", "--teacher-losses", "PT")
+    result = enhance("train", photographs, "--losses", "E", *taught)
+    assert result.exit_code == 2
+    assert "--teacher-losses PT: the losses are E." in result.stderr
+
+
 def test_an_adversary_that_sees_features_asks_for_their_network(enhance, photographs, monkeypatch):
     monkeypatch.setattr(lite, "_PACKAGE", "not_installed")
     options = ("--losses", "EA", "--adversary", "features", "--init", "scratch", *SMALL)

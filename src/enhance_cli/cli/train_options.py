@@ -53,6 +53,11 @@ def check_options(options: TrainOptions, given: dict[str, Any]) -> None:
     asked_of_teacher = [name for name in given if name.startswith("teacher_")]
     if asked_of_teacher and not options.teacher:
         raise click.UsageError(f"--{asked_of_teacher[0].replace('_', '-')} needs --teacher.")
+    others = "E" * bool(options.checkerboard) + "T" * bool(options.spectrum)
+    if options.teacher and not set(options.teacher_losses) & set(options.losses + others):
+        raise click.UsageError(
+            f"--teacher-losses {options.teacher_losses}: the losses are {options.losses}."
+        )
     if options.loss_weights.adversarial and options.d_warmup >= options.steps:
         raise click.UsageError(
             f"--d-warmup {options.d_warmup} leaves none of --steps {options.steps} "
