@@ -334,6 +334,16 @@ def test_a_scale_that_a_tail_cannot_have_is_exit_2(enhance, photographs, scale):
     assert f"--scale {scale} needs --tail shuffle." in result.stderr
 
 
+@pytest.mark.parametrize("degradation", ["bicubic", "lanczos"])
+def test_a_run_that_would_learn_to_change_nothing_is_exit_2(enhance, photographs, degradation):
+    alike = ("--scale", 1, "--tail", "shuffle", "--degradation", degradation)
+    result = enhance("train", photographs, *alike)
+    assert result.exit_code == 2
+    line = f"--scale 1 with --degradation {degradation} changes nothing: choose"
+    assert line in result.stderr
+    assert "--degradation camera" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [
@@ -377,7 +387,8 @@ def test_a_network_of_any_scale_learns_from_a_teacher_and_runs(
     enhance, photographs, tmp_path, scale
 ):
     network = ("--tail", "shuffle", "--scale", scale, *SMALL, "--crop", 36, "--device", "cpu")
-    enhance("train", photographs, "--steps", 2, "-o", tmp_path / "teacher", *network)
+    first = ("--degradation", "camera", "-o", tmp_path / "teacher")
+    enhance("train", photographs, "--steps", 2, *first, *network)
     cache = tmp_path / "cache"
     taught = ("--teacher", tmp_path / "teacher", "--teacher-cache", cache, "--teacher-crops", 3)
     result = enhance("train", photographs, "--steps", 2, "-o", tmp_path / "run", *network, *taught)

@@ -50,6 +50,12 @@ def check_options(options: TrainOptions, given: dict[str, Any]) -> None:
             raise click.UsageError(f"--{name}: no loss looks at {network}.")
     if options.scale not in SCALES[options.tail] and not _starts_from_others(options.start):
         raise click.UsageError(f"--scale {options.scale} needs --tail shuffle.")
+    is_degraded = options.degradation not in ("bicubic", "lanczos")
+    if options.scale == 1 and not (is_degraded or options.sharpen or options.teacher):
+        raise click.UsageError(
+            f"--scale 1 with --degradation {options.degradation} changes nothing: choose "
+            "--degradation camera or photo."
+        )
     asked_of_teacher = [name for name in given if name.startswith("teacher_")]
     if asked_of_teacher and not options.teacher:
         raise click.UsageError(f"--{asked_of_teacher[0].replace('_', '-')} needs --teacher.")
