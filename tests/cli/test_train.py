@@ -351,12 +351,13 @@ def test_a_run_that_would_learn_to_change_nothing_is_exit_2(enhance, photographs
         ("--teacher-cache", "5"),
         ("--teacher-licence", "5"),
         ("--teacher-losses", "E"),
+        ("--val-every", "5"),
     ],
 )
-def test_an_option_of_a_teacher_without_one_is_exit_2(enhance, photographs, option, value):
+def test_an_option_without_what_it_is_for_is_exit_2(enhance, photographs, option, value):
     result = enhance("train", photographs, option, value)
     assert result.exit_code == 2
-    assert f"{option} needs --teacher." in result.stderr
+    assert f"{option} needs {option.rpartition('-')[0]}." in result.stderr
 
 
 def test_a_teacher_from_which_no_loss_learns_is_exit_2(enhance, photographs):
@@ -364,6 +365,12 @@ def test_a_teacher_from_which_no_loss_learns_is_exit_2(enhance, photographs):
     result = enhance("train", photographs, "--losses", "E", *taught)
     assert result.exit_code == 2
     assert "--teacher-losses PT: the losses are E." in result.stderr
+
+
+def test_weights_of_efficientnet_that_nothing_looks_at_are_exit_2(enhance, photographs):
+    result = enhance("train", photographs, "--lite0", "lite.pth")
+    assert result.exit_code == 2
+    assert "--lite0: no loss looks at EfficientNet-Lite0." in result.stderr
 
 
 def test_an_adversary_that_sees_features_asks_for_their_network(enhance, photographs, monkeypatch):

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from enhance_cli.config import SCALES, VGG_LAYERS
+from enhance_cli.config import LITE_LAYERS, SCALES, VGG_LAYERS
 from enhance_cli.errors import EnhanceError
 from enhance_cli.recipes import TrainOptions
 
@@ -22,7 +22,11 @@ _LETTERS_OF = {
     "luma": "E",
 }
 """The losses that use an option, for options that not all losses use."""
-_NETWORK_OF = {"vgg": ("VGG-19", VGG_LAYERS), "pooling": ("VGG-19", VGG_LAYERS)}
+_NETWORK_OF = {
+    "vgg": ("VGG-19", VGG_LAYERS),
+    "pooling": ("VGG-19", VGG_LAYERS),
+    "lite0": ("EfficientNet-Lite0", LITE_LAYERS),
+}
 """The network of features that an option is for, and its layers."""
 
 
@@ -56,9 +60,10 @@ def check_options(options: TrainOptions, given: dict[str, Any]) -> None:
             f"--scale 1 with --degradation {options.degradation} changes nothing: choose "
             "--degradation camera or photo."
         )
-    asked_of_teacher = [name for name in given if name.startswith("teacher_")]
-    if asked_of_teacher and not options.teacher:
-        raise click.UsageError(f"--{asked_of_teacher[0].replace('_', '-')} needs --teacher.")
+    for name in given:
+        needed, _, more = name.partition("_")
+        if more and needed in ("teacher", "val") and not getattr(options, needed):
+            raise click.UsageError(f"--{needed}-{more} needs --{needed}.")
     others = "E" * bool(options.checkerboard) + "T" * bool(options.spectrum)
     if options.teacher and not set(options.teacher_losses) & set(options.losses + others):
         raise click.UsageError(
