@@ -1,3 +1,5 @@
+import re
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -5,10 +7,12 @@ import torch
 from PIL import Image
 
 from enhance_cli.config import Dimensions
+from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate import protocol
+from enhance_cli.evaluate.suite import Metric, Unit
 from enhance_cli.model.device import pick_backend
 from enhance_cli.model.generator import Generator
-from enhance_cli.train.log import Meter
+from enhance_cli.train.log import Log, Meter
 from enhance_cli.train.validation import Validation, _mean
 
 CPU = pick_backend("cpu", "fp32")
@@ -51,6 +55,22 @@ def test_a_validation_leaves_out_the_border_of_the_literature(folder, generator,
 
 def test_photographs_that_a_metric_cannot_measure_do_not_count():
     assert _mean([float("nan"), 2.0, 4.0]) == 3
+
+
+@pytest.mark.parametrize(("smallest", "is_measured"), [(248, True), (249, False)])
+def test_photographs_that_are_all_too_small_are_refused_at_the_start(folder, smallest, is_measured):
+    metric = Metric(compute=lambda *_: 0.0, unit=Unit(), smallest=smallest)
+    line = rf"^{re.escape(str(folder))} has no photograph of 257 pixels a side, which its metrics"
+    with nullcontext() if is_measured else pytest.raises(EnhanceError, match=line):
+        Validation(folder, CPU, lambda: {"one": metric}).check(4)
+
+
+def test_a_value_that_is_not_finite_is_null(tmp_path):
+    log = Log(tmp_path, 0)
+    log.write(1, {"validation/one": float("nan"), "loss": 2.0})
+    log.close()
+    text = (tmp_path / "metrics.jsonl").read_text()
+    assert text == '{"step": 1, "validation/one": null, "loss": 2.0}\n'
 
 
 def test_a_meter_gives_means_speed_and_the_share_of_waiting(monkeypatch):

@@ -51,9 +51,10 @@ class Log:
                 self._board = SummaryWriter(str(run), purge_step=step + 1)
 
     def write(self, step: int, values: dict[str, float]) -> None:
-        """Record the values of a step."""
+        """Record the values of a step; in JSON, one that is not finite is null."""
+        finite = {name: x if math.isfinite(x) else None for name, x in values.items()}
         with _writing(self._path), self._path.open("a") as file:
-            file.write(json.dumps({"step": step, **values}) + "\n")
+            file.write(json.dumps({"step": step, **finite}) + "\n")
         if self._board is not None:
             with _writing(self._path.parent):
                 for name, value in values.items():

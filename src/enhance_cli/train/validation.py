@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate import protocol
 from enhance_cli.evaluate.methods import from_engine, from_interpolation
 from enhance_cli.evaluate.pairs import find_pairs
@@ -33,14 +34,24 @@ class Validation:
     def __init__(
         self, folder: Path, backend: Backend, more_metrics: Callable[[], dict[str, Metric]]
     ) -> None:
-        self.pairs, self.backend = find_pairs(folder), backend
+        self.folder, self.pairs, self.backend = folder, find_pairs(folder), backend
         self.device = protocol.metric_device(backend)
         self._more_metrics = more_metrics
 
     def check(self, scale: int) -> None:
-        """Raise EnhanceError for a photograph that cannot be measured, before training begins."""
-        for _ in protocol.enlarge_each(self.pairs, {}, protocol.STANDARD, scale):
-            pass  # decodes and reduces each
+        """Raise EnhanceError, before training begins, for a photograph that cannot be measured.
+
+        The same if all are too small for one of the metrics.
+        """
+        each = protocol.enlarge_each(self.pairs, {}, protocol.STANDARD, scale)
+        largest = max(min(example.original.shape[1:]) for example, _ in each)
+        smallest = max((metric.smallest for metric in self._more_metrics().values()), default=1)
+        needed = smallest + 2 * protocol.STANDARD.border(scale)
+        if largest < needed:
+            raise EnhanceError(
+                f"{self.folder} has no photograph of {needed} pixels a side, which its metrics "
+                "need: expected larger ones"
+            )
 
     def overlap(self, data: Path, found: Scan) -> str | None:
         """Return a remark if some of the photographs are also trained on, else None."""
