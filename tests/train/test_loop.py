@@ -231,13 +231,15 @@ def test_features_are_calibrated_on_64_crops(tmp_path, pat_options):
     assert 1.0 not in run.learner.features.means.values()
 
 
-def test_a_file_that_breaks_while_training_is_counted(tmp_path, options, photographs):
+def test_a_file_that_breaks_while_training_is_counted_and_listed(tmp_path, options, photographs):
     run = start(tmp_path / "run", options)
     (photographs / "deeper" / "0.png").write_bytes(b"")
     record_steps(run)
     run.train(print, never)
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert json.loads(lines[-1])["unreadable"] == 1
+    listed = (tmp_path / "run" / "unreadable.txt").read_text().splitlines()
+    assert [line.split()[0] for line in listed] == ["broken.jpg", "deeper/0.png"]
 
 
 def test_an_older_checkpoint_counts_the_steps_of_the_generator(tmp_path, pat_options):

@@ -126,6 +126,14 @@ def test_a_second_run_learns_from_the_same_targets(tmp_path, taught, monkeypatch
     run.train(print, never)
 
 
+def test_a_file_that_breaks_before_the_teacher_reads_it_is_listed(tmp_path, taught, photographs):
+    run = start(tmp_path / "run", taught)
+    (photographs / "deeper" / "0.png").write_bytes(b"")
+    run.train(print, never)
+    listed = (tmp_path / "run" / "unreadable.txt").read_text().splitlines()
+    assert [line.split()[0] for line in listed] == ["broken.jpg", "deeper/0.png"]
+
+
 def test_targets_made_are_told_with_the_time_left(tmp_path, taught):
     told = []
     start(tmp_path / "run", taught).train(told.append, never)

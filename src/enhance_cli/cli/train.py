@@ -120,4 +120,4 @@ def _record_start(run: Run, processes: Processes, config: Path | None) -> None:
     record.write_record(
         folder, run.options, command, run.step, run.scan, run.backend, processes.count
     )
-    record.write_unreadable(folder, run.scan)
+    record.write_unreadable(folder, run.scan.unreadable)

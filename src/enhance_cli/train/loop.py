@@ -24,7 +24,7 @@ from enhance_cli.train.data import CropBatch, Crops, batches, smallest_side
 from enhance_cli.train.learner import Learner
 from enhance_cli.train.log import Log, Meter, Status
 from enhance_cli.train.processes import Processes
-from enhance_cli.train.record import commit_of_source, describe_options
+from enhance_cli.train.record import commit_of_source, describe_options, write_unreadable
 from enhance_cli.train.scan import scan
 from enhance_cli.train.teacher import Teacher
 from enhance_cli.train.validation import Validation
@@ -60,6 +60,7 @@ class Run:
         self.scan = scan(Path(options.data), smallest_side(options))
         with memory_for("the networks"):
             self.learner = Learner(options, backend, self.processes, shape)
+        self._crops = Crops(self.scan.files, self._share, options)
         self.validation: Validation | None = None
         if options.val:
             self.validation = Validation(Path(options.val), backend, self.learner.distances)
@@ -100,7 +101,7 @@ class Run:
             self.learner.adversary.performance = counters["performance"]
 
     def save(self) -> None:
-        """Write the checkpoint and the result, each atomically, in the first process."""
+        """Write the checkpoint, the result and unreadable.txt, atomically, in the first process."""
         if not self.processes.is_first:
             return
         learner = self.learner
@@ -118,6 +119,7 @@ class Run:
             counters["performance"] = learner.adversary.performance
         save_checkpoint(self.folder, self.options, counters, learner.modules, learner.optimizers)
         self._save_weights("generator.safetensors")
+        write_unreadable(self.folder, self.scan.unreadable | self._crops.unreadable)
 
     def _save_weights(self, name: str) -> None:
         save_generator(self.learner.result(), self.folder / name, self.provenance())
@@ -142,8 +144,7 @@ class Run:
         Of several processes, the first validates, writes and reports. Raises EnhanceError if a loss
         is not finite or memory does not suffice; the last checkpoint stays as it is.
         """
-        options = self.options
-        crops = Crops(self.scan.files, self._share, options)
+        options, crops = self.options, self._crops
         what = f"a step with {options.batch} crops of {options.crop} pixels"
         with memory_for(what, Cause.STEP_TOO_LARGE), ExitStack() as stack:
             if not self._is_calibrated:
@@ -163,17 +164,16 @@ class Run:
             source = stack.enter_context(closing(batches(draw, self.step, options.workers)))
             if self.processes.is_first:
                 self._log = stack.enter_context(closing(Log(self.folder, self.step)))
-            self._train_until_stopped(source, crops, on_status, should_stop)
+            self._train_until_stopped(source, on_status, should_stop)
             self.save()
 
     def _train_until_stopped(
         self,
         source: Iterator[CropBatch],
-        crops: Crops,
         on_status: Callable[[Status], None],
         should_stop: Callable[[], bool],
     ) -> None:
-        options = self.options
+        options, crops = self.options, self._crops
         saved = self._clock = time.perf_counter()
         meter = Meter(self.step)
         is_stopped = self._agree(should_stop())

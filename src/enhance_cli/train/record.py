@@ -121,10 +121,10 @@ def describe_options(
     }
 
 
-def write_unreadable(run: Path, found: Scan) -> None:
-    """Write a line for each file whose header could not be read, with the reason."""
+def write_unreadable(run: Path, unreadable: dict[str, str]) -> None:
+    """Write the reason for each file that could not be read, a line each."""
     with replacing(run / UNREADABLE_FILE) as file:
-        for reason in found.unreadable.values():
+        for reason in unreadable.values():
             file.write(f"{reason}\n".encode(errors="surrogateescape"))
 
 

@@ -38,7 +38,7 @@ class Teacher:
         assert options.teacher
         path = find_weights(options.teacher)
         self._network: Network | None = _open(path, options.scale, backend)
-        self._options, self._files, self._processes = options, found.files, processes
+        self._options, self._found, self._processes = options, found, processes
         self._share = processes.share(options.batch)
         self.origin = describe_origin(options, found, path)
         self.lessons = Lessons(Path(options.teacher_cache), self.origin, options.teacher_crops)
@@ -65,7 +65,7 @@ class Teacher:
         other = self.lessons.describe_others()
         if other and self._processes.is_first:
             _log.warning(other)
-        crops = Crops(self._files, range(CHUNK), self._options)
+        crops = Crops(self._found.files, range(CHUNK), self._options)
         started, is_stopped = time.perf_counter(), False
         with memory_for("the teacher"):
             made = self.lessons.make(
@@ -79,6 +79,7 @@ class Teacher:
                 on_made(count, (self.lessons.count - count) * each)
                 if is_stopped := should_stop():
                     break
+        self._found.unreadable.update(crops.unreadable)
         return not any(self._processes.maximum([float(is_stopped)]))
 
     def draw(self, index: int) -> CropBatch:
