@@ -14,6 +14,7 @@ from enhance_cli.model.engine.ranges import measure_ranges
 from enhance_cli.model.exported import open_exported
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.levels import DEEP
+from enhance_cli.model.weights import load_ranges
 
 onnx = pytest.importorskip("onnx", reason="the extra `export` is not installed")
 pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
@@ -81,6 +82,12 @@ def test_openvino_computes_a_file_in_int8(wide, ranges, tmp_path):
     assert str(open_exported(path, "openvino", "auto")) == "cpu, int8, openvino"
     with pytest.raises(EnhanceError, match=r"x\.xml is in int8, not in fp32$"):
         open_exported(path, "openvino", "fp32")
+
+
+def test_weights_keep_their_ranges(wide, ranges, tmp_path):
+    path = tmp_path / "x.safetensors"
+    export(wide, {}, path, ExportOptions(), ranges)
+    assert load_ranges(path, wide) == ranges
 
 
 def test_other_ranges_are_something_else(wide, ranges):

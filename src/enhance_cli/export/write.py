@@ -23,7 +23,7 @@ from enhance_cli.export.proof import (
     quantize_for_proof,
 )
 from enhance_cli.model.engine.calibration import check_has_8_bits, ranges_of
-from enhance_cli.model.engine.ranges import ActivationRange
+from enhance_cli.model.engine.ranges import RANGES, ActivationRange, write_ranges
 from enhance_cli.model.generator import Generator
 
 _FORMATS: dict[str, Callable[..., RunFile]] = {
@@ -45,9 +45,9 @@ def export(
 
     Exported equals trained: the file is loaded in its runtime and compared with PyTorch at three
     sizes, before it gets its name. In int8, with stored `ranges` or measured ones, it is compared
-    with int8 in PyTorch, on photographs. Raises EnhanceError if they differ by more than the
-    tolerance, the extension is unknown, a library is missing or the target cannot be written. No
-    new file appears then.
+    with int8 in PyTorch, on photographs. A file of weights keeps `ranges`. Raises EnhanceError if
+    they differ by more than the tolerance, the extension is unknown, a library is missing or the
+    target cannot be written. No new file appears then.
     """
     write = _FORMATS.get(path.suffix.lower())
     if write is None:
@@ -67,6 +67,8 @@ def export(
             stack.enter_context(replacing(name, lambda _: options.overwrite)) for name in names
         ]
         metadata = describe(generator, options, provenance)
+        if ranges and path.suffix.lower() == ".safetensors":
+            metadata[RANGES] = write_ranges(ranges)
         if options.precision == "int8":
             assert isinstance(generator, Generator)
             ranges = ranges_of(generator, ranges)
