@@ -7,7 +7,13 @@ from PIL import Image
 from enhance_cli.config import Dimensions, EvaluateOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate.protocol import reduce_bicubic
-from enhance_cli.evaluate.recognition import Classifier, centre, find_labelled, measure_recognition
+from enhance_cli.evaluate.recognition import (
+    Classifier,
+    _describe,
+    centre,
+    find_labelled,
+    measure_recognition,
+)
 from enhance_cli.images.files import Photo, to_pillow
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.weights import save_generator
@@ -91,6 +97,18 @@ def test_the_centre_is_torchvisions(size):
     pixels = torch.randint(0, 256, (3, *size), dtype=torch.uint8)
     theirs = CenterCrop(224)(Resize(256)(to_pillow(Photo(pixels.numpy()))))
     assert torch.equal(centre(pixels), PILToTensor()(theirs))
+
+
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        ("resnet50", "'s resnet50"),
+        ("swin_t", "swin_t; torchvision measured it with crop_size 224, resize_size 232, "
+                   "interpolation bicubic"),
+    ],
+)  # fmt: skip
+def test_a_classifier_that_torchvision_measures_otherwise_is_named(name, end):
+    assert _describe(4, name, {}).endswith(end)
 
 
 def test_errors_count_whether_the_label_is_among_the_best_five(network):

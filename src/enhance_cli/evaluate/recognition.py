@@ -88,9 +88,13 @@ def measure_recognition(options: EvaluateOptions, on_image: OnImage) -> Results:
 
 
 def _describe(scale: int, classifier: str, networks: Networks) -> str:
+    theirs = imagenet_weights(classifier).transforms.keywords
+    stated = ", ".join(f"{name} {getattr(x, 'value', x)}" for name, x in theirs.items())
+    remark = "" if theirs == {"crop_size": SIDE} else f"; torchvision measured it with {stated}"
     return (
         f"protocol recognition: {SIDE}² centres reduced to {SIDE // scale}² by MATLAB-compatible "
         f"bicubic, enlarged ×{scale}, classified by {describe_network(classifier, networks)}"
+        f"{remark}"
     )
 
 
@@ -134,7 +138,8 @@ class Classifier:
 def centre(pixels: Tensor) -> Tensor:
     """Reduce (3, H, W) uint8 to a short side of 256 and return the centre, (3, 224, 224).
 
-    torchvision measures its classifiers in this way.
+    torchvision measures ResNets, and others of their time, in this way. Newer classifiers have
+    other sizes and interpolations, which the description of the results names.
     """
     from torchvision.transforms import functional  # type: ignore[import-untyped]  # no stubs
 
