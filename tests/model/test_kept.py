@@ -16,7 +16,7 @@ from enhance_cli.model.kept import (
     licence_in,
     models_of_runs,
 )
-from enhance_cli.model.shipped import find_weights
+from enhance_cli.model.shipped import find_weights, shipped_models
 
 CONTENT = bytes(range(256)) * 3000  # three parts
 
@@ -50,6 +50,16 @@ def known(server):
     return kept.KnownNetwork(
         "mine", f"{server}/w.pth", len(CONTENT), hashlib.sha256(CONTENT).hexdigest(), "tests", 1.0
     )
+
+
+def test_a_run_of_a_shipped_name_is_named_once(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "PAT").mkdir()
+    (tmp_path / "PAT" / "generator.safetensors").touch()
+    for _ in range(2):
+        assert find_weights("PAT") == shipped_models()["pat"]
+    assert caplog.messages == ["PAT is the shipped network: write ./PAT for the run"]
+    assert find_weights("./PAT").name == "generator.safetensors"
 
 
 def test_a_download_is_the_whole_file_in_the_folder(known, folder):

@@ -5,12 +5,17 @@ This module does not import torch, so that an exported network runs without it.
 
 from __future__ import annotations
 
+import logging
 import os
+from functools import cache
+from multiprocessing import parent_process
 from pathlib import Path
 
 import enhance_cli
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.kept import KNOWN, OF_A_RUN, RUNNABLE, find_kept, models_folder
+
+_log = logging.getLogger(__name__)
 
 _PREFIX = "enet-"
 _PIXELS = "e"  # the network at strength 0; a texture network is at strength 1
@@ -45,11 +50,14 @@ def find_weights(model: str) -> Path:
     """Return the file that `--model` names, which is a name, a file, or the folder of a run.
 
     A name is that of a shipped network (in upper or lower case), of a known network, or of a file
-    in the folder for networks of others. Otherwise raises EnhanceError, with the names there are.
+    in the folder for networks of others. A run of a shipped network's name is named in a warning,
+    once. Otherwise raises EnhanceError, with the names there are.
     """
     shipped = shipped_models()
     name = model.lower().removeprefix(_PREFIX)
     if name in shipped:
+        if os.path.isfile(Path(model, OF_A_RUN)) and not parent_process():
+            _tell_shadowed(model)
         return shipped[name]
     path = Path(model, OF_A_RUN) if os.path.isdir(model) else Path(model)
     if not os.path.exists(path):
@@ -62,6 +70,13 @@ def find_weights(model: str) -> Path:
     if path.suffix.lower() not in RUNNABLE:
         raise EnhanceError(f"{path} is not a network: expected one of {', '.join(RUNNABLE)}")
     return path
+
+
+@cache
+def _tell_shadowed(model: str) -> None:
+    _log.warning(
+        "%s is the shipped network: write %s for the run", model, os.path.join(os.curdir, model)
+    )
 
 
 def pair_of(model: str) -> tuple[str, str]:
