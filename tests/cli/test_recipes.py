@@ -54,6 +54,21 @@ def test_tuned_texture_is_held_by_losses_against_meshes_and_by_the_colours():
 
 
 @pytest.mark.parametrize(
+    ("more", "is_told"),
+    [((), True), (("--weight", "A=200"), False), (("--recipe", "paper"), False)],
+)
+def test_a_weight_of_another_adversary_is_told(enhance, photographs, tmp_path, more, is_told):
+    run = ("--losses", "EA", "--adversary", "paper", "--init", "scratch", "--d-warmup", 0)
+    result = enhance("train", photographs, *run, *TINY, "-o", tmp_path / "run", *more)
+    assert result.exit_code == 0, result.output
+    line = (
+        "A has the weight 0.01, which the recipe tuned has for --adversary features; the paper's "
+        "was 2 for PAT. --weight A=FACTOR multiplies it\n"
+    )
+    assert (line in result.stderr) == is_told
+
+
+@pytest.mark.parametrize(
     ("shape", "share"), [((), 0.2), (("--scale", 4), 0.2), (("--blocks", 3), 0), (None, 0)]
 )
 def test_texture_is_blended_with_a_start_that_is_whole(

@@ -16,7 +16,7 @@ from enhance_cli.cli.sections import SectionedCommand
 from enhance_cli.cli.train_display import show_training
 from enhance_cli.cli.train_options import check_options, merge_options, recorded_options
 from enhance_cli.cli.train_sections import train_sections
-from enhance_cli.recipes import recipe_values
+from enhance_cli.recipes import ADVERSARIAL_WEIGHTS, TrainOptions, recipe_values
 
 if TYPE_CHECKING:
     from enhance_cli.model.device import Backend
@@ -110,7 +110,7 @@ def _record_start(run: Run, processes: Processes, config: Path | None) -> None:
 
     folder, command = run.folder, shlex.join(sys.argv)
     remove_leftovers([folder])
-    said = [record.set_aside_damaged(folder)]
+    said = [record.set_aside_damaged(folder), _remark_on_weight(run.options)]
     if run.validation:
         said.append(run.validation.overlap(Path(run.options.data), run.scan))
     path = config or folder / record.RECORD_FILE
@@ -121,3 +121,15 @@ def _record_start(run: Run, processes: Processes, config: Path | None) -> None:
         folder, run.options, command, run.step, run.scan, run.backend, processes.count
     )
     record.write_unreadable(folder, run.scan.unreadable)
+
+
+def _remark_on_weight(options: TrainOptions) -> str | None:
+    """Say which weight A has, if its recipe has that for another adversary; else return None."""
+    own = recipe_values(options.recipe, options.losses).get("adversary", "paper")
+    if "A" not in options.losses or "A" in options.weight or options.adversary == own:
+        return None
+    return (
+        f"A has the weight {options.loss_weights.adversarial:g}, which the recipe {options.recipe} "
+        f"has for --adversary {own}; the paper's was {ADVERSARIAL_WEIGHTS['PAT']:g} for PAT. "
+        "--weight A=FACTOR multiplies it"
+    )
