@@ -52,6 +52,16 @@ def test_a_target_is_what_the_teacher_makes_of_its_low_resolution(taught, tmp_pa
         assert np.abs(reduced - low_res).mean() < np.abs(reduced[:, ::-1] - low_res).mean()
 
 
+def test_the_weights_beside_an_openvino_teacher_decide_its_targets(taught, tmp_path):
+    found, teacher = scan(photos(taught), 32), tmp_path / "teacher.xml"
+    teacher.touch()
+    hashes = set()
+    for weights in (b"one", b"other"):
+        teacher.with_suffix(".bin").write_bytes(weights)
+        hashes.add(describe_origin(taught, found, teacher)["teacher_sha256"])
+    assert len(hashes) == 2
+
+
 def test_crops_are_flipped_and_rotated(taught, tmp_path):
     targets = targets_of(taught, tmp_path, count=1)
     make(targets, taught)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -106,6 +107,18 @@ def _metadata(path: Path) -> dict[str, str]:
             return file.metadata() or {}
     except (SafetensorError, OSError):
         return {}
+
+
+def hash_weights(path: Path) -> str:
+    """Return the SHA-256 of a file of weights; that of OpenVINO's .xml includes its .bin.
+
+    Raises EnhanceError if it cannot be read.
+    """
+    files = [path, path.with_suffix(".bin")] if path.suffix.lower() == ".xml" else [path]
+    try:
+        return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    except OSError as error:
+        raise EnhanceError(f"cannot read {error.filename}: {error.strerror}") from error
 
 
 def load_ranges(path: Path, network: nn.Module) -> dict[str, ActivationRange]:

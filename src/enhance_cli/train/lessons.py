@@ -18,6 +18,7 @@ from torch import Tensor
 from enhance_cli.atomic import replacing
 from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.model.levels import Levels, in_8_bits
+from enhance_cli.model.weights import hash_weights
 from enhance_cli.recipes import TrainOptions
 from enhance_cli.train.data import CropBatch, Crops
 from enhance_cli.train.degradation import degrade
@@ -35,14 +36,10 @@ Origin = dict[str, Any]
 
 def describe_origin(options: TrainOptions, found: Scan, teacher: Path) -> Origin:
     """Return everything that decides the targets of a run. Raises EnhanceError."""
-    try:
-        digest = hashlib.sha256(teacher.read_bytes()).hexdigest()
-    except OSError as error:
-        raise EnhanceError(f"cannot read {teacher}: {error.strerror or error}") from error
     deciding = {name: getattr(options, name) for name in _DECIDING}
     return deciding | {
         "teacher": teacher.name,
-        "teacher_sha256": digest,
+        "teacher_sha256": hash_weights(teacher),
         "data_sha256": hash_files(found),
         "images": len(found.files),
         "chunk": CHUNK,

@@ -22,6 +22,7 @@ from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.model.device import Backend
 from enhance_cli.model.lite import find_lite
 from enhance_cli.model.shipped import find_weights
+from enhance_cli.model.weights import hash_weights
 from enhance_cli.recipes import TrainOptions
 from enhance_cli.train.checkpoint import current_options, has_checkpoint
 from enhance_cli.train.scan import Scan
@@ -140,10 +141,7 @@ def _hashes(options: TrainOptions, *, is_new: bool) -> dict[str, str]:
     lite = find_lite(options.lite0)
     if lite and not options.feature_layers.isdisjoint(LITE_LAYERS):
         files["lite0_sha256"] = lite
-    try:
-        return {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
-    except OSError as error:
-        raise EnhanceError(f"cannot read {error.filename}: {error.strerror}") from error
+    return {name: hash_weights(file) for name, file in files.items()}
 
 
 def _name_of(device: torch.device) -> str:
