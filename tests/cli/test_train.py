@@ -13,10 +13,12 @@ from PIL import Image
 from enhance_cli import atomic
 from enhance_cli.cli.types import LayersType
 from enhance_cli.config import VGG_LAYERS
+from enhance_cli.errors import EnhanceError
 from enhance_cli.model import lite
 from enhance_cli.model.weights import load_generator
 from enhance_cli.train.checkpoint import Checkpoint
 from enhance_cli.train.loop import Run
+from enhance_cli.train.processes import locked
 from enhance_cli.train.record import read_record
 
 KILLS = int(os.environ.get("ENHANCE_KILLS", "2"))
@@ -240,6 +242,26 @@ def test_an_existing_run_is_not_overwritten(enhance, fails, photographs, tmp_pat
     assert fails("train", photographs, "-o", run, *SMALL) == (
         f"{run} holds a run; go on with it by --resume, or choose another by -o"
     )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders cannot be locked")
+def test_one_command_at_a_time_is_at_work_in_a_run(
+    enhance, fails, photographs, tmp_path, monkeypatch
+):
+    run = tmp_path / "run"
+    assert enhance("train", photographs, "-o", run, "--steps", 2, *SMALL).exit_code == 0
+    with locked(run):
+        line = fails("train", "--resume", run, "--steps", 3)
+    assert line == f"another process is at work in {run}: wait until it has ended"
+
+    def show(run, _):
+        with pytest.raises(EnhanceError, match=r"^another process"), locked(run.folder):
+            pass
+        return 0
+
+    monkeypatch.setattr("enhance_cli.cli.train.show_training", show)
+    for more in (["--resume", run], [photographs, "-o", tmp_path / "other", *SMALL]):
+        assert enhance("train", *more).exit_code == 0
 
 
 def test_data_without_images_is_one_line(fails, tmp_path):

@@ -47,7 +47,7 @@ def train(
     from enhance_cli.model.process import prepare_process
     from enhance_cli.train.checkpoint import Checkpoint
     from enhance_cli.train.loop import Run
-    from enhance_cli.train.processes import joined
+    from enhance_cli.train.processes import joined, locked
     from enhance_cli.train.record import create_run
     from enhance_cli.train.start import begins_whole
 
@@ -59,6 +59,8 @@ def train(
         raise click.UsageError("--resume RUN takes none of -o, --config, --init and --recipe.")
     if not (resume or config or data):
         raise click.UsageError("Missing argument 'DATA'.")
+    if resume:
+        ctx.with_resource(locked(resume))
     checkpoint = Checkpoint(resume) if resume else None
     before = vars(checkpoint.options) if checkpoint else _first_values(ctx, config, given)
     options = merge_options(before, given)
@@ -77,6 +79,7 @@ def train(
             checkpoint = None  # closes the file, which a later checkpoint replaces
         elif processes.is_first:
             create_run(folder)
+            ctx.with_resource(locked(folder))
         if processes.is_first:
             _record_start(run, processes, config)
         status = show_training(run, processes)

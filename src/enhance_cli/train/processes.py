@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -14,6 +16,9 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from enhance_cli.errors import Cause, EnhanceError
+
+if sys.platform != "win32":
+    import fcntl
 
 _LONGEST_VALIDATION = timedelta(hours=2)  # the other processes wait while the first validates
 _LOST = ("connection", "gloo", "nccl", "peer", "socket")  # words of errors when a process is lost
@@ -108,6 +113,36 @@ def joined(device: torch.device) -> Iterator[Processes]:
             f"({str(error).strip().splitlines()[0]})",
             Cause.PROCESS_LOST,
         ) from error
+
+
+@contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """Keep other commands from a run's folder until the end of the block, or of this process.
+
+    Of several processes that torchrun started, the first does. Where folders cannot be locked, as
+    on Windows, nothing happens. Raises EnhanceError if another command is at work in the folder.
+    """
+    is_first = os.environ.get("RANK", "0") == "0"
+    if sys.platform == "win32" or not is_first or not os.access(run, os.R_OK):
+        yield
+        return
+    folder = os.open(run, os.O_RDONLY)
+    try:
+        _lock(folder, run)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _lock(folder: int, run: Path) -> None:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise EnhanceError(
+            f"another process is at work in {run}: wait until it has ended"
+        ) from error
+    except OSError:  # the file system has no locks
+        pass
 
 
 def _join(device: torch.device) -> None:
