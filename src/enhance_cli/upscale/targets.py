@@ -147,7 +147,10 @@ def is_one_file(first: Path, second: Path) -> bool:
 
 
 def _is_one(first: Path, second: Path) -> bool:
-    return first.exists() and second.exists() and os.path.samefile(first, second)
+    try:
+        return os.path.samefile(first, second)
+    except OSError:  # one does not exist, or cannot be seen
+        return False
 
 
 def real_path(path: Path) -> Path:
