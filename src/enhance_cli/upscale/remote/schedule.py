@@ -226,8 +226,11 @@ def _origin_of(source: Place) -> str:
 
 
 def _is_there(origin: str) -> bool:
-    place = place_of(origin)
-    return place.is_file() if isinstance(place, Path) else find(place) is not None
+    try:
+        place = place_of(origin)
+        return place.is_file() if isinstance(place, Path) else find(place) is not None
+    except EnhanceError:  # it may not be asked for: then its result stays
+        return True
 
 
 def _is_folder(place: Place) -> bool:
