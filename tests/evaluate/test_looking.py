@@ -379,3 +379,10 @@ def test_a_command_is_copied(page, made):
 
 def test_nothing_went_wrong_in_the_console(page):
     assert page.get_log("browser") == []
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_picture_that_is_only_for_reading_is_compared_without_a_warning(tmp_path):
+    Image.new("L", (1, 1), 90).save(tmp_path / "one.png")
+    result = run("evaluate", "--no-originals", "--model", "bicubic", tmp_path / "one.png")
+    assert result.exit_code == 0, result.output
