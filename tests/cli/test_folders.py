@@ -61,9 +61,10 @@ def test_a_changed_input_is_done_again(upscale, folders):
 def test_another_photograph_of_the_same_name_size_and_time_is_done(upscale, folders):
     source, output = folders
     upscale(source, "-o", output)
-    source.rename(source.with_name("elsewhere"))
+    shutil.copytree(source, source.with_name("elsewhere"))  # with the times
     again = upscale(source.with_name("elsewhere"), "-o", output)
     assert "3 enlarged, 0 failed" in again.stderr
+    assert len(results(output)) == 6
 
 
 def test_other_settings_do_it_again(upscale, folders):

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from enhance_cli.upscale import targets
+from enhance_cli.upscale import targets, work
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_photographs_of_one_name_from_two_folders_fail_alone(upscale, folders, t
         assert result.exit_code == 1
         assert (
             f"enhance: {tmp_path / 'more' / 'a.png'} and {source / 'a.png'} would both be written "
-            f"to {output / 'a.png'}\n"
+            f"to {output / 'a.png'}: enlarge their folders one after the other\n"
         ) in result.stderr
         assert results(output) == ["a.png", "b.png", "c.png"]
         assert width(output / "a.png") == 16
@@ -233,8 +233,35 @@ def test_a_photograph_that_was_moved_keeps_its_result(upscale, folders, tmp_path
     source, output = folders
     make(source / "a.png")
     upscale(source, "-o", output)
-    upscale(source.rename(tmp_path / "moved"), "-o", output)
+    assert "1 skipped" in upscale(source.rename(tmp_path / "moved"), "-o", output).stderr
     assert results(output) == ["a.png"]
+
+
+def test_a_result_stays_though_its_photograph_was_put_away(upscale, folders, tmp_path):
+    source, output = folders
+    make(source / "a.png")
+    upscale(source, "-o", output)
+    source.rename(tmp_path / "put away")
+    make(tmp_path / "b.png", tmp_path / "next/a.png")
+    upscale(tmp_path / "next", "-o", output)
+    assert [width(output / name) for name in results(output)] == [16, 20]
+
+
+def test_a_result_that_a_run_beside_has_made_of_another_photograph_stays(
+    upscale, folders, tmp_path, monkeypatch
+):
+    source, output = folders
+    make(source / "a.png", tmp_path / "other/a.png")
+    replacing = work.replacing
+
+    def replace_late(*arguments):
+        monkeypatch.setattr(work, "replacing", replacing)
+        upscale(tmp_path / "other", "-o", output)
+        return replacing(*arguments)
+
+    monkeypatch.setattr(work, "replacing", replace_late)
+    assert "a.png exists" in upscale(source, "-o", output).stderr
+    assert width(output / "a.png") == 20
 
 
 def test_another_name_of_the_photograph_is_no_output(upscale_fails, tmp_path):

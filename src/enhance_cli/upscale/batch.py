@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +16,7 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.images.files import STANDARD_STREAM
 from enhance_cli.upscale.index import Hashes
 from enhance_cli.upscale.job import AnyJob, Job, Planned, Refusal, Unread
-from enhance_cli.upscale.ledger import Noted, append_entry, fingerprint
+from enhance_cli.upscale.ledger import Noted, append_entry, fingerprint, fingerprint_if_moved
 from enhance_cli.upscale.plan import Plan
 from enhance_cli.upscale.remote.anywhere import enlarge_anywhere
 from enhance_cli.upscale.tiler import Tiler
@@ -96,7 +97,7 @@ class Batch:
             job = replace(job, known=self._known_by_now(job))
             if job.known is None:
                 check_new(job.target)
-            elif job.known.made == job.made:
+            elif job.known.made in (job.made, self._moved(job, str(job.known.origin))):
                 self._preserve_time(job)
                 return Outcome(job.source, job.target, is_skipped=True)
         except EnhanceError as error:
@@ -116,15 +117,20 @@ class Batch:
             raise EnhanceError(f"cannot date {job.target}: {error.strerror or error}") from error
 
     def _known_by_now(self, job: Job) -> Noted | None:
-        """Return the entry of a result as it is now, since the plan may be old, or None."""
+        """Return the entry of the photograph's result as it is now, since the plan may be old."""
         if job.ledger is None or not os.path.lexists(job.target):
             return None
         ledger = self.plan.ledger
         assert ledger
-        if known := ledger.entry(job.target):
+        if not (known := ledger.entry(job.target)):
+            ledger.refresh()  # another run may have written it
+            known = ledger.entry(job.target)
+        if known is None or known == job.known:
             return known
-        ledger.refresh()  # another run may have written it
-        return ledger.entry(job.target)
+        return known if known.is_of(job.name, job.origin, partial(self._moved, job)) else None
+
+    def _moved(self, job: Job, origin: str) -> str | None:
+        return fingerprint_if_moved(job.source, self.settings, origin)
 
     def _remove_leftovers(self, folder: Path) -> None:
         """Remove temporary files of killed runs, when this run enters another folder."""

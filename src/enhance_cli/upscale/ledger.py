@@ -48,14 +48,15 @@ class Noted(NamedTuple):
     source: str | None
     origin: str | None = None
 
-    def is_of(self, name: str, origin: str | None, is_there: Callable[[str], bool]) -> bool:
+    def is_of(self, name: str, origin: str | None, moved: Callable[[str], str | None]) -> bool:
         """Whether the result is of the photograph of that name, here or where it was before.
 
-        It is not if its own photograph `is_there`, at another place: two cameras give one name.
+        `moved` returns the photograph's fingerprint for the place where it may have been. Two
+        cameras give one name: what was elsewhere is the same only if its result would be.
         """
         if self.source != name:
             return False
-        return self.origin in (None, origin) or not is_there(str(self.origin))
+        return self.origin in (None, origin) or self.made == moved(str(self.origin))
 
 
 def settings_of(options: UpscaleOptions) -> dict[str, Any]:
@@ -91,16 +92,23 @@ def _hash(weights: Path) -> str:
     return digest.hexdigest()
 
 
-def fingerprint(source: Path, settings: dict[str, Any]) -> str:
+def fingerprint_if_moved(source: Path, settings: dict[str, Any], origin: str) -> str | None:
+    """Return the fingerprint that a file had at another path, or None if something is there."""
+    return None if os.path.lexists(origin) else fingerprint(source, settings, origin)
+
+
+def fingerprint(source: Path, settings: dict[str, Any], origin: str | None = None) -> str:
     """Return a hash of what a result depends on: the input's path, size and time, and the settings.
 
-    Raises EnhanceError if the input does not exist any more.
+    With `origin` it is that of the same file at another path. Raises EnhanceError if the input does
+    not exist any more.
     """
     try:
         stat = source.stat()
     except OSError as error:
         raise EnhanceError(f"cannot read {source}: {error.strerror or error}") from error
-    return fingerprint_of([os.path.realpath(source), stat.st_size, stat.st_mtime_ns, settings])
+    path = origin or os.path.realpath(source)
+    return fingerprint_of([path, stat.st_size, stat.st_mtime_ns, settings])
 
 
 def fingerprint_of(made_from: list[Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -17,7 +17,7 @@ from enhance_cli.images.formats import Format
 from enhance_cli.images.kinds import is_image_name
 from enhance_cli.places import Place
 from enhance_cli.upscale.index import Hashes
-from enhance_cli.upscale.ledger import Ledger, Noted, fingerprint
+from enhance_cli.upscale.ledger import Ledger, Noted, fingerprint, fingerprint_if_moved
 
 
 class Targets:
@@ -84,7 +84,8 @@ class Targets:
         )
         if len(self._inputs) > 1 and not self._names.add(_spelling(name)):
             raise EnhanceError(
-                f"{source} and {self._first_of(name)} would both be written to {plain}"
+                f"{source} and {self._first_of(name)} would both be written to {plain}: enlarge "
+                "their folders one after the other"
             )
         known = {target: self.ledger.entry(target) for target in (plain, long)}
         own = [each for each in known if self._is_of(known[each], source, name, others)]
@@ -112,7 +113,8 @@ class Targets:
             return False
         if entry.source is None:  # an old entry, without a name
             return all(fingerprint(other, self._settings) != entry.made for other in others)
-        return entry.is_of(name.as_posix(), self.origin(source), os.path.isfile)
+        moved = partial(fingerprint_if_moved, source, self._settings)
+        return entry.is_of(name.as_posix(), self.origin(source), moved)
 
     def _is_input(self, target: Path, known: Noted | None) -> bool:
         """Whether a result would replace an input of this run."""

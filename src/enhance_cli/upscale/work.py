@@ -189,9 +189,11 @@ class _Work:
             if self.options.overwrite or beside is None:
                 return self.options.overwrite
             is_known = before is not None and before == _identity(target)
-            # Otherwise another run may have written it in the meantime.
+            # Otherwise another run may have written it of the same photograph in the meantime.
             beside.refresh()
-            return is_known or beside.entry(target) is not None
+            entry = beside.entry(target)
+            is_own = entry is not None and (entry.source, entry.origin) == (job.name, job.origin)
+            return is_known or is_own
 
         with replacing(job.target, may_replace) as file:
             yield file

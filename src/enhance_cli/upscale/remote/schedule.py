@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,12 +18,19 @@ from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.images.folders import no_images, walk_files
 from enhance_cli.images.formats import Format, format_named, format_of
 from enhance_cli.images.kinds import is_image_name
-from enhance_cli.places import Found, Place, Url, is_below, name_below, parent_of, place_of
+from enhance_cli.places import Found, Place, Url, is_below, name_below, parent_of
 from enhance_cli.storage import find, is_prefix, put, remove, walk
 from enhance_cli.upscale.batch import Executor, ahead
 from enhance_cli.upscale.index import Hashes
 from enhance_cli.upscale.job import AnyJob, RemoteJob
-from enhance_cli.upscale.ledger import Ledger, Noted, fingerprint, fingerprint_of, ledger_of
+from enhance_cli.upscale.ledger import (
+    Ledger,
+    Noted,
+    fingerprint,
+    fingerprint_if_moved,
+    fingerprint_of,
+    ledger_of,
+)
 from enhance_cli.upscale.plan import check_lossless, check_output_folder, check_source
 from enhance_cli.upscale.remote.notes import RemoteLedger, notes_of, probe_in
 from enhance_cli.upscale.targets import both_in_and_out, real_path
@@ -128,10 +136,12 @@ class RemoteBatch:
             if isinstance(source, Path):
                 check_source(source)
             kind = self._format(self.output if not self.is_folder else Path(name))
+            found = found or _find(source)
             made, origin = self._fingerprint(source, found), _origin_of(source)
             target = self.output
             if self.is_folder:
-                target = self.output / self._name_for(source, name, origin, kind)
+                moved = partial(self._moved, source, found)
+                target = self.output / self._name_for(source, name, origin, moved, kind)
             if isinstance(target, Path):
                 check_replaceable(target)
             if target == source:
@@ -149,15 +159,26 @@ class RemoteBatch:
             return format_named(self.options.format)
         return format_of(Path(name.name))
 
-    def _fingerprint(self, source: Place, found: Found | None) -> str:
+    def _moved(self, source: Place, found: Found | None, origin: str) -> str | None:
+        if isinstance(source, Path):
+            return fingerprint_if_moved(source, self.settings, origin)
+        return self._fingerprint(source, found, origin)
+
+    def _fingerprint(self, source: Place, found: Found | None, origin: str | None = None) -> str:
         if isinstance(source, Path):
             return fingerprint(source, self.settings)
-        found = found or find(source)
         if found is None:
             raise EnhanceError(f"no such object: {source}")
-        return fingerprint_of([str(source), found.size, found.tag, self.settings])
+        return fingerprint_of([origin or str(source), found.size, found.tag, self.settings])
 
-    def _name_for(self, source: Place, name: str, origin: str, kind: Format) -> str:
+    def _name_for(
+        self,
+        source: Place,
+        name: str,
+        origin: str,
+        moved: Callable[[str], str | None],
+        kind: Format,
+    ) -> str:
         """Return the name of a result; the first name that is free, or that it had before."""
         if isinstance(self.output, Path) and not {"", ".", ".."}.isdisjoint(name.split("/")):
             raise EnhanceError(f"{source}: {name} cannot be the path of a file in {self.output}")
@@ -169,9 +190,7 @@ class RemoteBatch:
         ]
         noted = {each: self._noted(each) for each in names}
         own = [
-            each
-            for each in names
-            if any(entry.is_of(name, origin, _is_there) for entry in noted[each])
+            each for each in names if any(entry.is_of(name, origin, moved) for entry in noted[each])
         ]
         free = [each for each in names if not noted[each]]
         for each in own + free:
@@ -221,16 +240,12 @@ class RemoteBatch:
         return replace(job, replaces=found), known
 
 
+def _find(source: Place) -> Found | None:
+    return find(source) if isinstance(source, Url) else None
+
+
 def _origin_of(source: Place) -> str:
     return str(source if isinstance(source, Url) else real_path(source.parent) / source.name)
-
-
-def _is_there(origin: str) -> bool:
-    try:
-        place = place_of(origin)
-        return place.is_file() if isinstance(place, Path) else find(place) is not None
-    except EnhanceError:  # it may not be asked for: then its result stays
-        return True
 
 
 def _is_folder(place: Place) -> bool:
