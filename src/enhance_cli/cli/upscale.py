@@ -65,7 +65,7 @@ _DEFAULTS = UpscaleOptions()
     click.option(
         "--strength",
         type=FiniteRange(0, 1),
-        help="Mix network e (0) with the shipped texture network of --model (1).",
+        help="How much a shipped texture network invents: 1 as it is, 0 nothing, like network e.",
     ),
     click.option(
         "--blend",
