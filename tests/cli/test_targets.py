@@ -276,3 +276,15 @@ def test_another_name_of_the_input_folder_is_no_output(upscale_fails, folders, m
     make(source / "a.png")
     monkeypatch.setattr(targets, "_is_one", lambda *paths: {*paths} == {source, output})
     assert f"{output} is both input and output" in upscale_fails(source, "-o", output)
+
+
+def test_results_of_another_run_below_the_input_are_no_photographs(upscale, folders):
+    source, output = folders
+    make(source / "a.png")
+    upscale(source, "-o", source / "first")
+    result = upscale(source, "-o", output)
+    line = f"{source / 'first'} is a folder of results, which is not read: left out"
+    assert line in result.stderr
+    assert results(output) == ["a.png"]
+    upscale(source / "first", "-o", output / "again")
+    assert width(output / "again/a.png") == 64

@@ -38,16 +38,19 @@ def _refuse_folder(error: OSError) -> None:
 
 
 def walk_files(
-    folder: Path, on_error: Callable[[OSError], None], without: Path | None = None
+    folder: Path,
+    on_error: Callable[[OSError], None],
+    is_left_out: Callable[[Path, Path], bool] = lambda *_: False,
 ) -> Iterator[Path]:
     """Yield all files below a folder: those of a folder by stem, then by suffix, then its folders.
 
     Links to folders are followed, but each folder is read only once, since links may form a circle.
-    Left out are hidden files and folders (thumbnails, notebook checkpoints, trash) and the folder
-    whose real path is `without`. Memory holds at most 65,536 names of a folder; a larger folder is
-    listed again for the next names. `on_error` is called for a folder that cannot be read.
+    Left out are hidden files and folders (thumbnails, notebook checkpoints, trash) and those of the
+    folders below for which `is_left_out`, which gets the path and the real path, is true. Memory
+    holds at most 65,536 names of a folder; a larger folder is listed again for the next names.
+    `on_error` is called for a folder that cannot be read.
     """
-    seen = {os.path.realpath(folder)} | ({str(without)} if without else set())
+    seen = {os.path.realpath(folder)}
     waiting = [_list(folder, on_error)]
     while waiting:
         is_folder, path = next(waiting[-1], (False, None))
@@ -57,7 +60,8 @@ def walk_files(
             yield path
         elif (real := os.path.realpath(path)) not in seen:
             seen.add(real)
-            waiting.append(_list(path, on_error))
+            if not is_left_out(path, Path(real)):
+                waiting.append(_list(path, on_error))
 
 
 def _list(folder: Path, on_error: Callable[[OSError], None]) -> Iterator[tuple[bool, Path]]:

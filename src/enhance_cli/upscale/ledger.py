@@ -247,6 +247,11 @@ def _ledgers(folder: Path) -> list[Path]:
     return sorted([*folder.glob(_PATTERN), *whole.parent.glob(beside)])
 
 
+def holds_results(folder: Path) -> bool:
+    """Whether a run has made a folder for its results, by the ledger that lies beside it."""
+    return os.path.exists(_places(folder, (1, 1))[1])
+
+
 def ledger_of(folder: Path, shard: tuple[int, int]) -> Path:
     """Return the file that a run appends to; every shard has its own.
 

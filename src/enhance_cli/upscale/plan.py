@@ -18,7 +18,7 @@ from enhance_cli.images.formats import Format, format_named, format_of
 from enhance_cli.images.kinds import is_image_name, kind_left_out
 from enhance_cli.places import Place
 from enhance_cli.upscale.job import Job, Planned, Refusal, Unread
-from enhance_cli.upscale.ledger import Ledger, ledger_of
+from enhance_cli.upscale.ledger import Ledger, holds_results, ledger_of
 from enhance_cli.upscale.targets import Targets, both_in_and_out, is_one_file, real_path
 
 
@@ -101,12 +101,25 @@ class Plan:
         """Yield the image files below a folder, without results."""
         assert self._targets
         real = real_path(folder)
-        for file in walk_files(folder, on_error, without=self._targets.folder_apart_from(real)):
+        output = self._targets.folder_apart_from(real)
+        others: list[Unread] = []
+
+        def is_left_out(path: Path, its_real: Path) -> bool:
+            if its_real == output:
+                return True
+            is_of_results = holds_results(its_real)
+            others.extend([Unread(path, "a folder of results")] if is_of_results else [])
+            return is_of_results
+
+        for file in walk_files(folder, on_error, is_left_out):
+            yield from others
+            others.clear()
             if not is_image_name(file):
                 if kind := kind_left_out(file):
                     yield Unread(file, kind)
             elif not self._targets.is_result(file, folder, real):
                 yield file
+        yield from others
 
     def _changes_extension(self, file: Path) -> bool:
         try:
