@@ -1,6 +1,8 @@
 import csv
+import errno
 import hashlib
 import json
+import os
 import re
 
 import pytest
@@ -357,8 +359,12 @@ def test_an_image_is_not_replaced_by_its_scores(fails, folder, option):
     assert (folder / "a.png").read_bytes() == before
 
 
-def test_scores_are_shown_even_if_a_file_cannot_be_written(enhance, folder):
-    target = folder.parent / ("x" * 300)
+def test_scores_are_shown_even_if_a_file_cannot_be_written(enhance, folder, monkeypatch):
+    def fill(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fill)
+    target = folder.parent / "scores.csv"
     result = enhance("evaluate", folder, "--model", "nearest", "--csv", target)
     assert result.exit_code == 1
     assert "protocol standard" in result.stdout

@@ -255,6 +255,8 @@ def test_a_network_of_others_is_trained_and_resumed(compact_file, tmp_path, scal
         "0",
         "--workers",
         "0",
+        "--degradation",
+        "camera",
     )
     done = run("train", data, "-o", folder, "--init", compact_file, "--steps", "1", *small)
     assert done.exit_code == 0, done.stderr
