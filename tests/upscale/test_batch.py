@@ -143,3 +143,19 @@ def test_without_an_extra_the_files_that_need_it_fail_alone(tmp_path, run, monke
     failed = [outcome for outcome in outcomes if outcome.error]
     assert [outcome.source.name for outcome in failed] == ["b.heic"]
     assert [photo.name for photo in begun] == ["a.png", "b.png"]
+
+
+def test_a_result_that_another_photograph_got_after_the_plan_stays(tmp_path, run):
+    photo, result = tmp_path / "in/a.png", tmp_path / "out/a.png"
+    for file in (photo, result):
+        file.parent.mkdir()
+        Image.new("RGB", (4, 4)).save(file)
+    result.unlink()
+    planned = [*plan_of(photo.parent, result.parent)]
+    plan = plan_of(photo.parent, result.parent)
+    plan._plan = lambda: planned
+    Image.new("RGB", (4, 4)).save(result)
+    stat, noted = result.stat(), Noted("of another", "a.png", "/elsewhere/a.png")
+    append_entry(ledger_of(result.parent, (1, 1)), "a.png", noted, stat.st_size, stat.st_mtime_ns)
+    [outcome] = run(plan)[0]
+    assert "is by now the result of another photograph" in outcome.error

@@ -16,7 +16,13 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.images.files import STANDARD_STREAM
 from enhance_cli.upscale.index import Hashes
 from enhance_cli.upscale.job import AnyJob, Job, Planned, Refusal, Unread
-from enhance_cli.upscale.ledger import Noted, append_entry, fingerprint, fingerprint_if_moved
+from enhance_cli.upscale.ledger import (
+    Noted,
+    append_entry,
+    belongs_to_another,
+    fingerprint,
+    fingerprint_if_moved,
+)
 from enhance_cli.upscale.plan import Plan
 from enhance_cli.upscale.remote.anywhere import enlarge_anywhere
 from enhance_cli.upscale.tiler import Tiler
@@ -117,7 +123,10 @@ class Batch:
             raise EnhanceError(f"cannot date {job.target}: {error.strerror or error}") from error
 
     def _known_by_now(self, job: Job) -> Noted | None:
-        """Return the entry of the photograph's result as it is now, since the plan may be old."""
+        """Return the entry of the result as it is now, since the plan may be old.
+
+        Raises EnhanceError if it is that of another photograph.
+        """
         if job.ledger is None or not os.path.lexists(job.target):
             return None
         ledger = self.plan.ledger
@@ -127,7 +136,9 @@ class Batch:
             known = ledger.entry(job.target)
         if known is None or known == job.known:
             return known
-        return known if known.is_of(job.name, job.origin, partial(self._moved, job)) else None
+        if not known.is_of(job.name, job.origin, partial(self._moved, job)):
+            raise belongs_to_another(job.target)
+        return known
 
     def _moved(self, job: Job, origin: str) -> str | None:
         return fingerprint_if_moved(job.source, self.settings, origin)

@@ -59,6 +59,14 @@ class Noted(NamedTuple):
         return self.origin in (None, origin) or self.made == moved(str(self.origin))
 
 
+def belongs_to_another(target: Path) -> EnhanceError:
+    """Return the error for a result that a run beside has made of another photograph."""
+    return EnhanceError(
+        f"{target} is by now the result of another photograph: run the command again, and this "
+        "one gets another name"
+    )
+
+
 def settings_of(options: UpscaleOptions) -> dict[str, Any]:
     """Return everything besides the photograph that decides what a result looks like.
 

@@ -33,7 +33,7 @@ from enhance_cli.upscale.enlarge import (
     target_size,
 )
 from enhance_cli.upscale.job import AnyJob, Job
-from enhance_cli.upscale.ledger import Ledger, Noted, append_entry
+from enhance_cli.upscale.ledger import Ledger, Noted, append_entry, belongs_to_another
 from enhance_cli.upscale.tiler import Tiler
 
 _COPIES = 3  # of a result that is not written in bands: the levels, Pillow's and the encoder's
@@ -191,9 +191,10 @@ class _Work:
             is_known = before is not None and before == _identity(target)
             # Otherwise another run may have written it of the same photograph in the meantime.
             beside.refresh()
-            entry = beside.entry(target)
-            is_own = entry is not None and (entry.source, entry.origin) == (job.name, job.origin)
-            return is_known or is_own
+            entry = None if is_known else beside.entry(target)
+            if entry and (entry.source, entry.origin) != (job.name, job.origin):
+                raise belongs_to_another(target)
+            return is_known or entry is not None
 
         with replacing(job.target, may_replace) as file:
             yield file
