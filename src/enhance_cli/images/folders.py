@@ -33,8 +33,13 @@ def no_images(folder: Place) -> EnhanceError:
     return EnhanceError(f"no images in {folder}: looked for {', '.join(IMAGE_SUFFIXES)}")
 
 
+def cannot_read(error: OSError) -> EnhanceError:
+    """Return the error for a folder that cannot be read."""
+    return EnhanceError(f"cannot read {error.filename}: {error.strerror}")
+
+
 def _refuse_folder(error: OSError) -> None:
-    raise EnhanceError(f"cannot read {error.filename}: {error.strerror}") from error
+    raise cannot_read(error) from error
 
 
 def walk_files(

@@ -103,7 +103,7 @@ class Batch:
             job = replace(job, known=self._known_by_now(job))
             if job.known is None:
                 check_new(job.target)
-            elif job.known.made in (job.made, self._moved(job, str(job.known.origin))):
+            elif self._is_finished(job, job.known):
                 self._preserve_time(job)
                 return Outcome(job.source, job.target, is_skipped=True)
         except EnhanceError as error:
@@ -139,6 +139,11 @@ class Batch:
         if not known.is_of(job.name, job.origin, partial(self._moved, job)):
             raise belongs_to_another(job.target)
         return known
+
+    def _is_finished(self, job: Job, known: Noted) -> bool:
+        if known.made == job.made:
+            return True
+        return known.origin is not None and known.made == self._moved(job, known.origin)
 
     def _moved(self, job: Job, origin: str) -> str | None:
         return fingerprint_if_moved(job.source, self.settings, origin)

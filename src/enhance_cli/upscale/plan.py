@@ -13,7 +13,7 @@ from enhance_cli.atomic import check_folder, check_replaceable
 from enhance_cli.config import IMAGE_SUFFIXES, UpscaleOptions
 from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.images.files import STANDARD_STREAM
-from enhance_cli.images.folders import no_images, walk_files
+from enhance_cli.images.folders import cannot_read, no_images, walk_files
 from enhance_cli.images.formats import Format, format_named, format_of
 from enhance_cli.images.kinds import is_image_name, kind_left_out
 from enhance_cli.places import Place
@@ -79,8 +79,7 @@ class Plan:
         refused: list[Refusal] = []
 
         def refuse(error: OSError) -> None:
-            reason = f"cannot read {error.filename}: {error.strerror}"
-            refused.append(Refusal(Path(error.filename), reason))
+            refused.append(Refusal(Path(error.filename), str(cannot_read(error))))
 
         is_empty = True
         for _, alike in groupby(self._images(folder, refuse), key=_without_extension):
@@ -105,11 +104,10 @@ class Plan:
         others: list[Unread] = []
 
         def is_left_out(path: Path, its_real: Path) -> bool:
-            if its_real == output:
-                return True
-            is_of_results = holds_results(its_real)
-            others.extend([Unread(path, "a folder of results")] if is_of_results else [])
-            return is_of_results
+            is_of_others = its_real != output and holds_results(its_real)
+            if is_of_others:
+                others.append(Unread(path, "a folder of results"))
+            return is_of_others or its_real == output
 
         for file in walk_files(folder, on_error, is_left_out):
             yield from others

@@ -15,7 +15,7 @@ from typing import Any
 from enhance_cli.atomic import check_new, check_replaceable, remove_leftovers
 from enhance_cli.config import IMAGE_SUFFIXES, UpscaleOptions
 from enhance_cli.errors import Cause, EnhanceError
-from enhance_cli.images.folders import no_images, walk_files
+from enhance_cli.images.folders import cannot_read, no_images, walk_files
 from enhance_cli.images.formats import Format, format_named, format_of
 from enhance_cli.images.kinds import is_image_name
 from enhance_cli.places import Found, Place, Url, is_below, name_below, parent_of
@@ -116,8 +116,7 @@ class RemoteBatch:
         """Yield the names of images below an input, without results; add what cannot be read."""
 
         def refuse(error: OSError) -> None:
-            line = f"cannot read {error.filename}: {error.strerror}"
-            refused.append(Outcome(Path(error.filename), error=line))
+            refused.append(Outcome(Path(error.filename), error=str(cannot_read(error))))
 
         if isinstance(folder, Path):
             for file in walk_files(folder, refuse):
