@@ -57,6 +57,21 @@ def test_two_processes_equal_one(arguments, tmp_path):
     assert (ours - theirs).norm() < 1e-3 * (ours - first).norm()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are listed by Linux alone")
+def test_no_thread_of_the_connection_outlives_the_run(arguments, tmp_path):
+    """Python would abort where one of them still frees a tensor while the interpreter ends."""
+    script = tmp_path / "run.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from enhance_cli.cli.main import main\n"
+        "main(standalone_mode=False)\n"
+        "names = [p.read_text().strip() for p in Path('/proc/self/task').glob('*/comm')]\n"
+        "assert not any('gloo' in name for name in names), names\n"
+    )
+    own = map(str, arguments[arguments.index("train") :])
+    finish(start(TWO, script, *own, "--steps", 4, "-o", tmp_path / "run"))
+
+
 def test_two_processes_name_a_broken_photograph_once(arguments, photographs, tmp_path):
     whole = (photographs / "deeper" / "0.png").read_bytes()
     (photographs / "cut.png").write_bytes(whole[: len(whole) // 2])

@@ -20,6 +20,7 @@ from enhance_cli.recipes import ADVERSARIAL_WEIGHTS, TrainOptions, recipe_values
 
 if TYPE_CHECKING:
     from enhance_cli.model.device import Backend
+    from enhance_cli.train.checkpoint import Checkpoint
     from enhance_cli.train.loop import Run
     from enhance_cli.train.processes import Processes
 
@@ -46,9 +47,7 @@ def train(
     """
     from enhance_cli.model.process import prepare_process
     from enhance_cli.train.checkpoint import Checkpoint
-    from enhance_cli.train.loop import Run
     from enhance_cli.train.processes import joined, locked
-    from enhance_cli.train.record import create_run
     from enhance_cli.train.start import begins_whole
 
     values["weight"] = dict(values["weight"])
@@ -72,18 +71,35 @@ def train(
     backend = _pick_backend(options.device, options.precision)
     prepare_process(str(backend.device), backend.precision)
     with joined(backend.device) as processes:
-        shape = checkpoint.shape if checkpoint else None
-        run = Run(folder, options, backend, processes, shape=shape)
-        if checkpoint:
-            run.restore(checkpoint)
-            checkpoint = None  # closes the file, which a later checkpoint replaces
-        elif processes.is_first:
-            create_run(folder)
-            ctx.with_resource(locked(folder))
-        if processes.is_first:
-            _record_start(run, processes, config)
-        status = show_training(run, processes)
+        status = _train(ctx, folder, options, backend, processes, checkpoint, config)
     ctx.exit(status)
+
+
+def _train(
+    ctx: click.Context,
+    folder: Path,
+    options: TrainOptions,
+    backend: Backend,
+    processes: Processes,
+    checkpoint: Checkpoint | None,
+    config: Path | None,
+) -> int:
+    """Train in one of the processes, show it, and return the exit status."""
+    from enhance_cli.train.loop import Run
+    from enhance_cli.train.processes import locked
+    from enhance_cli.train.record import create_run
+
+    shape = checkpoint.shape if checkpoint else None
+    run = Run(folder, options, backend, processes, shape=shape)
+    if checkpoint:
+        run.restore(checkpoint)
+        checkpoint.close()
+    elif processes.is_first:
+        create_run(folder)
+        ctx.with_resource(locked(folder))
+    if processes.is_first:
+        _record_start(run, processes, config)
+    return show_training(run, processes)
 
 
 def _first_values(ctx: click.Context, config: Path | None, given: dict[str, Any]) -> dict[str, Any]:

@@ -93,9 +93,9 @@ def _checkpoints(run: Path) -> list[Path]:
 class Checkpoint:
     """The newest checkpoint of a run that can be read; nothing in it is executed.
 
-    The file stays open, and keeps its space on the disk, as long as this object lives. A newer
-    checkpoint that is damaged is named in a warning. Raises EnhanceError if none can be read, or if
-    the newest that is whole is not of this version.
+    The file stays open, and keeps its space on the disk, until `close`. A newer checkpoint that is
+    damaged is named in a warning. Raises EnhanceError if none can be read, or if the newest that is
+    whole is not of this version.
     """
 
     def __init__(self, run: Path) -> None:
@@ -124,6 +124,10 @@ class Checkpoint:
             self.counters: dict[str, Any] = json.loads(metadata["counters"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise EnhanceError(f"{path} is not a checkpoint of enhance train") from error
+
+    def close(self) -> None:
+        """Let go of the file: nothing can be restored after it."""
+        self._tensors = {}
 
     @property
     def shape(self) -> dict[str, Any]:

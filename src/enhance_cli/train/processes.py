@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -91,6 +92,7 @@ def local_device(device: str) -> str:
 def joined(device: torch.device) -> Iterator[Processes]:
     """Connect with the other processes that torchrun started, until the end of the block.
 
+    Nothing that `wrap` returned may live on behind the block: its threads would abort Python's end.
     Without torchrun this process is alone. Raises EnhanceError if they cannot be connected, or if
     another one is lost.
     """
@@ -104,6 +106,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
         _join(device)
         yield Processes(dist.get_rank(), count, device)
         dist.barrier()  # no process ends while the first still writes files
+        gc.collect()  # the wrapped networks, which would keep the group and its threads
         dist.destroy_process_group()
     except RuntimeError as error:
         if not any(word in str(error).lower() for word in _LOST):
@@ -146,6 +149,10 @@ def _lock(folder: int, run: Path) -> None:
 
 
 def _join(device: torch.device) -> None:
+    # Its functions keep for good the group that there is when they are imported, which a wrapped
+    # network would do.
+    import torch.distributed.nn.functional  # noqa: F401
+
     if device.type == "mps":
         raise EnhanceError("several processes cannot train on mps", Cause.SHARED_MPS)
     has_nccl = device.type == "cuda" and dist.is_nccl_available()
