@@ -26,6 +26,7 @@ class Cause(Enum):
     HAS_TRANSPARENCY = auto()  # which the format cannot hold
     LITE_MISSING = auto()
     LOSS_NOT_FINITE = auto()
+    NAMES_TAKEN = auto()  # by results of other photographs
     NETWORK_MISSING = auto()  # a network of torchvision that a metric uses
     NEVER_FINITE = auto()  # a loss, before the first checkpoint
     NO_EXTENSION = auto()  # the output's name says no format

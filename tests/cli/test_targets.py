@@ -225,7 +225,8 @@ def test_a_photograph_of_the_same_name_from_another_folder_replaces_no_result(
     for day in days[:2]:
         assert upscale(day, "-o", output).exit_code == 0
     assert [width(output / name) for name in ("a.png", "a.png.png")] == [16, 20]
-    assert upscale_fails(days[2], "-o", output).endswith("belong to other photographs")
+    line = "belong to other photographs; choose another output or a --suffix"
+    assert upscale_fails(days[2], "-o", output).endswith(line)
     assert "1 skipped" in upscale(days[1], "-o", output).stderr
 
 
@@ -233,8 +234,10 @@ def test_a_photograph_that_was_moved_keeps_its_result(upscale, folders, tmp_path
     source, output = folders
     make(source / "a.png")
     upscale(source, "-o", output)
-    assert "1 skipped" in upscale(source.rename(tmp_path / "moved"), "-o", output).stderr
-    assert results(output) == ["a.png"]
+    moved = source.rename(tmp_path / "moved")
+    assert "1 skipped" in upscale(moved, "-o", output).stderr
+    assert upscale(moved, "-o", output, "--scale", 2).exit_code == 0
+    assert [width(output / name) for name in results(output)] == [8]
 
 
 def test_a_result_stays_though_its_photograph_was_put_away(upscale, folders, tmp_path):
@@ -290,3 +293,18 @@ def test_results_of_another_run_below_the_input_are_no_photographs(upscale, fold
     assert results(output) == ["a.png"]
     upscale(source / "first", "-o", output / "again")
     assert width(output / "again/a.png") == 64
+
+
+def test_results_beside_their_photographs_are_no_photographs(upscale, folders):
+    """Whether the results lie in the folder itself or in one that was there below it."""
+    source, output = folders
+    make(source / "a.png", source / "sub/b.png")
+    (source / "big").mkdir()
+    upscale(source, "-o", source, "--suffix", "_x4")
+    upscale(source / "sub", "-o", source / "big")
+    result = upscale(source, "-o", output)
+    line = f"{source / 'a_x4.png'} is a result of an earlier run, which is not read: left out"
+    assert line in result.stderr
+    assert results(output) == ["a.png", "sub/b.png"]
+    upscale(source / "big", "-o", output / "again")
+    assert width(output / "again/b.png") == 4 * width(source / "big/b.png")

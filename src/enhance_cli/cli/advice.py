@@ -23,6 +23,7 @@ ADVICE: dict[Cause, tuple[tuple[str, str], ...]] = {
     Cause.LOSS_NOT_FINITE: (
         ("--resume", "go on by --resume, or start anew, with a lower --lr or another --weight"),
     ),
+    Cause.NAMES_TAKEN: (("--suffix", "choose another output or a --suffix"),),
     Cause.NETWORK_MISSING: (("--network", "give a file of it by --network NAME=FILE"),),
     Cause.NO_EXTENSION: (("--format", "choose a --format"),),
     Cause.NOT_DOWNLOADED: (("--download", "add --download to bring it"),),

@@ -104,11 +104,25 @@ class Batch:
             if job.known is None:
                 check_new(job.target)
             elif self._is_finished(job, job.known):
+                job = self._noted_here(job)
                 self._preserve_time(job)
                 return Outcome(job.source, job.target, is_skipped=True)
         except EnhanceError as error:
             return Outcome(job.source, job.target, error=str(error), cause=error.cause)
         return job
+
+    def _noted_here(self, job: Job) -> Job:
+        """Return a finished job, after noting where its photograph is now, if that was moved."""
+        if job.ledger is None or job.known is None or job.known.made == job.made:
+            return job
+        here = Noted(job.made, job.name, job.origin)
+        try:
+            found = job.target.stat()
+            append_entry(job.ledger, job.result, here, found.st_size, found.st_mtime_ns)
+        except OSError as error:
+            reason = error.strerror or error
+            raise EnhanceError(f"cannot write {job.ledger}: {reason}") from error
+        return replace(job, known=here)
 
     def _preserve_time(self, job: Job) -> None:
         """Give a finished result its photograph's time, if asked for; the ledger notes it first."""

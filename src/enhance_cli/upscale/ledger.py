@@ -260,6 +260,13 @@ def holds_results(folder: Path) -> bool:
     return os.path.exists(_places(folder, (1, 1))[1])
 
 
+def ledger_inside(folder: Path) -> Ledger | None:
+    """Return the ledger of runs that wrote between the files of a folder, if it can be read."""
+    with suppress(EnhanceError):  # that of somebody else ends no run
+        return Ledger(folder) if any(folder.glob(_PATTERN)) else None
+    return None
+
+
 def ledger_of(folder: Path, shard: tuple[int, int]) -> Path:
     """Return the file that a run appends to; every shard has its own.
 

@@ -116,7 +116,8 @@ class Plan:
                 if kind := kind_left_out(file):
                     yield Unread(file, kind)
             elif not self._targets.is_result(file, folder, real):
-                yield file
+                is_earlier = self._targets.is_earlier_result(file, folder, real)
+                yield Unread(file, "a result of an earlier run") if is_earlier else file
         yield from others
 
     def _changes_extension(self, file: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -17,7 +18,13 @@ from enhance_cli.images.formats import Format
 from enhance_cli.images.kinds import is_image_name
 from enhance_cli.places import Place
 from enhance_cli.upscale.index import Hashes
-from enhance_cli.upscale.ledger import Ledger, Noted, fingerprint, fingerprint_if_moved
+from enhance_cli.upscale.ledger import (
+    Ledger,
+    Noted,
+    fingerprint,
+    fingerprint_if_moved,
+    ledger_inside,
+)
 
 
 class Targets:
@@ -51,6 +58,7 @@ class Targets:
         self.ledger = Ledger(folder)
         self._names, self._taken = Hashes(), Hashes()
         self._real_folder = lru_cache(maxsize=64)(real_path)  # resolved once for all its files
+        self._ledger_inside = lru_cache(maxsize=64)(ledger_inside)
 
     def folder_apart_from(self, folder: Path) -> Path | None:
         """Return the output folder if `folder` is not inside it: its files are then no inputs."""
@@ -68,6 +76,20 @@ class Targets:
             return self._real in leads_to.parents
         is_known = real == self._real and self.ledger.names(file.relative_to(folder).as_posix())
         return is_known or _changed(file) > self._began
+
+    def is_earlier_result(self, file: Path, folder: Path, real: Path) -> bool:
+        """Whether an earlier run has made a file of a photograph below the same input folder.
+
+        Arguments as of `is_result`.
+        """
+        for parent in file.parents:
+            ledger = self._ledger_inside(parent)
+            noted = ledger.entry(file) if ledger else None
+            if noted and noted.origin and real in Path(noted.origin).parents:
+                return True
+            if parent == folder:
+                break
+        return False
 
     def choose(
         self, source: Path, name: Path, kind: Format, others: list[Path]
@@ -96,7 +118,7 @@ class Targets:
                 raise both_in_and_out(target)
             if not is_input and self._taken.add(_spelling(self._resolve(target))):
                 return target, known[target]
-        raise EnhanceError(f"{source}: {plain} and {long} belong to other photographs")
+        raise names_taken(source, [plain, long])
 
     def _first_of(self, name: Path) -> Path:
         """Return the first photograph of that name below the inputs."""
@@ -139,6 +161,12 @@ class Targets:
 def both_in_and_out(path: Place) -> EnhanceError:
     """Return the error for a photograph that its own result would replace."""
     return EnhanceError(f"{path} is both input and output", Cause.BOTH_IN_AND_OUT)
+
+
+def names_taken(source: Place, names: Sequence[object]) -> EnhanceError:
+    """Return the error for a photograph whose possible names are those of other results."""
+    both = " and ".join(map(str, names))
+    return EnhanceError(f"{source}: {both} belong to other photographs", Cause.NAMES_TAKEN)
 
 
 def is_one_file(first: Path, second: Path) -> bool:

@@ -33,7 +33,7 @@ from enhance_cli.upscale.ledger import (
 )
 from enhance_cli.upscale.plan import check_lossless, check_output_folder, check_source
 from enhance_cli.upscale.remote.notes import RemoteLedger, notes_of, probe_in
-from enhance_cli.upscale.targets import both_in_and_out, real_path
+from enhance_cli.upscale.targets import both_in_and_out, names_taken, real_path
 from enhance_cli.upscale.work import Outcome
 
 _ASKED_AT_ONCE = 64  # results that a store is asked for at the same time
@@ -195,7 +195,7 @@ class RemoteBatch:
         for each in own + free:
             if self._taken.add(each):
                 return each
-        raise EnhanceError(f"{source}: {' and '.join(names)} belong to other photographs")
+        raise names_taken(source, names)
 
     def _noted(self, result: str) -> list[Noted]:
         ledger = self._local or self._remote
