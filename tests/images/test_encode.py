@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from enhance_cli.images.decoding import decode_photos
 from enhance_cli.images.encode import Encoding, encode
 from enhance_cli.images.formats import format_named
 from enhance_cli.images.metadata.metadata import Metadata
@@ -44,6 +45,17 @@ def swapped_profile():
     changed = bytearray(profile)
     changed[red : red + 4], changed[green : green + 4] = b"gXYZ", b"rXYZ"
     return bytes(changed)
+
+
+def test_the_exif_box_of_a_jpeg_xl_begins_with_an_offset():
+    pytest.importorskip("pillow_jxl", reason="the extra jxl is not installed")
+    photo = Photo(np.zeros((3, 12, 20), np.uint8), metadata=Metadata(exif=make_exif()))
+    data = encode([photo], format_named("jxl"), Encoding(quality=50))
+    assert data[data.index(b"Exif") + 4 :].startswith(bytes(4) + b"MM\0*")
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.getexif()[0x010F] == "maker"
+    (read,) = decode_photos(data, "in.jxl", every=False, max_pixels=1000)
+    assert read.metadata.exif.startswith(b"MM\0*")
 
 
 @pytest.mark.parametrize("name", ["bmp", "gif"])

@@ -143,6 +143,8 @@ def _metadata(photo: Photo, kind: Format) -> dict[str, Any]:
             )
     if exif and kind == formats.AVIF:
         exif = without_orientation(exif)  # with one, Pillow would rewrite the whole EXIF
+    if exif and kind == formats.JXL:
+        exif = bytes(4) + exif  # the offset of its beginning, which the plugin does not write
     parts = {"exif": exif, "xmp": found.xmp, "icc_profile": photo.icc_profile}
     return {name: data for name, data in parts.items() if data}
 
