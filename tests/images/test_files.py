@@ -12,6 +12,7 @@ from enhance_cli.images.encode import Encoding, encode
 from enhance_cli.images.files import (
     Photo,
     decode_opaque,
+    from_pillow,
     read_contents,
     read_opaque,
     read_photo,
@@ -74,6 +75,15 @@ def test_an_orientation_that_is_none_means_upright(tmp_path, kind, value):
     with Image.open(path) as image:
         assert orientation_of(image) == 1
     assert read_photo(path).size == (20, 12)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_damaged_exif_means_upright(tmp_path, suffix):
+    path = tmp_path / f"in.{suffix}"
+    Image.new("RGB", (20, 12)).save(path, exif=b"Exif\0\0garbage!!garbage")
+    with Image.open(path) as image:
+        assert from_pillow(image).size == (20, 12)
+    assert read_photo(path).size == read_contents(path).size == (20, 12)
 
 
 def test_far_too_many_pixels_are_one_line_with_the_option(tmp_path, monkeypatch):

@@ -481,3 +481,21 @@ def test_an_animated_avif_is_shown_as_often(tmp_path, enlarge, whole, flag, play
     path.write_bytes(data)
     with Image.open(enlarge(path, "png", every=True)) as image:
         assert image.info["loop"] == plays
+
+
+TIFF = build({271: Tag(2, 6, b"maker\0")}, "<")
+
+
+@pytest.mark.parametrize(("box", "exif"), [
+    (TIFF, TIFF),  # as the plugin writes it, without an offset
+    (bytes(4) + TIFF, TIFF),
+    (b"\0\0\0\6Exif\0\0" + TIFF, TIFF),
+    (b"\0\0\0\3abc" + TIFF, TIFF),
+    (b"garbage garbage", None),
+])  # fmt: skip
+def test_the_exif_of_a_jpeg_xl_is_read_or_named(tmp_path, picture, enlarge, caplog, box, exif):
+    pytest.importorskip("pillow_jxl", reason="the extra jxl is not installed")
+    picture.save(tmp_path / "in.jxl", exif=box)
+    made = read_photo(enlarge(tmp_path / "in.jxl", "png"))
+    assert made.metadata.exif == exif
+    assert caplog.messages == ([] if exif else ["its EXIF, which is damaged: left out"])

@@ -17,9 +17,9 @@ from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.images.depth import bits_a_channel, bits_before, in_8_bits_a_channel
 from enhance_cli.images.faults import in_one_line, silence_libtiff
 from enhance_cli.images.formats import Contents
-from enhance_cli.images.jxl import JxlHeader, decode_deep_jxl, jxl_header, mend_jxl
+from enhance_cli.images.jxl import JxlHeader, decode_deep_jxl, jxl_header
 from enhance_cli.images.kinds import HEAD, check_kind
-from enhance_cli.images.metadata.boxes import plays_of
+from enhance_cli.images.metadata.boxes import plays_of, read_jxl
 from enhance_cli.images.metadata.gather import complete, profile_of, read_from_header, read_metadata
 from enhance_cli.images.metadata.metadata import Metadata
 from enhance_cli.images.photo import Photo, from_pillow, upright, with_words
@@ -62,11 +62,11 @@ def _decode_jxl(data: bytes, name: Path | str, max_pixels: int) -> list[Photo]:
     _check_pixels(math.prod(header.size), max_pixels, name)  # before: the plugin decodes on opening
     _refuse_animation(header, name)
     with _opened(io.BytesIO(data), "JPEG XL") as image:
-        mend_jxl(image, data)
-        deep = decode_deep_jxl(image, data) if header.bits > 8 else None
+        metadata = None if getattr(image, "jpeg", False) else read_jxl(data)
+        deep = decode_deep_jxl(image, data, metadata) if header.bits > 8 else None
         if header.bits > 8 and deep is None:
             _log.warning("has %d bits a channel: only 8 of them are read", header.bits)
-        return [deep or from_pillow(image)]
+        return [deep or from_pillow(image, metadata)]
 
 
 def _refuse_animation(header: JxlHeader, name: Path | str) -> None:

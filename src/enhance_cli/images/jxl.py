@@ -1,20 +1,19 @@
-"""Reading what Pillow's plugin does not tell of JPEG XL files: the header, XMP, 16-bit grey.
+"""Reading what Pillow's plugin does not tell of JPEG XL files: the header, 16-bit grey.
 
-Source: ISO/IEC 18181-1 (2024), D.3 and D.4 of headers; ISO/IEC 18181-2 of boxes.
+Source: ISO/IEC 18181-1 (2024), D.3 and D.4.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from enhance_cli.images.metadata.exif import upright_exif, without_prefix
+from enhance_cli.images.metadata.boxes import boxes_of
 from enhance_cli.images.metadata.gather import complete, profile_of
+from enhance_cli.images.metadata.metadata import Metadata
 from enhance_cli.images.photo import Photo, with_words
 from enhance_cli.model.levels import DEEP, Levels, to_levels
 
@@ -54,20 +53,7 @@ def jxl_header(data: bytes) -> JxlHeader:
     return JxlHeader(size, depth, is_animated)
 
 
-def mend_jxl(image: Image.Image, data: bytes) -> None:
-    """Give an opened image the XMP of its file, and reset the orientation in its EXIF.
-
-    The decoder has already turned the picture, unless the file is a recompressed JPEG.
-    """
-    for kind, box in _boxes(data):
-        if kind == b"xml ":
-            image.info.setdefault("xmp", box)
-    exif = image.info.get("exif")
-    if exif and not getattr(image, "jpeg", False):
-        image.info["exif"] = upright_exif(without_prefix(exif))
-
-
-def decode_deep_jxl(image: Image.Image, data: bytes) -> Photo | None:
+def decode_deep_jxl(image: Image.Image, data: bytes, metadata: Metadata | None) -> Photo | None:
     """Return a grey picture of more than 8 bits; None for colours, which the plugin cuts to 8."""
     width, height = image.size
     if image.mode in ("RGB", "RGBA"):
@@ -83,33 +69,18 @@ def decode_deep_jxl(image: Image.Image, data: bytes) -> Photo | None:
     pixels = np.broadcast_to(levels[:1], (3, height, width))
     alpha = levels[1:] if channels == 2 else None
     photo = Photo(pixels, alpha, True, profile_of(image))
-    return with_words(photo, complete(None, image))
+    return with_words(photo, complete(metadata, image))
 
 
 def _codestream(data: bytes) -> bytes:
     """Return the beginning of the codestream, which holds the picture."""
     if data.startswith(_CODESTREAM):
         return data[:_START]
-    for kind, box in _boxes(data):
+    for kind, start, _ in boxes_of(data, 0, len(data)):
         if kind in (b"jxlc", b"jxlp"):
-            return box[4 if kind == b"jxlp" else 0 :][:_START]
+            start += 4 if kind == b"jxlp" else 0
+            return data[start : start + _START]
     raise ValueError("truncated: no picture in it")
-
-
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the kind and the content of each box of a file that has boxes."""
-    place = 0 if data[4:8] == b"JXL " else len(data)
-    while place + 8 <= len(data):
-        length, kind = struct.unpack_from(">L4s", data, place)
-        start = place + 8
-        if length == 1 and place + 16 <= len(data):
-            (length,) = struct.unpack_from(">Q", data, start)
-            start += 8
-        end = place + length if length else len(data)
-        if end < start:
-            return
-        yield kind, data[start:end]
-        place = end
 
 
 class _Bits:

@@ -1,6 +1,6 @@
-"""Reading metadata from the chunks of a WebP and the boxes of an AVIF.
+"""Reading metadata from the chunks of a WebP and the boxes of an AVIF or a JPEG XL.
 
-Source: WebP container (RFC 9649); ISO 14496-12, ISO 23008-12 (HEIF), ITU-T H.273.
+Source: WebP container (RFC 9649); ISO 14496-12, ISO 23008-12 (HEIF), ITU-T H.273; ISO/IEC 18181-2.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ def read_avif(avif: Any) -> tuple[Metadata, bytes]:
     data = bytearray(avif)
     exif = xmp = codes = None
     lost: list[str] = []
-    for kind, start, stop in _boxes(data, 0, len(data)):
+    for kind, start, stop in boxes_of(data, 0, len(data)):
         if kind != b"meta":
             continue
         places = _places(data, start + 4, stop)
         for item, name, what, place in _items(data, start + 4, stop):
             body = b"".join(bytes(data[begin:end]) for begin, end in places.get(item, ()))
             if name == b"Exif" and len(body) > 4:
-                exif = exif or without_prefix(body[4 + int.from_bytes(body[:4], "big") :])
+                exif = exif or _exif_in(body)
                 data[place : place + 4] = b"exif"  # a name that no decoder knows
             elif name == b"mime" and b"rdf+xml" in what:
                 xmp = xmp or body
@@ -73,6 +73,24 @@ def read_avif(avif: Any) -> tuple[Metadata, bytes]:
     lost += [CREDENTIALS] if b"urn:c2pa" in data or b"c2pa.claim" in data else []
     found_in = Metadata(exif=exif, xmp=xmp, colour_codes=codes, lost=tuple(dict.fromkeys(lost)))
     return found_in, bytes(data)
+
+
+def read_jxl(jxl: bytes) -> Metadata:
+    """Return the metadata of a JPEG XL. The orientation is 1: that of the EXIF does not count."""
+    exif = xmp = None
+    for kind, start, stop in boxes_of(jxl, 0, len(jxl)):
+        if kind == b"Exif":
+            exif = exif or _exif_in(jxl[start:stop])
+        elif kind == b"xml ":
+            xmp = xmp or jxl[start:stop]
+    return Metadata(exif=exif, xmp=xmp)
+
+
+def _exif_in(box: bytes) -> bytes:
+    """Return the EXIF behind its offset, which some writers leave out; all of a damaged box."""
+    if box.startswith((b"II*\0", b"MM\0*")):
+        return box
+    return without_prefix(box[4 + int.from_bytes(box[:4], "big") :] or box)
 
 
 def plays_of(avif: bytes) -> int:
@@ -95,7 +113,8 @@ def with_colour_codes(avif: bytes, codes: bytes) -> bytes:
     return re.sub(rb"colrnclx....", lambda _: b"colrnclx" + label, avif, flags=re.DOTALL)
 
 
-def _boxes(data: bytes | bytearray, start: int, stop: int) -> Iterator[_Part]:
+def boxes_of(data: bytes | bytearray, start: int, stop: int) -> Iterator[_Part]:
+    """Yield each box between two places, up to the first that is cut off."""
     while start + 8 <= stop:
         size, kind = struct.unpack_from(">L4s", data, start)
         head = 8
@@ -113,11 +132,11 @@ def _items(
     data: bytes | bytearray, start: int, stop: int
 ) -> Iterator[tuple[int, bytes, bytes, int]]:
     """Yield each item's number, its type, its further description, and the place of its type."""
-    for kind, begin, end in _boxes(data, start, stop):
+    for kind, begin, end in boxes_of(data, start, stop):
         if kind != b"iinf":
             continue
         first = begin + (6 if data[begin] == 0 else 8)
-        for inner, place, inner_end in _boxes(data, first, end):
+        for inner, place, inner_end in boxes_of(data, first, end):
             if inner == b"infe" and data[place] in (2, 3) and inner_end - place >= 12:
                 wide = data[place] == 3
                 (item,) = struct.unpack_from(">L" if wide else ">H", data, place + 4)
@@ -127,7 +146,7 @@ def _items(
 
 def _places(data: bytes | bytearray, start: int, stop: int) -> dict[int, list[tuple[int, int]]]:
     """Return the places in the file of the parts of each item, as (start, stop)."""
-    found = {kind: (begin, end) for kind, begin, end in _boxes(data, start, stop)}
+    found = {kind: (begin, end) for kind, begin, end in boxes_of(data, start, stop)}
     if b"iloc" not in found:
         return {}
     try:

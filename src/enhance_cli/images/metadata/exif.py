@@ -6,7 +6,6 @@ The tags that count pixels are listed in docs/decisions/0010. Source: Exif 2.32,
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from fractions import Fraction
 
 from enhance_cli.images.metadata.change import Change, Number
@@ -76,16 +75,6 @@ def exif_from_dpi(dpi: tuple[float, float]) -> bytes:
     x, y = (entry_of(RATIONAL, [Fraction(one).limit_denominator(1000)], "<") for one in dpi)
     unit = entry_of(SHORT, [2], "<")  # inches
     return build({X_RESOLUTION: x, Y_RESOLUTION: y, RESOLUTION_UNIT: unit}, "<")
-
-
-def upright_exif(exif: bytes) -> bytes:
-    """Return EXIF that calls the picture upright; damaged EXIF is returned as it is."""
-    with suppress(DamagedError):
-        block = Block(exif)
-        if ORIENTATION_TAG in block.main.places:
-            block.set(block.main, ORIENTATION_TAG, 1)
-        return bytes(block.data)
-    return exif
 
 
 def without_orientation(exif: bytes) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 from PIL import ExifTags, Image, TiffImagePlugin
 
+from enhance_cli.images.faults import DECODER_ERRORS
 from enhance_cli.images.metadata.boxes import read_avif, read_webp
 from enhance_cli.images.metadata.chunks import SIGNATURE, read_png
 from enhance_cli.images.metadata.exif import resolution_in, without_prefix
@@ -62,9 +63,10 @@ def complete(metadata: Metadata | None, image: Image.Image) -> Metadata:
         "WEBP",
         "AVIF",
         "HEIF",
+        "JXL",
     )
     found = metadata if metadata and is_read else _from_info(image)
-    if image.format in ("JPEG", "PNG", "TIFF", "WEBP") and is_read:
+    if image.format in ("JPEG", "PNG", "TIFF", "WEBP", "JXL") and is_read:
         return _with_resolution(found)
     return replace(_with_resolution(found), orientation=orientation_of(image))
 
@@ -93,8 +95,14 @@ def _from_info(image: Image.Image) -> Metadata:
 
 
 def orientation_of(image: Image.Image) -> int:
-    """Return the orientation of an opened file, 1 (upright) to 8, from Pillow, without decoding."""
-    found = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
+    """Return the orientation of an opened file, 1 (upright) to 8, from Pillow, without decoding.
+
+    Damaged EXIF means 1.
+    """
+    try:
+        found = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
+    except DECODER_ERRORS:
+        return 1
     return found if found in range(1, 9) else 1
 
 
