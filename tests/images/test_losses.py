@@ -2,6 +2,7 @@
 
 import io
 import struct
+import sys
 import zlib
 
 import numpy as np
@@ -499,3 +500,89 @@ def test_the_exif_of_a_jpeg_xl_is_read_or_named(tmp_path, picture, enlarge, capl
     made = read_photo(enlarge(tmp_path / "in.jxl", "png"))
     assert made.metadata.exif == exif
     assert caplog.messages == ([] if exif else ["its EXIF, which is damaged: left out"])
+
+
+LONG_EXIF = build({271: Tag(2, 600, b"maker " * 99 + bytes(6))}, "<")  # worth compressing
+
+
+def packed_jxl(path, picture, make_xmp):
+    """Write a JPEG XL with EXIF and XMP in compressed boxes; return the XMP."""
+    pytest.importorskip("pillow_jxl", reason="the extra jxl is not installed")
+    xmp = make_xmp('dc:source="hi"', dc="http://purl.org/dc/elements/1.1/")
+    picture.save(path, exif=LONG_EXIF, xmp=xmp, compress_metadata=True)
+    return xmp
+
+
+def test_compressed_boxes_of_a_jpeg_xl_are_read(tmp_path, picture, enlarge, caplog, make_xmp):
+    pytest.importorskip("brotli", reason="the extra jxl is not installed")
+    xmp = packed_jxl(tmp_path / "in.jxl", picture, make_xmp)
+    made = read_photo(enlarge(tmp_path / "in.jxl", "png"))
+    assert (made.metadata.exif, made.metadata.xmp) == (LONG_EXIF, xmp)
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("is_jpeg", [False, True])
+def test_damage_in_a_compressed_box_does_not_refuse_a_jpeg_xl(
+    tmp_path, picture, enlarge, caplog, is_jpeg
+):
+    for module in ("brotli", "pillow_jxl"):
+        pytest.importorskip(module, reason="the extra jxl is not installed")
+    picture.save(tmp_path / "in.jpg", exif=b"Exif\0\0" + LONG_EXIF)
+    with Image.open(tmp_path / "in.jpg") as image:
+        options = {"exif": LONG_EXIF, "compress_metadata": True, "lossless_jpeg": is_jpeg}
+        image.save(tmp_path / "in.jxl", **options)
+    data = (tmp_path / "in.jxl").read_bytes()
+    place = data.index(b"brobExif") + 8
+    (tmp_path / "in.jxl").write_bytes(data[:place] + b"\xff" + data[place + 1 :])
+    made = read_photo(enlarge(tmp_path / "in.jxl", "png"))
+    assert made.size == (256, 192)
+    assert caplog.messages == ["its EXIF, which is damaged: left out"]
+
+
+def test_compressed_boxes_of_a_jpeg_xl_are_named_without_brotli(
+    tmp_path, picture, enlarge, caplog, make_xmp, monkeypatch
+):
+    packed_jxl(tmp_path / "in.jxl", picture, make_xmp)
+    monkeypatch.setitem(sys.modules, "brotli", None)
+    enlarge(tmp_path / "in.jxl", "png")
+    needs = "which is compressed (to read it, install the package brotli)"
+    assert caplog.messages == [f"its EXIF, {needs}, its XMP, {needs}: left out"]
+
+
+@pytest.mark.parametrize(("kind", "data", "what"), [
+    (b"jumb", b"\0\0\0\x10jumbc2pa", "its content credentials (C2PA)"),
+    (b"jumb", b"\0\0\0\x0cjumbxxxx", "its JUMBF data"),
+    (b"jhgm", b"\0\0\0", "its gain map (HDR)"),
+    (b"uuid", b"something", "a box uuid"),
+    (b"free", b"something", None),
+])  # fmt: skip
+@pytest.mark.parametrize("is_jpeg", [False, True])
+def test_boxes_of_a_jpeg_xl_are_named(
+    tmp_path, picture, enlarge, caplog, kind, data, what, is_jpeg
+):
+    pytest.importorskip("pillow_jxl", reason="the extra jxl is not installed")
+    picture.save(tmp_path / "in.jpg")
+    with Image.open(tmp_path / "in.jpg") as image:
+        image.save(tmp_path / "in.jxl", lossless_jpeg=is_jpeg, use_container=True)
+    with (tmp_path / "in.jxl").open("ab") as file:
+        file.write(struct.pack(">L4s", len(data) + 8, kind) + data)
+    enlarge(tmp_path / "in.jxl", "png")
+    assert caplog.messages == ([f"{what}: left out"] if what else [])
+
+
+def test_what_a_jpeg_held_is_read_from_the_jpeg_xl_made_of_it(
+    tmp_path, picture, enlarge, add_segments, caplog, monkeypatch
+):
+    pytest.importorskip("pillow_jxl", reason="the extra jxl is not installed")
+    monkeypatch.setitem(sys.modules, "brotli", None)
+    picture.save(tmp_path / "in.jpg", exif=b"Exif\0\0" + LONG_EXIF)
+    block = resources((0x0404, iptc(b"The old bridge")))
+    add_segments(tmp_path / "in.jpg", (0xED, b"Photoshop 3.0\0" + block), (0xFE, b"a comment"))
+    with Image.open(tmp_path / "in.jpg") as image:
+        image.save(tmp_path / "in.jxl", lossless_jpeg=True)
+    assert b"brobExif" in (tmp_path / "in.jxl").read_bytes()
+    assert read_photo(tmp_path / "in.jxl").metadata == read_photo(tmp_path / "in.jpg").metadata
+    data = enlarge(tmp_path / "in.jxl", "jpg").read_bytes()
+    assert b"The old bridge" in data
+    assert b"a comment" in data
+    assert caplog.messages == []

@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,7 +18,7 @@ from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.images.depth import bits_a_channel, bits_before, in_8_bits_a_channel
 from enhance_cli.images.faults import in_one_line, silence_libtiff
 from enhance_cli.images.formats import Contents
-from enhance_cli.images.jxl import JxlHeader, decode_deep_jxl, jxl_header
+from enhance_cli.images.jxl import JxlHeader, decode_deep_jxl, jxl_header, original_jpeg
 from enhance_cli.images.kinds import HEAD, check_kind
 from enhance_cli.images.metadata.boxes import plays_of, read_jxl
 from enhance_cli.images.metadata.gather import complete, profile_of, read_from_header, read_metadata
@@ -61,9 +62,14 @@ def _decode_jxl(data: bytes, name: Path | str, max_pixels: int) -> list[Photo]:
     header = jxl_header(data)
     _check_pixels(math.prod(header.size), max_pixels, name)  # before: the plugin decodes on opening
     _refuse_animation(header, name)
-    with _opened(io.BytesIO(data), "JPEG XL") as image:
-        metadata = None if getattr(image, "jpeg", False) else read_jxl(data)
-        deep = decode_deep_jxl(image, data, metadata) if header.bits > 8 else None
+    jpeg = original_jpeg(data)
+    metadata, pixels = read_jxl(data, is_jpeg=jpeg is not None)
+    if jpeg is not None:
+        (photo,) = _decode_by_pillow(jpeg, name, "JPEG", False, max_pixels)
+        lost = (*photo.metadata.lost, *metadata.lost)
+        return [replace(photo, metadata=replace(photo.metadata, lost=lost))]
+    with _opened(io.BytesIO(pixels), "JPEG XL") as image:
+        deep = decode_deep_jxl(image, pixels, metadata) if header.bits > 8 else None
         if header.bits > 8 and deep is None:
             _log.warning("has %d bits a channel: only 8 of them are read", header.bits)
         return [deep or from_pillow(image, metadata)]

@@ -1,4 +1,4 @@
-"""Reading what Pillow's plugin does not tell of JPEG XL files: the header, 16-bit grey.
+"""Reading what Pillow's plugin does not tell of JPEG XL files: header, 16-bit grey, the JPEG in it.
 
 Source: ISO/IEC 18181-1 (2024), D.3 and D.4.
 """
@@ -53,7 +53,20 @@ def jxl_header(data: bytes) -> JxlHeader:
     return JxlHeader(size, depth, is_animated)
 
 
-def decode_deep_jxl(image: Image.Image, data: bytes, metadata: Metadata | None) -> Photo | None:
+def original_jpeg(data: bytes) -> bytes | None:
+    """Return the JPEG that a file was made of, or None if it was not or if that is damaged."""
+    if all(kind != b"jbrd" for kind, *_ in boxes_of(data, 0, len(data))):
+        return None
+    from pillow_jxl import Decoder
+
+    try:
+        is_jpeg, _, jpeg, _, _ = Decoder(num_threads=1)(data)
+    except RuntimeError:
+        return None  # the pixels may still be sound
+    return jpeg if is_jpeg else None
+
+
+def decode_deep_jxl(image: Image.Image, data: bytes, metadata: Metadata) -> Photo | None:
     """Return a grey picture of more than 8 bits; None for colours, which the plugin cuts to 8."""
     width, height = image.size
     if image.mode in ("RGB", "RGBA"):

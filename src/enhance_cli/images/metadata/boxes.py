@@ -1,10 +1,12 @@
 """Reading metadata from the chunks of a WebP and the boxes of an AVIF or a JPEG XL.
 
-Source: WebP container (RFC 9649); ISO 14496-12, ISO 23008-12 (HEIF), ITU-T H.273; ISO/IEC 18181-2.
+Source: WebP container (RFC 9649); ISO 14496-12, ISO 23008-12 (HEIF), ITU-T H.273; ISO/IEC 18181-2
+(JPEG XL), RFC 7932 (Brotli).
 """
 
 from __future__ import annotations
 
+import importlib
 import re
 import struct
 from collections.abc import Iterator
@@ -12,11 +14,17 @@ from typing import Any
 
 from enhance_cli.images.metadata.exif import without_prefix
 from enhance_cli.images.metadata.metadata import Metadata, orientation_from
-from enhance_cli.images.metadata.xmp_names import CREDENTIALS, DEPTH_MAP, GAIN_MAP
+from enhance_cli.images.metadata.xmp_names import CREDENTIALS, DEPTH_MAP, GAIN_MAP, JUMBF
 
 _NEEDED = {b"VP8 ", b"VP8L", b"VP8X", b"ANIM", b"ANMF", b"ALPH", b"ICCP", b"FRGM"}
 _LOST_ITEMS = {b"tmap": GAIN_MAP}
 _LOST_SIGNS = ((rb"(?i)hdrgainmap", GAIN_MAP), (rb"auxid:2\0|auxiliary:depth", DEPTH_MAP))
+_PIXEL_BOXES = {b"JXL ", b"ftyp", b"jxlc", b"jxlp", b"jxll", b"jxli"}
+_UNMISSED_BOXES = {b"jbrd", b"free", b"skip"}
+_READ_BOXES = {b"Exif": "its EXIF", b"xml ": "its XMP"}
+_LOST_BOXES = {b"jhgm": GAIN_MAP}
+_STEP = 64  # compressed bytes, from which Brotli can make 84 MB
+_LONGEST = 1 << 26
 _CODES_OF_SRGB = {b"\1\x0d\0\1", b"\2\2\0\1"}  # primaries and transfer: sRGB, and unspecified
 _Part = tuple[bytes, int, int]  # a name, and where its content begins and ends
 
@@ -75,15 +83,51 @@ def read_avif(avif: Any) -> tuple[Metadata, bytes]:
     return found_in, bytes(data)
 
 
-def read_jxl(jxl: bytes) -> Metadata:
-    """Return the metadata of a JPEG XL. The orientation is 1: that of the EXIF does not count."""
-    exif = xmp = None
+def read_jxl(jxl: bytes, *, is_jpeg: bool = False) -> tuple[Metadata, bytes]:
+    """Return the metadata of a JPEG XL, and the file with nothing but its pixels.
+
+    The orientation is 1: that of the EXIF does not count. With `is_jpeg` EXIF and XMP are left
+    out: the JPEG that the file was made of has them too.
+    """
+    found: dict[bytes, bytes] = {}
+    lost, pixels, place = [], [], 0
     for kind, start, stop in boxes_of(jxl, 0, len(jxl)):
-        if kind == b"Exif":
-            exif = exif or _exif_in(jxl[start:stop])
-        elif kind == b"xml ":
-            xmp = xmp or jxl[start:stop]
-    return Metadata(exif=exif, xmp=xmp)
+        head, place = place, stop
+        if kind in _PIXEL_BOXES:
+            pixels.append(jxl[head:stop])
+        if kind in _PIXEL_BOXES or kind in _UNMISSED_BOXES:
+            continue
+        box, fault = jxl[start:stop], ""
+        if kind == b"brob":
+            kind, (box, fault) = box[:4], _unpack(box[4:])
+        if kind == b"jumb":
+            lost.append(CREDENTIALS if b"c2pa" in box else JUMBF)
+        elif kind not in _READ_BOXES:
+            lost.append(_LOST_BOXES.get(kind, f"a box {kind.decode('ascii', 'replace').strip()}"))
+        elif fault and not is_jpeg:
+            lost.append(f"{_READ_BOXES[kind]}, which is {fault}")
+        elif not is_jpeg:
+            found.setdefault(kind, box)
+    exif = _exif_in(found.get(b"Exif", b"")) or None
+    metadata = Metadata(exif=exif, xmp=found.get(b"xml "), lost=tuple(dict.fromkeys(lost)))
+    return metadata, b"".join([*pixels, jxl[place:]])
+
+
+def _unpack(packed: bytes) -> tuple[bytes, str]:
+    """Return the bytes that Brotli compressed; if they cannot be read, nothing, and why."""
+    try:
+        brotli = importlib.import_module("brotli")
+    except ImportError:
+        return b"", "compressed (to read it, install the package brotli)"
+    unpacker, data = brotli.Decompressor(), bytearray()
+    try:
+        for start in range(0, len(packed), _STEP):
+            data += unpacker.process(packed[start : start + _STEP])
+            if len(data) > _LONGEST:
+                return b"", "damaged"
+    except brotli.error:
+        return b"", "damaged"
+    return (bytes(data), "") if unpacker.is_finished() else (b"", "damaged")
 
 
 def _exif_in(box: bytes) -> bytes:

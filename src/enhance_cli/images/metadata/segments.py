@@ -16,7 +16,7 @@ from enhance_cli.images.metadata.exif import without_prefix
 from enhance_cli.images.metadata.long_xmp import merge_xmp
 from enhance_cli.images.metadata.metadata import Metadata, orientation_from
 from enhance_cli.images.metadata.photoshop import read_resources
-from enhance_cli.images.metadata.xmp_names import CLIP, CREDENTIALS, GAIN_MAP
+from enhance_cli.images.metadata.xmp_names import CLIP, CREDENTIALS, GAIN_MAP, JUMBF
 
 SOI, SCAN, END, COMMENT = 0xD8, 0xDA, 0xD9, 0xFE
 APP0, APP1, APP2, APP13, APP14 = 0xE0, 0xE1, 0xE2, 0xED, 0xEE
@@ -234,7 +234,7 @@ def _name_of(marker: int, data: bytes) -> str | None:
         if marker == known and data.startswith(head):
             return what
     if marker == 0xEB and data.startswith(b"JP"):
-        return CREDENTIALS if b"c2pa" in data else "its JUMBF data"
+        return CREDENTIALS if b"c2pa" in data else JUMBF
     words = re.match(rb"[\w .:/-]*", data[:24])
     name = words[0].decode("ascii", "replace").strip() if words else ""
     return f"a segment APP{marker - APP0}" + (f" ({name})" if name else "")

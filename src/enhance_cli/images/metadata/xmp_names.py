@@ -78,6 +78,7 @@ TURNED_AWAY = {
 
 GAIN_MAP, CLIP, DEPTH_MAP = "its gain map (HDR)", "its video clip (motion photo)", "its depth map"
 UNEDITED, CREDENTIALS = "an unedited picture inside its XMP", "its content credentials (C2PA)"
+JUMBF = "its JUMBF data"
 _GONE = (
     (r"http://ns\.adobe\.com/hdr-gain-map/.*", r".*", GAIN_MAP),
     (r"http://ns\.apple\.com/(HDRGainMap|HDRToneMap|pixeldatainfo)/.*", r".*", GAIN_MAP),
