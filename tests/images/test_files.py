@@ -20,6 +20,7 @@ from enhance_cli.images.files import (
 from enhance_cli.images.folders import find_images
 from enhance_cli.images.formats import format_of
 from enhance_cli.images.metadata.gather import orientation_of
+from enhance_cli.images.png import chunk
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
@@ -29,6 +30,29 @@ def test_the_header_says_the_size_that_is_decoded(tmp_path, suffix, orientation)
     exif[0x0112] = orientation
     Image.new("RGB", (20, 12)).save(path, exif=exif)
     assert read_contents(path).size == read_photo(path).size
+
+
+@pytest.mark.parametrize("kind", [b"jbrd", b"free"])  # with what the JPEG is made of, or without
+@pytest.mark.parametrize("orientation", [1, 4, 5, 8])
+def test_the_header_of_a_jpeg_xl_says_its_upright_size(tmp_path, orientation, kind):
+    pytest.importorskip("pillow_jxl", reason="the extra jxl is not installed")
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (20, 12)).save(tmp_path / "in.jpg", exif=exif)
+    with Image.open(tmp_path / "in.jpg") as image:
+        image.save(tmp_path / "in.jxl", lossless_jpeg=True)
+    data = (tmp_path / "in.jxl").read_bytes()
+    (tmp_path / "in.jxl").write_bytes(data.replace(b"jbrd", kind))
+    assert read_contents(tmp_path / "in.jxl").size == read_photo(tmp_path / "in.jxl").size
+
+
+def test_the_header_of_a_png_says_the_size_where_exif_follows_the_pixels(tmp_path):
+    path, exif = tmp_path / "in.png", Image.Exif()
+    exif[0x0112] = 6
+    Image.effect_noise((300, 280), 99).save(path)  # more than the part that is kept for a header
+    data = path.read_bytes()
+    path.write_bytes(data[:-12] + chunk(b"eXIf", exif.tobytes()[6:]) + data[-12:])
+    assert read_contents(path).size == read_photo(path).size == (280, 300)
 
 
 def test_a_header_without_exif_is_all_that_is_read(tmp_path):

@@ -29,7 +29,7 @@ _START = 64  # bytes that hold the header
 
 @dataclass(frozen=True)
 class JxlHeader:
-    """Size as (width, height), bits per channel, and whether it is animated."""
+    """Upright size as (width, height), bits per channel, and whether it is animated."""
 
     size: tuple[int, int]
     bits: int
@@ -42,7 +42,8 @@ def jxl_header(data: bytes) -> JxlHeader:
     size, depth, is_animated = _size(bits), 8, False
     if not bits.take(1):  # 1 means that all other fields have their defaults
         if bits.take(1):
-            bits.take(3)  # orientation, which the decoder applies
+            if bits.take(3) > 3:  # the orientation less 1; the decoder applies it
+                size = size[::-1]
             if bits.take(1):
                 _size(bits)
             if bits.take(1):

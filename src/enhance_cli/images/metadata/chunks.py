@@ -72,7 +72,8 @@ def _parts_of(png: Any) -> Iterator[_Part]:
 def read_png(png: Any, *, header: bool = False) -> tuple[Metadata, bytes]:
     """Return the metadata of a PNG, and the file as a decoder needs it, without damaged additions.
 
-    With `header`, chunks after the beginning of the pixels are not read.
+    With `header`, what is returned ends soon after the beginning of the pixels, and data behind
+    the PNG are not read.
     """
     reader, kept, place, end = (
         _Reader(),
@@ -82,12 +83,11 @@ def read_png(png: Any, *, header: bool = False) -> tuple[Metadata, bytes]:
     )
     for part in _parts_of(png):
         if header and part.kind == b"IDAT":
-            end = min(part.stop, part.start + _HEAD_OF_PIXELS)
-            break
-        if reader.takes(part):
+            end = min(end, part.stop, part.start + _HEAD_OF_PIXELS)
+        if reader.takes(part) and part.start < end:
             kept.append(bytes(png[place : part.start]))
             place = part.stop
-        if part.kind == b"IEND" and bytes(png[part.stop :]).strip(b"\0\r\n"):
+        if not header and part.kind == b"IEND" and bytes(png[part.stop :]).strip(b"\0\r\n"):
             reader.lost.append(f"{len(png) - part.stop} bytes of other data behind it")
     return reader.result(), b"".join([*kept, bytes(png[place:end])])
 
