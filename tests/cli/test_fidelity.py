@@ -1,6 +1,7 @@
 """What a file holds is in the result too, as other programs read it."""
 
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image, ImageCms, ImageDraw, PngImagePlugin, TiffImagePlugin
 from enhance_cli.images import tiff
 from enhance_cli.images.files import from_pillow, read_photo
 from enhance_cli.images.metadata.directories import read_directory, read_header
+from enhance_cli.images.png import SIGNATURE, chunk
 from enhance_cli.upscale.enlarge import Upscaler
 
 TAGS = (
@@ -355,3 +357,13 @@ def test_the_python_interface_keeps_profile_and_resolution(photo):
         image.info |= {"icc_profile": b"profile", "dpi": (300, 300)}
         result = Upscaler(model="e", device="cpu")(image)
     assert (result.info["icc_profile"], result.info["dpi"]) == (b"profile", (300, 300))
+
+
+def test_the_python_interface_finds_the_grey_that_is_transparent_in_2_bits(tmp_path):
+    header = struct.pack(">LLBBBBB", 8, 8, 2, 0, 0, 0, 0)
+    rows = zlib.compress(b"\0\x55\xaa" * 8)  # grey 1, then grey 2
+    parts = ((b"IHDR", header), (b"tRNS", b"\0\1"), (b"IDAT", rows), (b"IEND", b""))
+    (tmp_path / "in.png").write_bytes(SIGNATURE + b"".join(chunk(*part) for part in parts))
+    with Image.open(tmp_path / "in.png") as image:
+        result = Upscaler(model="e", device="cpu")(image)
+    assert [result.getpixel((x, 16))[-1] for x in (4, 28)] == [0, 255]

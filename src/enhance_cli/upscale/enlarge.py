@@ -17,6 +17,7 @@ from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.images.alpha import fill_unseen
 from enhance_cli.images.depth import bits_a_channel
 from enhance_cli.images.photo import Photo, empty_levels, from_pillow, to_pillow
+from enhance_cli.images.pngread import mend_transparency
 from enhance_cli.memory import check_memory, memory_for
 from enhance_cli.model.levels import Levels
 from enhance_cli.model.open import open_network
@@ -195,6 +196,7 @@ class Upscaler:
             raise EnhanceError("the image has more than 8 bits a channel, which would be lost")
         if 0 in image.size:
             raise EnhanceError(f"the image of size {image.size} holds no pixels")
+        mend_transparency(image)
         photo = enlarge_photo(self.engine, from_pillow(image))
         result = to_pillow(photo)
         kept = {"icc_profile": photo.icc_profile, "dpi": photo.metadata.dpi}
