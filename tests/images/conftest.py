@@ -15,7 +15,7 @@ from enhance_cli.images.encode import Encoding, encode
 from enhance_cli.images.files import read_frames
 from enhance_cli.images.formats import format_named
 
-NAMES = {"jpg": "JPEG", "tif": "TIFF"}
+NAMES = {"jpg": "JPEG", "tif": "TIFF", "heic": "HEIF"}
 
 
 def repeat(levels):

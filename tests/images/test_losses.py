@@ -271,10 +271,12 @@ def test_the_shape_of_pixels_is_kept(
 
 
 @pytest.mark.parametrize("source", ["png", "avif"])
-@pytest.mark.parametrize("suffix", ["png", "avif", "jpg"])
+@pytest.mark.parametrize("suffix", ["png", "avif", "heic", "jpg"])
 def test_codes_of_colours_are_kept_or_named(
     tmp_path, picture, enlarge, add_chunks, caplog, source, suffix
 ):
+    if suffix == "heic":
+        pytest.importorskip("pillow_heif", reason="the extra heif is not installed")
     path = tmp_path / f"in.{source}"
     picture.save(path)
     if source == "png":
@@ -284,7 +286,8 @@ def test_codes_of_colours_are_kept_or_named(
         place = data.index(b"colrnclx") + 8
         path.write_bytes(data[:place] + struct.pack(">HH", 12, 13) + data[place + 4 :])
     data = enlarge(path, suffix).read_bytes()
-    label = {"png": b"cICP" + bytes((12, 13, 0, 1)), "avif": b"colrnclx\0\x0c\0\x0d", "jpg": b""}
+    nclx = b"colrnclx\0\x0c\0\x0d"
+    label = {"png": b"cICP" + bytes((12, 13, 0, 1)), "avif": nclx, "heic": nclx, "jpg": b""}
     assert label[suffix] in data
     told = ["JPEG cannot hold codes of its colours (cICP, nclx): left out"]
     assert caplog.messages == (told if suffix == "jpg" else [])

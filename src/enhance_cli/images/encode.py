@@ -53,8 +53,9 @@ def encode(frames: Sequence[Photo], kind: Format, encoding: Encoding) -> bytes:
         if kind == formats.PNG:
             return with_metadata(_encode(frames, kind, encoding), first)
         made = _encode(frames, kind, encoding, **_metadata(first, kind))
-        if kind == formats.AVIF and first.metadata.colour_codes and not first.icc_profile:
-            made = with_colour_codes(made, first.metadata.colour_codes)
+        codes = first.metadata.colour_codes
+        if kind in (formats.AVIF, formats.HEIF) and codes and not first.icc_profile:
+            made = with_colour_codes(made, codes)
         return made
 
 

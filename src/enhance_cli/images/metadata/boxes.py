@@ -152,7 +152,7 @@ def plays_of(avif: bytes) -> int:
 
 
 def with_colour_codes(avif: bytes, codes: bytes) -> bytes:
-    """Return an AVIF with other codes for its primaries and transfer function."""
+    """Return an AVIF or HEIC with other codes for its primaries and transfer function."""
     label = struct.pack(">HH", codes[0], codes[1])
     return re.sub(rb"colrnclx....", lambda _: b"colrnclx" + label, avif, flags=re.DOTALL)
 

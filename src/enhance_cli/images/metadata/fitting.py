@@ -23,7 +23,10 @@ _log = logging.getLogger(__name__)
 _HELD_BY = {
     "gamma": ("gamma and primaries", {formats.PNG}),
     "chromaticity": ("gamma and primaries", {formats.PNG}),
-    "colour_codes": ("codes of its colours (cICP, nclx)", {formats.PNG, formats.AVIF}),
+    "colour_codes": (
+        "codes of its colours (cICP, nclx)",
+        {formats.PNG, formats.AVIF, formats.HEIF},
+    ),
     "pixel_shape": ("the shape of its pixels", {formats.PNG, formats.JPEG, formats.TIFF}),
     "comments": ("comments", {formats.JPEG, formats.GIF}),
     "georeference": ("its georeference (GeoTIFF)", {formats.TIFF}),
