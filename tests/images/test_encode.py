@@ -1,10 +1,12 @@
 import io
 import random
+import struct
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from enhance_cli.images.alpha import flatten
 from enhance_cli.images.decoding import decode_photos
 from enhance_cli.images.encode import Encoding, encode
 from enhance_cli.images.formats import format_named
@@ -74,6 +76,40 @@ def test_colours_of_a_profile_that_a_format_cannot_hold_are_converted(name, capl
         f"{kind} is written without a profile: converted to sRGB",
         f"{kind} cannot hold a profile: left out",
     ]
+
+
+def grey_profile():
+    """Return a profile for grey whose levels are linear: 128 is 188 of sRGB."""
+    white = b"XYZ " + bytes(4) + struct.pack(">3l", 63_190, 65_536, 54_061)
+    curve = b"curv" + bytes(4) + struct.pack(">LHH", 1, 256, 0)
+    table = struct.pack(">L4sLL4sLL", 2, b"wtpt", 156, 20, b"kTRC", 176, 16)
+    head = struct.pack(">L4sL12s", 192, b"lcms", 0x0240_0000, b"mntrGRAYXYZ ")
+    return head + struct.pack(">12x4s28x12s48x", b"acsp", white[8:]) + table + white + curve
+
+
+@pytest.mark.parametrize(("name", "has_alpha"), [
+    ("bmp", False), ("gif", False), ("webp", False), ("webp", True), ("avif", True),
+])  # fmt: skip
+def test_tones_of_a_profile_for_grey_that_is_not_kept_are_converted(name, has_alpha, caplog):
+    pixels = np.full((3, 8, 8), 128, np.uint8)
+    photo = Photo(pixels, pixels[:1] if has_alpha else None, True, grey_profile())
+    data = encode([photo], format_named(name), Encoding(quality=90))
+    with Image.open(io.BytesIO(data)) as image:
+        assert "icc_profile" not in image.info
+        found = np.asarray(image.convert("RGB"))[4, 4].astype(int)
+    assert np.abs(found - 188).max() <= 2
+    assert "converted to sRGB" in caplog.text
+
+
+@pytest.mark.parametrize("step", [1, 257])
+def test_grey_with_a_profile_is_in_srgb_before_a_background_of_a_colour(step):
+    pixels = np.full((3, 8, 8), 128 * step, np.uint8 if step == 1 else np.uint16)
+    photo = Photo(pixels, np.full_like(pixels[:1], 255 * step), True, grey_profile())
+    photo.alpha[0, :4] = 0
+    made = flatten(photo, (0, 100, 0))
+    assert made.pixels[:, 0, 0].tolist() == [0, 100 * step, 0]
+    assert np.abs(made.pixels[:, 7, 7] / step - 188).max() < 1
+    assert flatten(photo, (255, 255, 255)).pixels[0, 7, 7] == 128 * step  # its profile is kept
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from enhance_cli.images.colour_spaces import is_for_grey, transform_to_srgb
 from enhance_cli.images.photo import Photo, bands_of
 from enhance_cli.model.levels import Levels, to_levels
 
@@ -69,13 +70,27 @@ def without_opaque_alpha(photo: Photo) -> Photo:
 
 
 def flatten(photo: Photo, background: tuple[int, int, int]) -> Photo:
-    """Return the photograph without transparency, over a background colour in 8-bit RGB."""
+    """Return the photograph without transparency, over a background colour in 8-bit RGB.
+
+    Grey with a profile is converted to sRGB first if the background has a colour, since a profile
+    for grey is left out then.
+    """
     if photo.alpha is None:
         return photo
-    white = np.iinfo(photo.pixels.dtype).max
+    is_grey = photo.is_grey and len(set(background)) == 1
+    pixels = photo.pixels if is_grey else _without_grey_profile(photo)
+    white = np.iinfo(pixels.dtype).max
     behind = np.array(background, np.float32).reshape(3, 1, 1) / 255
     opacity = photo.alpha.astype(np.float32) / white
-    mixed = photo.pixels.astype(np.float32) / white * opacity + behind * (1 - opacity)
-    is_grey = photo.is_grey and len(set(background)) == 1
-    pixels = to_levels(mixed, photo.pixels.dtype)
-    return replace(photo, pixels=pixels, alpha=None, is_grey=is_grey)
+    mixed = pixels.astype(np.float32) / white * opacity + behind * (1 - opacity)
+    flat = to_levels(mixed, pixels.dtype)
+    return replace(photo, pixels=flat, alpha=None, is_grey=is_grey)
+
+
+def _without_grey_profile(photo: Photo) -> Levels:
+    """Return the pixels; those of a grey photograph with a profile for grey in sRGB."""
+    profile = photo.icc_profile
+    if not photo.is_grey or profile is None or not is_for_grey(profile):
+        return photo.pixels
+    transform = transform_to_srgb(profile)
+    return transform(photo.pixels) if transform else photo.pixels

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -77,25 +79,49 @@ def _from_deep_cmyk(inks: Levels, profile: bytes, name: object) -> Levels:
     return levels
 
 
-def transform_to_srgb(profile: bytes) -> ImageCms.ImageCmsTransform | None:
-    """Return what converts RGB of 8 bits from a profile's colours to sRGB.
+def is_for_grey(profile: bytes) -> bool:
+    """Whether a profile is for pictures of one channel."""
+    return profile[16:20] == b"GRAY"
 
-    None if that changes no colour by more than a level, for a profile that is not of RGB, and for
-    one that is damaged.
+
+def transform_to_srgb(profile: bytes) -> Callable[[Levels], Levels] | None:
+    """Return what converts RGB of 8 bits, (3, H, W), from a profile's colours to sRGB.
+
+    That of a profile for grey takes equal channels, of 16 bits too. None if it changes no colour by
+    more than a level, for a profile that is neither of RGB nor for grey, and for one that is
+    damaged.
     """
+    mode = "L" if is_for_grey(profile) else "RGB"
     try:
         given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        transform = ImageCms.buildTransform(given, ImageCms.createProfile("sRGB"), "RGB", "RGB")
+        transform = ImageCms.buildTransform(given, ImageCms.createProfile("sRGB"), mode, "RGB")
     except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
         return None
+    if mode == "L":
+        greys = np.arange(256, dtype=np.uint8)
+        ramp = Image.fromarray(greys[None])
+        tones = to_array(ImageCms.applyTransform(ramp, transform) or ramp)[0, 0]
+        return partial(_with_tones, tones) if _change(greys, tones) > 1 else None
     steps = np.arange(0, 256, 15, dtype=np.uint8)
     every = np.stack(np.meshgrid(steps, steps, steps)).reshape(3, len(steps), -1)
-    change = np.abs(convert(every, transform).astype(int) - every).max()
-    return transform if change > 1 else None
+    is_needed = _change(every, _convert(transform, every)) > 1
+    return partial(_convert, transform) if is_needed else None
 
 
-def convert(levels: Levels, transform: ImageCms.ImageCmsTransform) -> Levels:
-    """Convert the colours of RGB of 8 bits, (3, H, W)."""
+def _change(given: Levels, made: Levels) -> int:
+    return int(np.abs(made.astype(int) - given).max())
+
+
+def _with_tones(tones: Levels, levels: Levels) -> Levels:
+    """Replace grey levels by those of a table for 8 bits; 16 bits lie between its entries."""
+    if levels.dtype == DEEP:
+        between = np.interp(np.arange(1 << 16) / 257, np.arange(256), tones) * 257
+        tones = np.rint(between).astype(DEEP)
+    converted: Levels = tones[levels]
+    return converted
+
+
+def _convert(transform: ImageCms.ImageCmsTransform, levels: Levels) -> Levels:
     converted = np.empty_like(levels)
     for rows in bands_of(levels):
         part = Image.fromarray(np.ascontiguousarray(np.moveaxis(levels[:, rows], 0, 2)))

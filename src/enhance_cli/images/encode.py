@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from enhance_cli.errors import EnhanceError
 from enhance_cli.images import formats
 from enhance_cli.images.bands import Page, peek
-from enhance_cli.images.colour_spaces import convert, transform_to_srgb
+from enhance_cli.images.colour_spaces import is_for_grey, transform_to_srgb
 from enhance_cli.images.formats import Format
 from enhance_cli.images.gif import to_indexed
 from enhance_cli.images.jpeg import write_jpeg
@@ -41,8 +41,7 @@ def encode(frames: Sequence[Photo], kind: Format, encoding: Encoding) -> bytes:
 
     The metadata are those of the first frame. Raises EnhanceError if the encoder fails.
     """
-    if not kind.has_profile:
-        frames = _without_profile(frames, kind)
+    frames = _without_profile(frames, kind)
     if kind.writes_in_bands(len(frames)):
         buffer = io.BytesIO()
         encode_bands(buffer, [(frame.size, [frame]) for frame in frames], kind, encoding)
@@ -95,14 +94,20 @@ def encode_bands(file: BinaryIO, pages: Sequence[Page], kind: Format, encoding: 
 
 
 def _without_profile(frames: Sequence[Photo], kind: Format) -> Sequence[Photo]:
-    """Return frames for a format without profiles: in sRGB, which viewers assume there."""
+    """Return frames in sRGB, which viewers assume, if the result cannot have their profile."""
     profile = frames[0].icc_profile
-    transform = transform_to_srgb(profile) if profile else None
-    if transform is None:
+    if profile is None or _keeps_profile(frames[0], kind):
         return frames
-    _log.warning("%s is written without a profile: converted to sRGB", kind.name)
+    is_grey = is_for_grey(profile)
+    transform = transform_to_srgb(profile)
+    if transform is None or (is_grey and not all(frame.is_grey for frame in frames)):
+        return frames
+    if kind.has_profile:
+        _log.warning("the profile is for grey, and the result has colours: converted to sRGB")
+    else:
+        _log.warning("%s is written without a profile: converted to sRGB", kind.name)
     return [
-        replace(frame, pixels=convert(frame.pixels, transform), icc_profile=None, is_grey=False)
+        replace(frame, pixels=transform(frame.pixels), icc_profile=None, is_grey=is_grey)
         for frame in frames
     ]
 
@@ -117,15 +122,19 @@ def _for_writing(
 
 def _fitting_profile(photo: Photo, kind: Format) -> bytes | None:
     """Return the profile, or None if it is for grey and the result has colours."""
-    if not kind.has_profile:
-        return None
-    if photo.icc_profile is None or photo.icc_profile[16:20] != b"GRAY":
+    if photo.icc_profile is None or _keeps_profile(photo, kind):
         return photo.icc_profile
-    stays_grey = kind.has_grey and (photo.alpha is None or kind.has_grey_alpha)
-    if photo.is_grey and stays_grey:
-        return photo.icc_profile
-    _log.warning("the profile is for grey, and the result has colours: left out")
+    if kind.has_profile:
+        _log.warning("the profile is for grey, and the result has colours: left out")
     return None
+
+
+def _keeps_profile(photo: Photo, kind: Format) -> bool:
+    """Whether the result can have the profile of a photograph."""
+    if not kind.has_profile or photo.icc_profile is None:
+        return False
+    stays_grey = kind.has_grey and (photo.alpha is None or kind.has_grey_alpha)
+    return (photo.is_grey and stays_grey) or not is_for_grey(photo.icc_profile)
 
 
 def _metadata(photo: Photo, kind: Format) -> dict[str, Any]:
