@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, PngImagePlugin, TiffImagePlugin
+from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin
 
 from enhance_cli.images.encode import Encoding, encode
 from enhance_cli.images.files import read_contents, read_photo
@@ -388,6 +388,56 @@ def test_comments_of_a_gif_stay_in_a_gif(tmp_path, enlarge, caplog):
     with Image.open(enlarge(tmp_path / "in.gif", "gif")) as image:
         assert image.info["comment"] == b"hello"
     assert caplog.messages == []
+
+
+def blocks_of(data):
+    """The data in blocks of a GIF, each after its length."""
+    parts = [data[start : start + 255] for start in range(0, len(data), 255)]
+    return b"".join(bytes([len(part)]) + part for part in parts) + b"\0"
+
+
+def gif_with(path, *extensions):
+    frames = [Image.fromarray(np.full((8, 8, 3), level, np.uint8)) for level in (0, 90, 200)]
+    frames[0].save(path, save_all=True, append_images=frames[1:], comment=b"hello")
+    data = path.read_bytes()
+    start = 13 + (3 << (data[10] & 7) + 1)
+    added = b"".join(b"!\xff\x0b" + name + body for name, body in extensions)
+    path.write_bytes(data[:start] + added + data[start:])
+
+
+@pytest.mark.parametrize("every", [False, True])
+def test_the_xmp_and_profile_of_a_gif_are_kept(tmp_path, enlarge, make_xmp, caplog, every):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    xmp = make_xmp('dc:source="here"', dc="http://purl.org/dc/elements/1.1/")
+    end = bytes((1, *range(255, -1, -1), 0))
+    for body in (xmp + end, blocks_of(xmp)):
+        gif_with(tmp_path / "in.gif", (b"ICCRGBG1012", blocks_of(profile)), (b"XMP DataXMP", body))
+        with Image.open(enlarge(tmp_path / "in.gif", "webp", every=every)) as image:
+            assert image.info["icc_profile"] == profile
+            assert b'dc:source="here"' in image.info["xmp"]
+    assert "profile" not in caplog.text
+
+
+def test_xmp_does_not_turn_a_gif(tmp_path, make_xmp):
+    xmp = make_xmp('tiff:Orientation="6"', tiff="http://ns.adobe.com/tiff/1.0/")
+    gif_with(tmp_path / "in.gif", (b"XMP DataXMP", blocks_of(xmp)))
+    data = (tmp_path / "in.gif").read_bytes()
+    (tmp_path / "in.gif").write_bytes(data.removesuffix(b";"))  # some have no trailer
+    found = read_photo(tmp_path / "in.gif").metadata
+    assert (found.xmp, found.orientation, found.comments) == (xmp, 1, (b"hello",))
+
+
+def test_the_profile_of_a_bmp_is_kept(tmp_path, picture, enlarge):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    picture.save(tmp_path / "in.bmp")
+    pixels = (tmp_path / "in.bmp").read_bytes()[54:]
+    behind = 124 + len(pixels)
+    head = struct.pack("<LllHHLLllLL", 124, 64, 48, 1, 24, 0, len(pixels), 0, 0, 0, 0)
+    head += struct.pack("<16x4s48xLLLL", b"DEBM", 4, behind, len(profile), 0)
+    file = struct.pack("<2sLLL", b"BM", 14 + behind + len(profile), 0, 138) + head
+    (tmp_path / "in.bmp").write_bytes(file + pixels + profile)
+    with Image.open(enlarge(tmp_path / "in.bmp", "png")) as image:
+        assert image.info["icc_profile"] == profile
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])

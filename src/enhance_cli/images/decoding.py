@@ -21,6 +21,7 @@ from enhance_cli.images.formats import Contents
 from enhance_cli.images.jxl import JxlHeader, decode_deep_jxl, jxl_header, original_jpeg
 from enhance_cli.images.kinds import HEAD, check_kind
 from enhance_cli.images.metadata.boxes import plays_of, read_jxl
+from enhance_cli.images.metadata.extensions import passed_over_profile
 from enhance_cli.images.metadata.gather import complete, profile_of, read_from_header, read_metadata
 from enhance_cli.images.metadata.metadata import Metadata
 from enhance_cli.images.photo import Photo, from_pillow, upright, with_words
@@ -93,6 +94,8 @@ def _decode_by_pillow(
         _warn_of_losses(image, data, every)
         if image.format == "AVIF":  # of which Pillow does not tell it
             image.info["loop"] = plays_of(data)
+        if profile := passed_over_profile(data):
+            image.info["icc_profile"] = profile
         if not every:
             return [_decode_frame(image, data, metadata)]
         if len(frames) > 1 and bits_a_channel(image) > 8:

@@ -14,6 +14,7 @@ from enhance_cli.images.faults import DECODER_ERRORS
 from enhance_cli.images.metadata.boxes import read_avif, read_webp
 from enhance_cli.images.metadata.chunks import SIGNATURE, read_png
 from enhance_cli.images.metadata.exif import resolution_in, without_prefix
+from enhance_cli.images.metadata.extensions import read_gif
 from enhance_cli.images.metadata.metadata import NOTHING_SAID, Metadata, resolution_of
 from enhance_cli.images.metadata.segments import read_jpeg
 from enhance_cli.images.metadata.tags import PROFILE, read_tiff
@@ -36,6 +37,8 @@ def read_metadata(data: Any, *, header: bool = False) -> tuple[Metadata, Any]:
             return read_avif(data)
         if bytes(data[:2]) in (b"II", b"MM"):
             return read_tiff(data), data
+        if bytes(data[:4]) == b"GIF8" and not header:
+            return read_gif(data), data
     except (struct.error, IndexError):  # the file ends too early: the decoder will say so
         pass
     return NOTHING_SAID, data
@@ -66,6 +69,8 @@ def complete(metadata: Metadata | None, image: Image.Image) -> Metadata:
         "JXL",
     )
     found = metadata if metadata and is_read else _from_info(image)
+    if metadata and image.format == "GIF":
+        found = replace(found, xmp=metadata.xmp)
     if image.format in ("JPEG", "PNG", "TIFF", "WEBP", "JXL") and is_read:
         return _with_resolution(found)
     return replace(_with_resolution(found), orientation=orientation_of(image))
