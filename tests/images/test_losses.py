@@ -1,6 +1,7 @@
 """Nothing of a file is lost without a word: it is in the result, or a warning names it."""
 
 import io
+import re
 import struct
 import sys
 import zlib
@@ -365,6 +366,53 @@ def test_an_animation_is_shown_as_often(tmp_path, enlarge, plays):
     for suffix in ("png", "webp"):
         with Image.open(enlarge(tmp_path / "in.gif", suffix, every=True)) as image:
             assert image.info["loop"] == plays
+
+
+def shown_times(path):
+    with Image.open(path) as image:
+        for index in range(image.n_frames):
+            image.seek(index)
+            image.load()  # a WebP says its time only then
+            yield round(image.info["duration"])
+
+
+@pytest.mark.parametrize(("suffix", "given", "made"), [
+    ("gif", [33] * 6, [30, 40, 30, 30, 30, 40]), ("gif", [50, 15, 120], [50, 20, 120]),
+    ("gif", [0, 10, 100], [0, 10, 100]), ("webp", [50 / 3] * 6, [17, 16, 17, 17, 16, 17]),
+    ("png", [50 / 3] * 6, [17, 16, 17, 17, 16, 17]),
+])  # fmt: skip
+def test_an_animation_lasts_as_long(suffix, given, made, tmp_path, caplog):
+    frames = [
+        Photo(np.full((3, 8, 8), 30 * index, np.uint8), duration=time)
+        for index, time in enumerate(given)
+    ]
+    data = encode(frames, format_named(suffix), Encoding(quality=90))
+    (tmp_path / "out").write_bytes(data)
+    assert list(shown_times(tmp_path / "out")) == made
+    assert caplog.messages == []
+
+
+def test_frames_too_short_for_a_gif_are_told(tmp_path, enlarge, caplog):
+    frames = [Image.new("L", (8, 8), 40 * index) for index in range(6)]
+    options = {"save_all": True, "append_images": frames[1:], "lossless": True, "loop": 0}
+    frames[0].save(tmp_path / "in.webp", duration=[16, 17, 17, 17, 26, 7], **options)
+    made = enlarge(tmp_path / "in.webp", "gif", every=True)
+    assert list(shown_times(made)) == [20, 20, 20, 20, 20, 10]
+    told = "GIF cannot hold times below 20 ms a frame: the animation lasts 110 ms instead of 100"
+    assert caplog.messages == [told]
+
+
+def test_fractions_of_a_millisecond_are_read(tmp_path, enlarge):
+    frames = [Image.new("L", (8, 8), 60 * index) for index in range(4)]
+    frames[0].save(tmp_path / "in.png", save_all=True, append_images=frames[1:], duration=17)
+    data = (tmp_path / "in.png").read_bytes()
+    pieces = re.split(rb"(fcTL.{30})", data, flags=re.DOTALL)
+    for index in range(1, len(pieces), 2):
+        body = pieces[index][:24] + struct.pack(">HH", 1, 60) + pieces[index][28:30]
+        pieces[index] = body + struct.pack(">L", zlib.crc32(body))
+    (tmp_path / "in.png").write_bytes(b"".join(pieces))
+    made = enlarge(tmp_path / "in.png", "webp", every=True)
+    assert list(shown_times(made)) == [17, 16, 17, 17]
 
 
 @pytest.mark.parametrize(("suffix", "told"), [

@@ -24,6 +24,7 @@ from enhance_cli.images.metadata.metadata import Metadata
 from enhance_cli.images.photo import Photo, to_pillow
 from enhance_cli.images.png import with_metadata, write_png
 from enhance_cli.images.tiff import write_tiff
+from enhance_cli.images.times import times_in_gif, times_of
 
 _log = logging.getLogger(__name__)
 
@@ -186,7 +187,8 @@ def _encode(frames: Sequence[Photo], kind: Format, encoding: Encoding, **metadat
             first, *rest = (image.convert(mode) for image in (first, *rest))
         settings |= {"save_all": True, "append_images": rest}
         if any(frame.duration for frame in frames) or frames[0].loop != 1:
-            settings["duration"] = [frame.duration for frame in frames]
+            make_times = times_in_gif if kind == formats.GIF else times_of
+            settings["duration"] = make_times(frames)
             if kind == formats.AVIF and frames[0].loop:
                 _log.warning(
                     "AVIF cannot hold the loops of an animation, how often it is shown: left out"

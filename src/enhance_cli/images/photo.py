@@ -49,7 +49,7 @@ class Photo:
     is_grey: bool = False
     icc_profile: bytes | None = None
     metadata: Metadata = NOTHING_SAID  # of the file; adapted when a result is written
-    duration: int = 0  # milliseconds that an animation shows this frame
+    duration: float = 0  # milliseconds that an animation shows this frame
     loop: int = 1  # times that the animation is shown, 0 for ever
 
     @property
@@ -143,7 +143,7 @@ def from_pillow(image: Image.Image, metadata: Metadata | None = None) -> Photo:
         alpha,
         is_grey,
         icc_profile,
-        duration=int(image.info.get("duration", 0)),
+        duration=float(image.info.get("duration", 0)),
         loop=_loop_of(image),
     )
     return with_words(photo, metadata)
