@@ -10,6 +10,7 @@ from enhance_cli.images.alpha import flatten
 from enhance_cli.images.decoding import decode_photos
 from enhance_cli.images.encode import Encoding, encode
 from enhance_cli.images.formats import format_named
+from enhance_cli.images.metadata.exif import exif_from_dpi
 from enhance_cli.images.metadata.metadata import Metadata
 from enhance_cli.images.photo import Photo
 
@@ -133,3 +134,19 @@ def test_the_shape_of_pixels_fits_into_a_jpeg(shape):
     with Image.open(io.BytesIO(made)) as image:
         across, down = image.info["jfif_density"]
     assert across == 2 * down
+
+
+@pytest.mark.parametrize("dpi", [254_000, 0.254, 100_000_000])
+@pytest.mark.parametrize(("exif", "has_own"), [
+    (None, True), (exif_from_dpi((300, 300)), True), (b"II*\0\x08\0\0\0" + bytes(6), False),
+], ids=["no EXIF", "with its own", "without"])  # fmt: skip
+def test_a_resolution_beyond_16_bits_is_in_the_exif_of_a_jpeg(exif, has_own, dpi, caplog):
+    photo = Photo(np.zeros((3, 4, 4), np.uint8), metadata=Metadata(exif=exif, dpi=(dpi, dpi)))
+    data = encode([photo], format_named("jpeg"), Encoding(quality=50))
+    with Image.open(io.BytesIO(data)) as image:
+        assert (image.info["jfif_unit"], image.info["jfif_density"]) == (0, (1, 1))
+        found = image.getexif().get(282)
+    if has_own:
+        assert found == pytest.approx(dpi if exif is None else 300, rel=1e-3)
+    told = [f"JPEG holds {dpi:g} dpi only in EXIF, and this EXIF says none: left out"]
+    assert caplog.messages == ([] if has_own else told)

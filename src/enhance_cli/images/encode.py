@@ -118,7 +118,22 @@ def _for_writing(
 ) -> Photo:
     """Return the photograph with metadata for its new size and format; warn of what is lost."""
     metadata = fit_metadata(photo, kind, size, is_told=is_told)
+    if kind == formats.JPEG:
+        metadata = _fit_resolution(metadata)
     return replace(photo, metadata=metadata, icc_profile=_fitting_profile(photo, kind))
+
+
+def _fit_resolution(found: Metadata) -> Metadata:
+    """Return metadata for a JPEG: a resolution beyond the 16 bits of JFIF goes into the EXIF."""
+    if not found.dpi or all(0 < round(side) < 1 << 16 for side in found.dpi):
+        return found
+    if not found.exif:
+        return replace(found, dpi=None, exif=exif_from_dpi(found.dpi))
+    if not has_resolution(found.exif):
+        _log.warning(
+            "JPEG holds %g dpi only in EXIF, and this EXIF says none: left out", found.dpi[0]
+        )
+    return replace(found, dpi=None)
 
 
 def _fitting_profile(photo: Photo, kind: Format) -> bytes | None:
