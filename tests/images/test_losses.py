@@ -79,6 +79,18 @@ def test_filling_behind_a_jpeg_is_nothing(tmp_path, picture, enlarge, caplog):
     assert caplog.messages == []
 
 
+@pytest.mark.parametrize("names", [("here", "there"), ("here", "here")])
+def test_a_second_xmp_of_a_jpeg_is_named(
+    tmp_path, picture, enlarge, make_xmp, add_segments, caplog, names
+):
+    path, dc = tmp_path / "in.jpg", "http://purl.org/dc/elements/1.1/"
+    picture.save(path)
+    packets = [make_xmp(f'dc:source="{name}"', dc=dc) for name in names]
+    add_segments(path, *((0xE1, b"http://ns.adobe.com/xap/1.0/\0" + one) for one in packets))
+    assert b'dc:source="here"' in enlarge(path, "jpg").read_bytes()
+    assert caplog.messages == ["a second XMP: left out"] * (names[0] != names[1])
+
+
 @pytest.mark.parametrize(("segment", "what"), [
     ((0xEB, b"JP\0\1c2pa manifest"), "its content credentials (C2PA)"),
     ((0xE1, b"FLIR\0\1"), "its temperatures (FLIR)"),

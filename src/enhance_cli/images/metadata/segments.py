@@ -199,7 +199,8 @@ class _Reader:
         if not self.xmp:
             self.lost += ["XMP without its beginning"] if self.long_xmp else []
             return None
-        main = self.xmp[0]
+        main, *others = self.xmp
+        self.lost += ["a second XMP"] if any(other != main for other in others) else []
         named = re.search(rb"HasExtendedXMP\s*(?:=\s*[\"']|>)\s*([0-9A-Fa-f]{32})", main)
         if named is None:
             return main
