@@ -79,6 +79,15 @@ def test_colours_of_a_profile_that_a_format_cannot_hold_are_converted(name, capl
     ]
 
 
+@pytest.mark.parametrize("name", ["webp", "gif", "png", "tiff"])
+@pytest.mark.parametrize("profiles", [(b"one", b"one"), (b"one", None), (None, b"two")])
+def test_a_profile_of_a_later_page_is_named_where_it_is_left_out(name, profiles, caplog):
+    pages = [Photo(np.zeros((3, 8, 8), np.uint8), icc_profile=profile) for profile in profiles]
+    encode(pages, format_named(name), Encoding(quality=50))
+    told = f"{name.upper()} cannot hold profiles of later pages that differ: left out"
+    assert (told in caplog.messages) == (name != "tiff" and profiles != (b"one", b"one"))
+
+
 def grey_profile():
     """Return a profile for grey whose levels are linear: 128 is 188 of sRGB."""
     white = b"XYZ " + bytes(4) + struct.pack(">3l", 63_190, 65_536, 54_061)

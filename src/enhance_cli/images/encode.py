@@ -42,6 +42,8 @@ def encode(frames: Sequence[Photo], kind: Format, encoding: Encoding) -> bytes:
 
     The metadata are those of the first frame. Raises EnhanceError if the encoder fails.
     """
+    if not kind.has_pages and any(one.icc_profile != frames[0].icc_profile for one in frames):
+        _log.warning("%s cannot hold profiles of later pages that differ: left out", kind.name)
     frames = _without_profile(frames, kind)
     if kind.writes_in_bands(len(frames)):
         buffer = io.BytesIO()
