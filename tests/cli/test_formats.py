@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from enhance_cli.cli.main import main
 from enhance_cli.errors import EnhanceError
 from enhance_cli.extras import install_command
+from enhance_cli.images import tiffread
 from enhance_cli.upscale import work
 
 
@@ -221,6 +222,16 @@ def test_pages_larger_than_the_first_count_for_max_pixels(upscale_fails, tmp_pat
     assert (
         line
         == f"{tmp_path / 'in.tif'} has 10064 pixels, more than 9000; allow more by --max-pixels"
+    )
+
+
+def test_no_page_of_more_than_max_pixels_is_decoded(upscale_fails, tmp_path, monkeypatch):
+    pages = [Image.new("RGB", size) for size in ((8, 8), (100, 100))]
+    pages[0].save(tmp_path / "in.tif", save_all=True, append_images=pages[1:])
+    monkeypatch.setattr(tiffread, "decode_page", None)  # a call would end in a traceback
+    line = upscale_fails(tmp_path / "in.tif", "-o", tmp_path / "out.tif", "--max-pixels", 9000)
+    assert line == (
+        f"{tmp_path / 'in.tif'} has 10000 pixels, more than 9000; allow more by --max-pixels"
     )
 
 

@@ -14,6 +14,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from enhance_cli.config import MAX_PIXELS
 from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.images.depth import bits_a_channel, bits_before, in_8_bits_a_channel
 from enhance_cli.images.faults import in_one_line, silence_libtiff
@@ -47,7 +48,8 @@ def decode_photos(data: bytes, name: Path | str, *, every: bool, max_pixels: int
 def _decode_tiff(data: bytes, name: Path | str, every: bool, max_pixels: int) -> list[Photo]:
     pages = open_tiff(data, name)
     if len(pages) > 1 and not every:
-        chosen = the_photograph(pages, name)
+        chosen = the_photograph(pages, name, max_pixels)
+        _check_pixels(math.prod(chosen.size), max_pixels, name)  # before a word of which it is
         which = "the first" if chosen is pages[0] else "the largest, of which others are copies,"
         _log.warning("holds %d frames: only %s is enlarged", len(pages), which)
         pages = [chosen]
@@ -142,13 +144,16 @@ def _check_pixels(count: int, most: int, name: Path | str) -> None:
         raise EnhanceError(f"{name} has {count} pixels, more than {most}", Cause.TOO_MANY_PIXELS)
 
 
-def contents_of_file(file: BinaryIO, name: Path | str) -> Contents:
-    """Return what the header of an opened file says of its picture. Raises EnhanceError."""
+def contents_of_file(file: BinaryIO, name: Path | str, max_pixels: int = MAX_PIXELS) -> Contents:
+    """Return what the header of an opened file says of its picture. Raises EnhanceError.
+
+    Only pages of a TIFF are decoded, to find the photograph, if they have up to `max_pixels`.
+    """
     kind = _kind_of(file.read(HEAD), name)
     file.seek(0)
     with in_one_line(name, kind):
         if kind == "TIFF":
-            return contents_of_tiff(Tiff(file), name)
+            return contents_of_tiff(Tiff(file), name, max_pixels)
         if kind == "JPEG XL":
             header = jxl_header(file.read())
             _refuse_animation(header, name)

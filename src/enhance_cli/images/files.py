@@ -65,10 +65,13 @@ def read_size(file: BinaryIO, name: str) -> tuple[int, int]:
     return contents_of_file(file, name).size
 
 
-def read_contents(path: Path) -> Contents:
-    """Return what the header says of a file's picture. Raises EnhanceError if it has none."""
+def read_contents(path: Path, *, max_pixels: int = MAX_PIXELS) -> Contents:
+    """Return what the header says of a file's picture. Raises EnhanceError if it has none.
+
+    To find the photograph in a TIFF of several pages, none of more than `max_pixels` is decoded.
+    """
     with _reading(path) as file:
-        return contents_of_file(file, path)
+        return contents_of_file(file, path, max_pixels)
 
 
 def _read(path: Path) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 from pathlib import Path
 
 import numpy as np
@@ -63,14 +64,17 @@ def open_tiff(data: bytes, name: Path | str) -> list[Directory]:
     return photographs(tiff)
 
 
-def the_photograph(pages: list[Directory], name: Path | str) -> Directory:
+def the_photograph(pages: list[Directory], name: Path | str, max_pixels: int) -> Directory:
     """Return the first page, or the largest where the first is a reduced copy of it.
 
     If no tag says so, the pixels are compared, since pages of two sizes may be different pictures.
+    A page of more than `max_pixels` is not decoded for that: it is returned, and to be refused.
     """
     largest = larger_page(pages)
     if largest is None:
         return pages[0]
+    if math.prod(largest.size) > max_pixels:
+        return largest
     data = largest.tiff.data()
     try:
         small, large = (in_8_bits(decode_page(data, p, name).pixels) for p in (pages[0], largest))
@@ -81,11 +85,14 @@ def the_photograph(pages: list[Directory], name: Path | str) -> Directory:
     return largest if error < _ALIKE else pages[0]
 
 
-def contents_of_tiff(tiff: Tiff, name: Path | str) -> Contents:
-    """Return what a TIFF's directories say of its picture. Raises EnhanceError."""
+def contents_of_tiff(tiff: Tiff, name: Path | str, max_pixels: int) -> Contents:
+    """Return what a TIFF's directories say of its picture. Raises EnhanceError.
+
+    To find the photograph, no page of more than `max_pixels` is decoded.
+    """
     refuse_raw(tiff, name)
     pages = photographs(tiff)
-    page = the_photograph(pages, name)
+    page = the_photograph(pages, name, max_pixels)
     check_numbers(page, name)
     if page.value(PHOTOMETRIC, 0) == _INKS and bits_of(page) > 8 and _PROFILE in page.entries:
         load_vips(name)

@@ -132,7 +132,7 @@ class _Work:
         """
         if self.job.source == STANDARD_STREAM:
             return
-        contents = read_contents(self.job.source)
+        contents = read_contents(self.job.source, max_pixels=self.options.max_pixels)
         frames = contents.frames if self.options.frames else 1
         self._check(replace(contents, frames=frames, has_alpha=False))
 
