@@ -272,6 +272,27 @@ def test_a_card_beside_the_weights_gets_the_scores(enhance, model, folder):
     assert "| set | 2 | standard | psnr_y | " in model.with_suffix(".md").read_text()
 
 
+def test_networks_that_share_a_card_are_refused_before_they_are_measured(
+    fails, model, folder, monkeypatch
+):
+    monkeypatch.chdir(model.parent)
+    model.with_suffix(".pth").touch()
+    line = fails("evaluate", folder, "--model", model, "--model", "small.pth", "--card")
+    assert line == (
+        f"{model} and small.pth share the card small.md: rename one, or leave --card out"
+    )
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".xml"])
+def test_an_exported_network_does_not_write_into_the_card_of_its_weights(
+    fails, model, folder, suffix
+):
+    exported = model.with_suffix(suffix)
+    exported.touch()
+    line = fails("evaluate", folder, "--model", exported, "--card")
+    assert line == f"{exported} is exported and has no card: leave --card out, or name its weights"
+
+
 def test_a_self_ensemble_has_other_scores_and_is_told(enhance, model, folder):
     scores = {}
     for options in ((), ("--tta", "4"), ("--tta", "8")):

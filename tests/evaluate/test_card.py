@@ -1,3 +1,4 @@
+import math
 import re
 from pathlib import Path
 
@@ -48,6 +49,14 @@ def test_scores_are_written_and_what_was_there_stays(tmp_path):
     assert text.endswith("end of scores -->\nAfter.\n")
     assert text.count("| Set5 | 1 | standard | psnr_y | 28.00 | 31.50 |") == 1
     assert list(read_card(card).values()) == [("28.00", "31.50"), ("28.00", "28.00")]
+
+
+def test_a_metric_of_which_nothing_was_measured_has_no_row(tmp_path):
+    card = tmp_path / "new.md"
+    update_card(card, results("Set5", 31.0), "e")
+    before = card.read_text()
+    update_card(card, results("Set5", math.nan, "ms_ssim"), "e")
+    assert card.read_text() == before
 
 
 def test_writing_twice_changes_nothing(tmp_path):

@@ -19,7 +19,7 @@ from enhance_cli.cli.choosing import (
 )
 from enhance_cli.cli.completion import offer_models
 from enhance_cli.cli.options import backend_options, is_given, tta_option
-from enhance_cli.cli.scores import show_results, write_cards
+from enhance_cli.cli.scores import find_cards, show_results, write_cards
 from enhance_cli.cli.sections import SectionedCommand, section
 from enhance_cli.cli.types import NetworkFileType
 from enhance_cli.config import (
@@ -185,6 +185,7 @@ def evaluate(
             raise EnhanceError(f"{written} has an image's name; choose another output")
         _check_own(written, is_report if written == report else is_csv)
     photographs = find_photographs(data) if no_originals else []
+    cards = find_cards(options.models) if card else {}
     prepare_process(options.device, options.precision)
     with Console(stderr=True).status("measuring") as status:
 
@@ -201,8 +202,8 @@ def evaluate(
                 file.write(results.as_csv().encode(errors="surrogateescape"))
         if report:
             write_report(report, results, gallery)
-        if card:
-            write_cards(results, options.models)
+        if cards:
+            write_cards(results, cards)
     finally:  # measuring took long: show the scores even if a file could not be written
         show_results(results, as_json=as_json)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from enhance_cli.errors import EnhanceError
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from enhance_cli.evaluate.results import Results
     from enhance_cli.evaluate.statistics import Summary
     from enhance_cli.evaluate.suite import Unit
@@ -23,15 +28,42 @@ _UNLIMITED = 10_000  # characters: the width of a table for a file or for anothe
 _MOST_IMAGES = 100  # of a larger set only the means are printed
 
 
-def write_cards(results: Results, models: tuple[str, ...]) -> None:
-    """Write the means into the cards of the networks among the models."""
-    from enhance_cli.evaluate.card import card_of, update_card
-    from enhance_cli.evaluate.methods import BASELINES, label_of
+def find_cards(models: tuple[str, ...]) -> dict[str, Path]:
+    """Return the card of each network among the models.
+
+    Raises EnhanceError for an exported network, and for two networks that share a card: the card
+    could hold the scores of only one of them.
+    """
+    from enhance_cli.evaluate.card import card_of
+    from enhance_cli.evaluate.methods import BASELINES
     from enhance_cli.model.shipped import find_weights
 
+    owners: dict[str, Path] = {}
+    cards = {}
     for model in models:
-        if model not in BASELINES:
-            update_card(card_of(find_weights(model)), results, label_of(model))
+        if model in BASELINES:
+            continue
+        weights = find_weights(model)
+        if weights.suffix.lower() in (".onnx", ".xml"):
+            raise EnhanceError(
+                f"{weights} is exported and has no card: leave --card out, or name its weights"
+            )
+        cards[model] = card = card_of(weights)
+        owner = owners.setdefault(os.path.realpath(card), weights)
+        if os.path.realpath(owner) != os.path.realpath(weights):
+            raise EnhanceError(
+                f"{owner} and {weights} share the card {card}: rename one, or leave --card out"
+            )
+    return cards
+
+
+def write_cards(results: Results, cards: dict[str, Path]) -> None:
+    """Write the means into the cards of the models."""
+    from enhance_cli.evaluate.card import update_card
+    from enhance_cli.evaluate.methods import label_of
+
+    for model, card in cards.items():
+        update_card(card, results, label_of(model))
 
 
 def show_results(results: Results, *, as_json: bool) -> None:

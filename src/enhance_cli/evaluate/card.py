@@ -25,11 +25,16 @@ def update_card(card: Path, results: Results, method: str) -> None:
     """Write the mean scores of a method into the table of a card, beside those of bicubic.
 
     A row of the same data, protocol and metric is replaced. The other rows and all text outside
-    the table stay; front matter gets the same scores. A card that does not exist is created.
+    the table stay; front matter gets the same scores. A metric that could measure no image has no
+    row. A card that does not exist is created.
     Raises EnhanceError if the card cannot be read or written, or if its table is damaged.
     """
     text = _read(card) or f"# {card.stem}\n"
-    new = [_row(results, method, metric, unit) for metric, unit in results.metrics.items()]
+    new = [
+        _row(results, method, metric, unit)
+        for metric, unit in results.metrics.items()
+        if results.summary(method, metric).count
+    ]
     all_rows = [*_rows_in(text, card), *new]
     rows = {(data, *names): row for row in all_rows for data, _, *names in [row[:4]]}
     table = [_HEAD, ("---",) * len(_HEAD), *rows.values()]
