@@ -104,6 +104,15 @@ def test_a_crop_is_that_part_of_the_file_that_the_command_makes(folder, made, mo
             assert abs(crop - whole[top : top + height, left : left + width]).max() <= 1
 
 
+def test_a_page_computes_as_the_command_does_where_8_bits_are_the_fastest(tmp_path, monkeypatch):
+    monkeypatch.setattr("enhance_cli.model.engine.calibration.cpu_prefers_bytes", lambda: True)
+    noise(48, 40).save(tmp_path / "a.png")
+    options = EvaluateOptions(models=("photo-int8", "photo"), device="cpu")
+    results, _ = compare_by_eye([tmp_path / "a.png"], options, lambda *_: None)
+    assert "int8" in results.backends["photo-int8"]
+    assert "int8" not in results.backends["photo"]
+
+
 def test_each_model_has_a_folder_of_its_own_for_results():
     models = ["a/generator.safetensors", "b/best.safetensors", "b.pth", "runs/b", "e"]
     names = ["a", "b", "b-2", "b-3", "e"]

@@ -55,7 +55,9 @@ def compare_by_eye(
     EnhanceError for a file that cannot be read, unless `options.skip_bad` is on.
     """
     device = metric_device(pick_backend(options.device, options.precision))
-    engines, scale = open_engines(options.models, options.device, options.precision, options.tta)
+    engines, scale = open_engines(
+        options.models, options.device, options.precision, options.tta, is_fast=True
+    )
     look = _Look(prepare_contenders(options.models, engines, scale), device, len(photographs))
     skipped = []
     for index, path in enumerate(photographs):

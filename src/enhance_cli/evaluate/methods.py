@@ -64,15 +64,22 @@ def load_methods(
 
 
 def open_engines(
-    models: Sequence[str], device: str, precision: str, tta: int | None = None
+    models: Sequence[str],
+    device: str,
+    precision: str,
+    tta: int | None = None,
+    *,
+    is_fast: bool = False,
 ) -> tuple[dict[str, Tiler], int]:
     """Return the networks among the models by name, and the scale that they share.
+
+    With `is_fast` they compute as where photographs are enlarged, maybe in int8.
 
     Raises EnhanceError if one is not there or enlarges by another factor than the rest.
     """
     networks = [model for model in models if model not in BASELINES]
     engines = {
-        label_of(model): Tiler(open_network(model, device, precision, tta=tta))
+        label_of(model): Tiler(open_network(model, device, precision, tta=tta, is_fast=is_fast))
         for model in networks
     }
     if len({engine.scale for engine in engines.values()}) > 1:
