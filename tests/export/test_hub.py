@@ -100,6 +100,16 @@ def test_an_earlier_folder_is_replaced_only_with_permission(export, tmp_path):
     assert not (tmp_path / "hub" / NOTICE).exists()
 
 
+def test_a_folder_is_not_made_anew_of_its_own_weights(export, tmp_path):
+    export()
+    (tmp_path / "hub" / CARD).write_text("edited by hand")
+    weights = tmp_path / "hub" / WEIGHTS
+    result = export("--model", weights, "--overwrite")
+    line = f"enhance: {weights} lies in {tmp_path / 'hub'}: choose another folder\n"
+    assert (result.exit_code, result.stderr) == (1, line)
+    assert (tmp_path / "hub" / CARD).read_text() == "edited by hand"
+
+
 def test_a_file_in_its_place_is_refused(export, tmp_path):
     (tmp_path / "hub").write_text("x")
     assert export("--overwrite").stderr == (

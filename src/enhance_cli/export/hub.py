@@ -45,11 +45,14 @@ def write_hub(
     """Write the folder; return what was proved. The weights are first read back.
 
     Loaded equals exported: the picture that the written weights make is that of `generator` to the
-    bit. Raises EnhanceError for a network of others, and for a folder that holds anything else.
+    bit. Raises EnhanceError for a network of others, for a folder that holds anything else, and for
+    the folder that the weights themselves lie in: its card may be edited by hand.
     """
     if "losses" not in provenance and not isinstance(generator, Generator):
         raise EnhanceError(f"cannot write {folder} of a network of others: its authors publish it")
     _check(folder, overwrite=overwrite)
+    if folder.exists() and folder.samefile(source.parent):
+        raise EnhanceError(f"{source} lies in {folder}: choose another folder")
     contents = _contents(generator, provenance, source)
     make_folder(folder)
     for name, content in contents.items():
