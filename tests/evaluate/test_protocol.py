@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from enhance_cli.config import PROTOCOL_NAMES, Dimensions, EvaluateOptions
+from enhance_cli.errors import EnhanceError
 from enhance_cli.evaluate import protocol
 from enhance_cli.evaluate.methods import from_engine, from_interpolation
 from enhance_cli.evaluate.pairs import Example, Pair, decode, find_pairs
@@ -59,6 +60,20 @@ def test_images_come_in_order_and_are_decoded_ahead_only_beside_a_gpu(folder, mo
         time.sleep(0.01)
     assert len(decoded) == (4 if ahead else 2)
     assert names + [example.pair.name for example, _ in found] == [f"{n}.png" for n in range(5)]
+
+
+def test_a_network_of_scale_1_is_measured_on_damaged_copies_only(folder):
+    weights = folder / "x.safetensors"
+    dimensions = Dimensions(features=4, blocks=1, scale=1, tail="shuffle")
+    save_generator(Generator(dimensions), weights, {})
+    options = EvaluateOptions(data=folder, models=(str(weights),), device="cpu")
+    with pytest.raises(EnhanceError, match=r"^a network of ×1 has nothing to restore in .* LR/$"):
+        measure_similarity(options, lambda *_: None)
+    for side in ("HR", "LR"):
+        (folder / side).mkdir()
+        Image.effect_noise((40, 40), 30).save(folder / side / "0.png")
+    results = measure_similarity(options, lambda *_: None)
+    assert results.summary("bicubic", "psnr_y").mean < 40
 
 
 def test_the_border_is_not_measured():

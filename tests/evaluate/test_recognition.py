@@ -134,12 +134,15 @@ def test_a_set_gives_the_errors_of_every_method_and_the_originals(tmp_path, netw
     assert [one.name for one in results.skipped] == ["3/broken.png", "3/clear.png"]
 
 
-def test_a_scale_that_does_not_divide_the_centre_is_refused(tmp_path):
+@pytest.mark.parametrize("scale", [1, 3])
+def test_a_scale_that_does_not_reduce_the_centre_to_whole_pixels_is_refused(tmp_path, scale):
     touch(tmp_path, "3/a.png")
-    thrice = tmp_path / "thrice.safetensors"
-    save_generator(Generator(Dimensions(features=4, blocks=1, scale=3, tail="shuffle")), thrice, {})
-    options = EvaluateOptions(data=tmp_path, models=(str(thrice),), device="cpu")
-    with pytest.raises(EnhanceError, match=r"^a network of ×3 cannot make the 224 pixels a side"):
+    path = tmp_path / "x.safetensors"
+    dimensions = Dimensions(features=4, blocks=1, scale=scale, tail="shuffle")
+    save_generator(Generator(dimensions), path, {})
+    options = EvaluateOptions(data=tmp_path, models=(str(path),), device="cpu")
+    line = f"^a network of ×{scale} does not make the 224 pixels a side that a classifier sees of f"
+    with pytest.raises(EnhanceError, match=line):
         measure_recognition(options, lambda *_: None)
 
 

@@ -40,7 +40,7 @@ def measure_recognition(options: EvaluateOptions, on_image: OnImage) -> Results:
     """Measure a classifier's top-1 and top-5 error on the originals and each method's estimates.
 
     Calls `on_image` after each image. Raises EnhanceError if the classifier cannot be loaded,
-    the labels of the images are unclear or the networks' scale does not divide 224.
+    the labels of the images are unclear, or the networks' scale is 1 or does not divide 224.
     """
     assert options.data is not None
     categories = imagenet_weights(options.classifier).meta["categories"]
@@ -49,10 +49,10 @@ def measure_recognition(options: EvaluateOptions, on_image: OnImage) -> Results:
     methods, scale, backends = load_methods(
         options.models, options.device, options.precision, options.tta
     )
-    if SIDE % scale:
+    if scale == 1 or SIDE % scale:
         raise EnhanceError(
-            f"a network of ×{scale} cannot make the {SIDE} pixels a side that a classifier sees: "
-            "choose one of ×2, ×4 or ×8"
+            f"a network of ×{scale} does not make the {SIDE} pixels a side that a classifier sees "
+            "of fewer: choose one of ×2, ×4 or ×8"
         )
     networks = dict(options.networks)
     classifier = Classifier(options.classifier, networks, metric_device(backend))

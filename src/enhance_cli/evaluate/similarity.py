@@ -23,8 +23,9 @@ from enhance_cli.model.device import pick_backend
 def measure_similarity(options: EvaluateOptions, on_image: OnImage) -> Results:
     """Measure every method on every pair.
 
-    Calls `on_image` after each pair. Raises EnhanceError if a file or a library is missing, or if
-    a pair cannot be measured and `options.skip_bad` is off.
+    Calls `on_image` after each pair. Raises EnhanceError if a file or a library is missing, if a
+    pair cannot be measured and `options.skip_bad` is off, or if networks of ×1 have no LR/: an
+    original that is not reduced is not damaged either.
     """
     protocol, data = PROTOCOLS[options.protocol], options.data or folders.bundled_photographs()
     pairs, others, skipped, matching = _match(data, options)
@@ -33,6 +34,11 @@ def measure_similarity(options: EvaluateOptions, on_image: OnImage) -> Results:
     methods, scale, backends = load_methods(
         options.models, options.device, options.precision, options.tta
     )
+    if scale == 1 and pairs[0].low_res is None:
+        raise EnhanceError(
+            f"a network of ×1 has nothing to restore in {data}: expected originals in HR/ and, of "
+            "the same size, damaged copies in LR/"
+        )
     methods |= {name: from_results(results) for name, results in others.items()}
     metrics, refused = load_metrics(
         options.metrics, protocol.colour, device, dict(options.networks)
