@@ -9,11 +9,13 @@ import enhance_cli
 from enhance_cli.config import Dimensions, ExportOptions
 from enhance_cli.errors import EnhanceError
 from enhance_cli.export.write import export
+from enhance_cli.model.compact import Compact
 from enhance_cli.model.generator import MEAN, Generator
-from enhance_cli.model.load import load_module
+from enhance_cli.model.load import load_exportable, load_module
 from enhance_cli.model.rrdb import RRDBNet
 from enhance_cli.model.shipped import shipped_models
-from enhance_cli.model.weights import load_generator
+from enhance_cli.model.span import SPAN
+from enhance_cli.model.weights import load_generator, read_tensors
 from tests.shipped import OF_ENHANCE
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
@@ -165,6 +167,25 @@ def test_openvinos_weights_appear_with_its_graph(tmp_path, generator):
     (tmp_path / "x.xml").unlink()
     with pytest.raises(EnhanceError, match=r"x\.bin exists"):
         export(generator, {}, tmp_path / "x.xml", ExportOptions())
+
+
+@pytest.mark.parametrize("network", [RRDBNet(3, 4, 4, 1), Compact(1, 4, 1, 2), SPAN(3, 4, 2)])
+def test_the_weights_of_a_network_of_others_are_written_as_its_authors_do(tmp_path, network):
+    source, path = tmp_path / "x.pth", tmp_path / "x.safetensors"
+    torch.save(network.published(), source)
+    generator, provenance = load_exportable(source)
+    export(generator, provenance, path, ExportOptions())
+    assert {*read_tensors(path)[0]} == {*network.published()}
+    image = torch.rand(2, 3, 13, 30)
+    assert torch.equal(load_exportable(path)[0](image), generator(image))
+
+
+def test_what_enhance_does_not_compute_itself_is_not_written_as_weights(tmp_path):
+    network = torch.nn.Identity()
+    network.architecture, network.scale, network.halo = "SAFMN", 4, 1
+    line = "of a network of SAFMN: expected one of enhance, ESRGAN, Compact or SPAN$"
+    with pytest.raises(EnhanceError, match=line):
+        export(network, {}, tmp_path / "x.safetensors", ExportOptions())
 
 
 def test_weights_alone_have_no_input(tmp_path, generator):

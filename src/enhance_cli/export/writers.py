@@ -19,6 +19,7 @@ from enhance_cli.export.proof import RunFile
 from enhance_cli.export.qdq import quantize_graph, set_opset
 from enhance_cli.model.engine.ranges import ActivationRange
 from enhance_cli.model.generator import Generator
+from enhance_cli.model.load import PerColour, load_exportable
 from enhance_cli.model.runtimes import (
     INPUT,
     OUTPUT,
@@ -27,7 +28,7 @@ from enhance_cli.model.runtimes import (
     open_onnx,
     open_openvino,
 )
-from enhance_cli.model.weights import load_generator
+from enhance_cli.model.shapes import OF_OTHERS
 
 _EXPORTERS_OPSET = 18  # the oldest that PyTorch's exporter writes
 Ranges = dict[str, ActivationRange]
@@ -134,14 +135,24 @@ def write_pt2(
 def write_safetensors(
     generator: nn.Module, options: ExportOptions, metadata: dict[str, str], file: BinaryIO
 ) -> RunFile:
-    """Write only the weights, as `enhance` reads them itself, and load them."""
-    if not isinstance(generator, Generator):
-        raise EnhanceError("cannot write .safetensors of a network of others: its own file is one")
+    """Write only the weights, as `enhance` reads them itself, and load them.
+
+    Those of an ESRGAN, Compact or SPAN get the names that their authors use, so that other programs
+    read them.
+    """
+    network = generator.network if isinstance(generator, PerColour) else generator
+    stated: Any = network
+    if not isinstance(network, (Generator, *OF_OTHERS)):
+        raise EnhanceError(
+            f"cannot write .safetensors of a network of {stated.architecture}: expected one of "
+            "enhance, ESRGAN, Compact or SPAN"
+        )
     if options.io != "float":
         raise EnhanceError("a .safetensors file holds weights and no graph", Cause.HAS_NO_GRAPH)
     dtype = torch.float16 if options.fp16 else torch.float32
-    tensors = {name: value.to(dtype) for name, value in generator.state_dict().items()}
+    held = network.state_dict() if isinstance(network, Generator) else stated.published()
+    tensors = {name: value.to(dtype).contiguous() for name, value in held.items()}
     file.write(save(tensors, metadata))
     file.flush()
-    loaded, _ = load_generator(Path(file.name))
+    loaded, _ = load_exportable(Path(file.name))
     return loaded
