@@ -17,6 +17,7 @@ from enhance_cli.model.compact import Compact
 from enhance_cli.model.load import load_module
 from enhance_cli.model.rrdb import RRDBNet
 from enhance_cli.model.shipped import find_weights
+from enhance_cli.model.span import SPAN
 from enhance_cli.model.weights import read_provenance, save_generator
 
 
@@ -208,6 +209,18 @@ def test_both_networks_of_a_blend_are_described(compact_file, photo, tmp_path):
     described = r"2x-mine\.pth \(Compact ×2, SHA-256 .*, licence not stated\)"
     said = rf"{described} blended with .*{described} at strength 0\.25 on cpu"
     assert re.search(said, done.stderr)
+
+
+@pytest.mark.parametrize("strength", ["0", "1"])
+def test_the_network_that_alone_is_computed_is_named(compact_file, photo, tmp_path, strength):
+    other = tmp_path / "other.pth"
+    torch.save(SPAN(3, 4, 2).published(), other)
+    arguments = ("--model", compact_file, "--blend", other, "--strength", strength)
+    done = run("upscale", photo, "-o", tmp_path / "out.png", *arguments)
+    assert done.exit_code == 0, done.stderr
+    said = [r"2x-mine\.pth \(Compact ×2, .*\) on cpu", r"other\.pth \(SPAN ×2, .*\) on cpu"]
+    assert re.search(said[int(strength)], done.stderr)
+    assert "blended" not in done.stderr
 
 
 def test_consistent_refuses_a_network_that_does_not_enlarge(compact_file, photo, tmp_path):

@@ -75,10 +75,13 @@ def test_networks_of_different_architectures_are_mixed():
     assert (network.halo, network.scale) == (21, 4)
 
 
-def test_networks_of_different_scales_are_refused():
+@pytest.mark.parametrize("strength", [0, 0.5, 1])
+def test_networks_of_different_scales_are_refused(strength):
     with pytest.raises(EnhanceError) as caught:
-        blend_networks(Compact(features=4), Compact(features=4, scale=2), 0.5, FP32, "a and b")
-    assert str(caught.value) == "a and b enlarge 4 and 2 times: only networks of one scale blend"
+        open_network("photo", blend="photo-x2", strength=strength)
+    assert str(caught.value) == (
+        "photo and photo-x2 enlarge 4 and 2 times: only networks of one scale blend"
+    )
 
 
 @pytest.mark.parametrize("model", ["e", "nope.pth"])

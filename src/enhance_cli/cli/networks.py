@@ -53,8 +53,11 @@ def name_of(options: UpscaleOptions, network: Network) -> str:
         network = network.network
     if options.blend or options.strength is not None:
         strength = 0.5 if options.strength is None else options.strength
-        mixed = [getattr(network, part, network) for part in ("first", "second")]
         names = [name for name in (options.model, options.blend) if name]
+        if options.blend and strength in (0, 1):  # only one of the two is computed
+            name = names[int(strength)]
+            return name + _origin(name, network)
+        mixed = [getattr(network, part, network) for part in ("first", "second")]
         described = [n + _origin(n, part) for n, part in zip(names, mixed, strict=False)]
         return f"{' blended with '.join(described)} at strength {strength:g}"
     names = [options.model, *options.then]

@@ -59,20 +59,24 @@ def blend_networks(
 
     Their weights are blended if that works: on a small picture, a half-and-half blend must give
     about the mean of both results. Otherwise both networks run and their results are mixed, which
-    takes the time of both (docs/decisions/0062). `names` names the two in errors. Raises
-    EnhanceError if they enlarge by different factors.
+    takes the time of both (docs/decisions/0062). `names` names the two in errors. Both have one
+    scale: see `check_scales`.
     """
+    if _have_one_shape(first, second) and _is_between(first, second):
+        blended = blend_weights(first, second, share)
+        return TorchNetwork(blended, usable_backend(blended, backend, names))
+    opened = [TorchNetwork(m, usable_backend(m, backend, names)) for m in (first, second)]
+    return MixedNetwork(opened[0], opened[1], share)
+
+
+def check_scales(first: nn.Module, second: nn.Module, names: str) -> None:
+    """Raise EnhanceError if two networks, named by `names`, enlarge by different factors."""
     stated: tuple[Any, Any] = first, second
     scales = [module.scale for module in stated]
     if scales[0] != scales[1]:
         raise EnhanceError(
             f"{names} enlarge {scales[0]} and {scales[1]} times: only networks of one scale blend"
         )
-    if _have_one_shape(first, second) and _is_between(first, second):
-        blended = blend_weights(first, second, share)
-        return TorchNetwork(blended, usable_backend(blended, backend, names))
-    opened = [TorchNetwork(m, usable_backend(m, backend, names)) for m in (first, second)]
-    return MixedNetwork(opened[0], opened[1], share)
 
 
 def blend_weights(first: nn.Module, second: nn.Module, share: float) -> nn.Module:

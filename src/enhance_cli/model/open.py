@@ -85,15 +85,17 @@ def _open_blend(
         raise EnhanceError(f"a network between two runs in torch, not in {runtime}")
     for each in (first, second):
         pick_runtime(str(find_weights(each)), "torch")
-    if strength in (0, 1):
-        return _open_one((first, second)[int(strength)], device, precision, "torch")
-    from enhance_cli.model.blend import blend_networks
+    from enhance_cli.model.blend import blend_networks, check_scales
     from enhance_cli.model.device import pick_backend
     from enhance_cli.model.load import load_module
 
     modules = [load_module(find_weights(each))[0] for each in (first, second)]
+    names = f"{first} and {second}"
+    check_scales(modules[0], modules[1], names)
+    if strength in (0, 1):
+        return _open_one((first, second)[int(strength)], device, precision, "torch")
     backend = pick_backend(device, precision)
-    return blend_networks(modules[0], modules[1], strength, backend, f"{first} and {second}")
+    return blend_networks(modules[0], modules[1], strength, backend, names)
 
 
 def _open_one(
