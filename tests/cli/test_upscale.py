@@ -290,6 +290,12 @@ def test_a_wrong_option_value_is_exit_2(upscale, tmp_path, photo, wrong):
     assert upscale(photo, "-o", tmp_path / "out.png", *wrong).exit_code == 2
 
 
+def test_cores_without_a_cluster_are_refused(upscale, tmp_path, photo):
+    result = upscale(photo, "-o", tmp_path / "out.png", "--cores", "7")
+    assert result.exit_code == 2
+    assert "--cores is for --ray." in result.stderr
+
+
 def test_an_absent_device_is_one_line(upscale_fails, tmp_path, photo):
     line = upscale_fails(photo, "-o", tmp_path / "out.png", "--device", "cuda:63")
     assert line.startswith("no device 'cuda:63' here; there is: ")

@@ -143,6 +143,8 @@ def upscale(
         check_raw(ctx, inputs, output.path)
     elif is_given(ctx, "raw_format"):
         raise click.UsageError("--raw-format is for --raw.")
+    if is_given(ctx, "cores") and not options.ray:
+        raise click.UsageError("--cores is for --ray.")
     _check(options, as_json=as_json, names=names, is_of_files=is_of_files)
     if any(isinstance(each, Url) for each in (*inputs, output.path)):
         _check_remote(options, is_of_files=is_of_files)
