@@ -259,6 +259,19 @@ def test_a_wrong_option_is_exit_2(enhance, option):
     assert enhance("evaluate", *option).exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("metric", "line"),
+    [
+        ("psnr", "--network vgg19: what is measured here uses no network."),
+        ("lpips", "--network vgg19: what is measured here uses alexnet."),
+    ],
+)
+def test_a_network_that_no_chosen_metric_uses_is_refused(enhance, folder, vgg_file, metric, line):
+    result = enhance("evaluate", folder, "--metric", metric, "--network", f"vgg19={vgg_file}")
+    assert result.exit_code == 2
+    assert line in result.stderr
+
+
 def test_recognition_needs_data_and_takes_no_metric(enhance, folder):
     assert enhance("evaluate", "--recognition").exit_code == 2
     result = enhance("evaluate", folder, "--recognition", "--metric", "psnr")

@@ -170,7 +170,6 @@ def evaluate(
     if card and options.tta:
         raise click.UsageError("--card takes the scores of networks alone: leave --tta out.")
     _check_recognition(ctx, options)
-    _check_networks(options)
     if no_originals:
         options = options_without_originals(ctx, options)
     elif options.data is not None and options.data.is_file():
@@ -178,6 +177,7 @@ def evaluate(
             f"{options.data} is a file: expected a folder of originals, or one with HR/ and LR/; "
             "--no-originals compares models on photographs that have none"
         )
+    _check_networks(options)
     for written in filter(None, (csv, report)):
         check_folder(written.absolute().parent)
         check_replaceable(written)
@@ -250,7 +250,11 @@ def _check_recognition(ctx: click.Context, options: EvaluateOptions) -> None:
 
 
 def _check_networks(options: EvaluateOptions) -> None:
-    known = {options.classifier} if options.recognition else dict.fromkeys(METRIC_NETWORKS.values())
+    """Refuse networks through which nothing looks."""
+    metrics = METRIC_NETWORKS if "all" in options.metrics else options.metrics
+    used = dict.fromkeys(METRIC_NETWORKS[name] for name in metrics if name in METRIC_NETWORKS)
+    known = [options.classifier] if options.recognition else [*used]
     for name, _ in options.networks:
         if name not in known:
-            raise click.UsageError(f"--network {name}: expected one of {', '.join(known)}.")
+            measured = ", ".join(known) or "no network"
+            raise click.UsageError(f"--network {name}: what is measured here uses {measured}.")
