@@ -3,7 +3,10 @@ import math
 import pytest
 import torch
 
+from enhance_cli.evaluate.protocol import Score
+from enhance_cli.evaluate.results import Results
 from enhance_cli.evaluate.statistics import judge, summarise, summarise_difference
+from enhance_cli.evaluate.suite import load_metric
 
 VALUES = [27.0, 29.5, 31.0, 30.0, 33.0, 26.5]
 
@@ -18,6 +21,19 @@ def test_the_interval_of_many_values_is_that_of_the_normal_distribution():
 
 def test_the_interval_is_the_same_each_time():
     assert summarise(VALUES) == summarise(VALUES)
+
+
+def test_an_interval_holds_only_values_that_are_possible():
+    values = [0.2, 0.99, 0.98, 0.99, 0.97]
+    unit = load_metric("ssim_y", torch.device("cpu"), {}).unit
+    scores = [Score("a.png", {"bicubic": {"ssim_y": value}}) for value in values]
+    results = Results(
+        data="set", protocol="standard", description="", backends={}, networks={},
+        metrics={"ssim_y": unit}, scores=scores, skipped=[], refused={},
+    )  # fmt: skip
+    low, high = summarise(values).interval
+    assert high > 1
+    assert results.summary("bicubic", "ssim_y").interval == (low, 1)
 
 
 def test_infinite_values_make_the_mean_infinite():

@@ -32,7 +32,7 @@ CLASSES = 1000
 _SUFFIXES = "|".join(map(re.escape, IMAGE_SUFFIXES))
 _LABEL = re.compile(rf"(.+?(?:{_SUFFIXES})|\S+?)[\s,]+(.+)", re.IGNORECASE)
 """A line of a file of labels: the name of an image, which may contain spaces, and a class."""
-_ERROR = Unit(digits=3, higher_is_better=False)
+_ERROR = Unit(digits=3, higher_is_better=False, most=1.0)
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of torchvision's classifiers
 
 

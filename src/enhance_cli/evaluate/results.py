@@ -76,8 +76,11 @@ class Results:
 
     @cached_property
     def _summaries(self) -> dict[tuple[str, str], Summary]:
-        keys = product(self.methods, self.metrics)
-        return {(method, metric): summarise(self.values(method, metric)) for method, metric in keys}
+        keys = product(self.methods, self.metrics.items())
+        return {
+            (method, name): summarise(self.values(method, name), unit.least, unit.most)
+            for method, (name, unit) in keys
+        }
 
     @cached_property
     def differences(self) -> list[Difference]:

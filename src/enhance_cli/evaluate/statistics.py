@@ -27,16 +27,19 @@ class Summary:
     left_out: int  # images that could not be measured
 
 
-def summarise(values: Sequence[float]) -> Summary:
+def summarise(values: Sequence[float], least: float = -math.inf, most: float = math.inf) -> Summary:
     """Return the mean of the values that are not nan, and its 95 % interval.
 
     The mean is infinite if one value is. The interval is that of the percentile bootstrap over
-    images (Efron 1979), widened for small sets by `_widening`. The same values always give the
-    same interval.
+    images (Efron 1979), widened for small sets by `_widening`, and cut off at `least` and `most`,
+    the values that are possible. The same values always give the same interval.
     """
     known = torch.tensor([value for value in values if not math.isnan(value)], dtype=torch.float64)
     left_out = len(values) - len(known)
-    return Summary(known.mean().item(), _interval(known), len(known), left_out)
+    interval = _interval(known)
+    if interval:
+        interval = max(interval[0], least), min(interval[1], most)
+    return Summary(known.mean().item(), interval, len(known), left_out)
 
 
 def summarise_difference(values: Sequence[float], others: Sequence[float]) -> Summary:

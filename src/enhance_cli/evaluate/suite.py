@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -22,12 +23,14 @@ from enhance_cli.model.features import load_features
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """How to print the values of a metric, and which of two values is better."""
+    """How to print the values of a metric, which of two is better, and which are possible."""
 
     symbol: str = ""
     digits: int = 4
     higher_is_better: bool = True
     is_compared: bool = True  # whether the difference of two methods is worth a line
+    least: float = 0.0  # the smallest and the largest value that the metric can have
+    most: float = math.inf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +44,7 @@ class Metric:
 
 _SMALLEST_FOR_VGG = 32  # pixels on a side: VGG-19 halves it up to five times
 _DECIBELS = Unit(symbol="dB", digits=2)
-_SIMILARITY, _DISTANCE = Unit(), Unit(higher_is_better=False)
+_SIMILARITY, _DISTANCE = Unit(least=-1.0, most=1.0), Unit(higher_is_better=False)
 
 
 def load_metric(
