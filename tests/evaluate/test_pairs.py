@@ -134,6 +134,11 @@ def test_grey_against_colour_is_refused(tmp_path):
         load(tmp_path)
 
 
+def test_an_original_that_is_off_grey_by_rounding_is_no_colour(tmp_path):
+    make_pair(tmp_path, (64, 64), (16, 16), ((70, 71, 70), GREY))
+    assert load(tmp_path).original[:, 0, 0].tolist() == [70, 71, 70]
+
+
 def save_with_alpha(path, alpha):
     picture = Image.new("RGBA", (64, 64), (*RED, 255))
     picture.putpixel((5, 6), (*RED, alpha))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from enhance_cli.config import Dimensions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.evaluate.pairs import Example, is_grey
+from enhance_cli.evaluate.pairs import Example, has_lost_colour
 from enhance_cli.images.files import read_opaque
 from enhance_cli.images.pillow_resize import resize_lanczos
 from enhance_cli.images.resize import resize_levels
@@ -128,7 +128,7 @@ def from_results(results: Mapping[Path, Path]) -> Enlarge:
                 f"{result} is {pixels.shape[2]}×{pixels.shape[1]}, expected "
                 f"{width}×{height} as {original}, cropped to whole low-resolution pixels"
             )
-        if is_grey(pixels) and not is_grey(example.original):
+        if has_lost_colour(pixels, example.original):
             raise EnhanceError(f"{result} is grey, {original} is in colour")
         return pixels
 

@@ -20,6 +20,7 @@ from enhance_cli.model.levels import Levels
 
 SMALLEST_SIDE = 32  # pixels of an original: the SSIM window must fit after cropping
 
+_NEARLY_GREY = 4  # levels of 255 by which the channels of a grey photograph may differ
 _SUFFIX = re.compile(r"x\d+|[-_.][^/]*")  # programs add this to the names of their results
 _LOW_RES = re.compile(r"LR([_-]?(x?\d|bic).*)?", re.IGNORECASE)
 """Names of folders in data sets: LR, LR_bicubic, LRbicx4, lr-x4; not Lightroom's "LR exports"."""
@@ -195,17 +196,24 @@ def make_example(
             f"{pair.low_res} is {low.shape[2]}×{low.shape[1]}, expected "
             f"{width // scale}×{height // scale} for {pair.high_res}"
         )
-    if is_grey(low) != is_grey(original):
-        grey, colour = pair.low_res, pair.high_res
-        if is_grey(original):
-            grey, colour = colour, grey
-        raise EnhanceError(f"{grey} is grey, {colour} is in colour")
+    if has_lost_colour(low, original):
+        raise EnhanceError(f"{pair.low_res} is grey, {pair.high_res} is in colour")
+    if has_lost_colour(original, low):
+        raise EnhanceError(f"{pair.high_res} is grey, {pair.low_res} is in colour")
     return Example(pair, original, low)
 
 
-def is_grey(pixels: Tensor) -> bool:
-    """Whether the three channels of (3, H, W) are the same."""
-    return bool((pixels == pixels[:1]).all())
+def has_lost_colour(pixels: Tensor, other: Tensor) -> bool:
+    """Whether a picture (3, H, W) is grey, and another is clearly in colour.
+
+    The channels of a grey picture are the same. Those of one that was saved in colour may differ
+    by a few levels, which reduction rounds away.
+    """
+    if not bool((pixels == pixels[:1]).all()):
+        return False
+    levels = other.int()
+    spread = levels.amax(dim=0) - levels.amin(dim=0)
+    return 255 * int(spread.max()) > _NEARLY_GREY * torch.iinfo(other.dtype).max
 
 
 def name_all(skipped: Iterable[Skipped]) -> str:
