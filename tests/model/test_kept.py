@@ -129,6 +129,17 @@ def test_kept_files_are_found_by_their_names(folder):
     assert find_kept("notes") is None
 
 
+def test_kept_files_that_differ_in_their_extension_are_all_found(folder):
+    folder.mkdir(parents=True)
+    files = {name: folder / name for name in ("dup.pt", "dup.pth", "dup.safetensors")}
+    for file in files.values():
+        file.touch()
+    assert find_weights("dup") == files["dup.safetensors"]
+    files["dup"] = files.pop("dup.safetensors")
+    assert kept_models() == files
+    assert find_weights("dup.pth") == files["dup.pth"]
+
+
 def test_every_known_network_is_whole_and_openly_licensed():
     assert len(KNOWN) == 4
     for name, known in KNOWN.items():

@@ -97,10 +97,15 @@ def models_folder() -> Path:
 
 
 def kept_models() -> dict[str, Path]:
-    """Return the files in that folder by the names that `--model` takes, without extension."""
+    """Return the files in that folder by the names that `--model` takes, without extension.
+
+    Of several that differ only in it, the last by sorting has this name; the others keep theirs.
+    """
     folder = models_folder()
     files = sorted(folder.iterdir()) if folder.is_dir() else []
-    return {file.stem: file for file in files if file.suffix.lower() in RUNNABLE}
+    files = [file for file in files if file.suffix.lower() in RUNNABLE]
+    last = {file.stem: file for file in files}
+    return {file.stem if last[file.stem] == file else file.name: file for file in files}
 
 
 def models_of_runs() -> dict[str, Path]:
