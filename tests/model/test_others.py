@@ -12,6 +12,7 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.extras import install_command
 from enhance_cli.model import others
 from enhance_cli.model.device import Backend
+from enhance_cli.model.engine import fused
 from enhance_cli.model.load import load_module
 from enhance_cli.model.open import open_network
 from enhance_cli.model.pytorch import TorchNetwork
@@ -180,6 +181,26 @@ def test_a_network_that_makes_masks_in_fp32_computes_in_bf16(tmp_path, monkeypat
     pixels = np.full((3, 24, 40), 99, np.uint8)
     assert Tiler(TorchNetwork(module, backend)).enlarge(pixels).shape == (3, 48, 80)
     assert (backend.dtype, caplog.messages) == (torch.bfloat16, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("FFTformer", {"dim": 8, "num_blocks": [1, 1, 1], "num_refinement_blocks": 1}),
+        ("IPT", {"scale": [2], "n_feats": 8, "patch_size": 12, "num_layers": 1, "num_heads": 2}),
+    ],
+)
+def test_a_network_that_needs_planes_one_after_another_gets_them(
+    tmp_path, monkeypatch, name, options
+):
+    monkeypatch.setattr(others, "measure_reach", lambda *_: Measured(None, 1, 16))
+    monkeypatch.setattr(fused, "has_winograd", lambda _: False)
+    network = open_network(str(save(tmp_path / "w.pth", name, **options)), "cpu", "fp32")
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 64, 96)).astype(np.uint8)
+    found = Tiler(network).enlarge(pixels).astype(int)
+    plain = network.module(torch.from_numpy(pixels)[None] / 255)[0]
+    expected = (plain * 255).round().clamp(0, 255).numpy()
+    assert abs(found - expected).max() <= 1
 
 
 def test_a_network_that_takes_one_image_at_a_time_computes_each_colour(tmp_path, monkeypatch):

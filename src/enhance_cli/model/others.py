@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib
 import json
@@ -39,7 +40,8 @@ class OtherNetwork(nn.Module):
     """Wraps a network that spandrel built, and states what tiling needs to know of it.
 
     It maps (N, C, H, W) in [0, 1] to (N, C, scale*H, scale*W), in the input's type. Its halo is
-    None if a result depends on the whole image.
+    None if a result depends on the whole image. `layout` is the fastest memory layout that it
+    computes.
     """
 
     def __init__(self, descriptor: Any, measured: Measured | None = None) -> None:
@@ -53,13 +55,18 @@ class OtherNetwork(nn.Module):
         self.halo: int | None = None
         self.align = self.least = 1
         self.features = self.held = 0
+        self.layout = torch.channels_last
         if measured:
             self._take(measured)
 
     def _take(self, measured: Measured) -> None:
         self.halo, self.least = measured.halo, measured.least
         self.align = math.lcm(measured.align, self.multiple)
-        self.held = self._count_held()
+        try:
+            self.held = self._count_held()
+        except RuntimeError:  # FFTformer and IPT: a weight of five dimensions, views of planes
+            self.layout = torch.contiguous_format
+            self.held = self._count_held()
         self.features = -(-self.held // self.scale**2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -83,11 +90,12 @@ class OtherNetwork(nn.Module):
         def note(_: nn.Module, __: Any, result: Any) -> None:
             widest.append(result.numel() if isinstance(result, Tensor) else 0)
 
-        hooks = [layer.register_forward_hook(note) for layer in self.model.modules()]
+        tried = copy.deepcopy(self).to(memory_format=self.layout)
+        for layer in tried.model.modules():
+            layer.register_forward_hook(note)
         side = -(-max(_PROBE, self.least) // self.align) * self.align
-        self(torch.zeros(1, self.channels, side, side))
-        for hook in hooks:
-            hook.remove()
+        image = torch.zeros(1, self.channels, side, side)
+        tried(image.contiguous(memory_format=self.layout))
         return _HELD * max(widest) // side**2
 
 

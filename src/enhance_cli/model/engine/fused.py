@@ -20,6 +20,7 @@ from enhance_cli.model.engine.winograd import (
     use_winograd,
 )
 from enhance_cli.model.generator import Generator, ResidualBlock
+from enhance_cli.model.others import OtherNetwork
 from enhance_cli.model.rrdb import RESIDUAL, SLOPE, DenseBlock, LeakyConv, RRDBNet
 from enhance_cli.model.span import JoinConv, SiLUConv
 
@@ -30,7 +31,8 @@ def fuse_any(network: nn.Module, backend: Backend) -> tuple[nn.Module, torch.mem
         return fuse(network, backend), torch.channels_last
     rewritten: Any = copy.deepcopy(network).eval().requires_grad_(False)
     is_planar = has_winograd(backend)
-    layout = torch.contiguous_format if is_planar else torch.channels_last
+    fastest = network.layout if isinstance(network, OtherNetwork) else torch.channels_last
+    layout = torch.contiguous_format if is_planar else fastest
     if _is_fusible(backend):
         if isinstance(rewritten, RRDBNet):
             _fuse_rrdb(rewritten, backend, is_planar=is_planar)
