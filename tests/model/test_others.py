@@ -134,6 +134,17 @@ def test_tensors_that_do_not_fit_together_are_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_a_network_of_square_pictures_is_one_line(tmp_path):
+    options = {"embed_dim": 8, "depths": [1] * 9, "num_heads": [1] * 9}
+    path = save(tmp_path / "w.pth", "Uformer", **options)
+    with pytest.raises(EnhanceError) as caught:
+        load_module(path)
+    assert str(caught.value) == (
+        f"{path} is a Uformer network, which computes only square pictures; enhance runs networks "
+        "that compute pictures of any shape"
+    )
+
+
 class Overflowing(torch.nn.Module):
     """Finite in fp32 and bf16, infinite in fp16."""
 

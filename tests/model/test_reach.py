@@ -32,3 +32,27 @@ def test_a_grid_that_a_short_strip_does_not_show_is_measured_on_a_longer_one():
         return far_seeing(70)(x) + corners[..., : x.shape[2], : x.shape[3]]
 
     assert measure_reach(run, channels=1, scale=1) == Measured(halo=70, align=64, least=1)
+
+
+def test_a_network_that_refuses_a_strip_counts_as_one_that_sees_the_whole_picture():
+    def run(x):
+        if max(x.shape[2:]) > 2 * min(x.shape[2:]):
+            raise ValueError("math domain error")
+        return x
+
+    assert measure_reach(run, channels=1, scale=1) == Measured(None, align=1, least=1)
+
+
+def test_lack_of_memory_is_no_measurement():
+    def run(x):
+        if max(x.shape[2:]) > 128:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return x
+
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        measure_reach(run, channels=1, scale=1)
+
+
+def test_a_network_whose_result_never_changes_has_no_halo():
+    measured = measure_reach(torch.zeros_like, channels=1, scale=1)
+    assert measured == Measured(halo=0, align=1, least=1)

@@ -141,6 +141,11 @@ def _describe(path: Path, state: dict[str, Tensor]) -> Any:
             f"{path} is a {name} network for {descriptor.purpose}; enhance runs networks that "
             "enlarge or restore whole pictures"
         )
+    if descriptor.size_requirements.square:
+        raise EnhanceError(
+            f"{path} is a {name} network, which computes only square pictures; enhance runs "
+            "networks that compute pictures of any shape"
+        )
     if descriptor.input_channels != descriptor.output_channels:
         raise EnhanceError(
             f"{path} is a {name} network of {descriptor.input_channels} channels to "

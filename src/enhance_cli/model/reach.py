@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from enhance_cli.memory import is_out_of_memory
+
 NetworkRun = Callable[[Tensor], Tensor]
 """A network: (N, C, H, W) to (N, C, scale*H, scale*W)."""
 
@@ -38,10 +40,20 @@ def measure_reach(run: NetworkRun, channels: int, scale: int, multiple: int = 1)
 
     The network needs sides that are multiples of `multiple`. The halo is how far beyond the changed
     half the result changes. The alignment is the smallest shift of the input with which the result
-    shifts. Finally a tile is compared with the whole; if it differs, the network counts as one that
-    sees the whole image. Deterministic: the inputs are noise with a fixed seed.
+    shifts. Finally a tile is compared with the whole; if it differs, or if the network refuses the
+    input, it counts as one that sees the whole image. Deterministic: the inputs are noise with a
+    fixed seed.
     """
     least = next(side for side in _SIDES if side % multiple == 0 and _computes(run, channels, side))
+    try:
+        return _measure(run, channels, scale, multiple, least)
+    except _REFUSALS as error:  # RGT computes no strip that is long and narrow
+        if is_out_of_memory(error):
+            raise
+        return Measured(None, multiple, least)
+
+
+def _measure(run: NetworkRun, channels: int, scale: int, multiple: int, least: int) -> Measured:
     source = torch.Generator().manual_seed(0)
     for sides in _STRIPS:
         length, across = (-(-max(side, least) // multiple) * multiple for side in sides)
@@ -89,6 +101,8 @@ def _reach(run: NetworkRun, strip: Tensor, scale: int, edge: int, *, is_turned: 
         changed[..., behind] = 1 - changed[..., behind]
         differs = (_turn(run, changed, is_turned=is_turned) != whole).any(2).any(1)[0]
         places = differs.nonzero()[:, 0]
+        if not len(places):
+            continue
         if behind.start is None:
             found = max(found, -(-(int(places.max()) + 1 - edge * scale) // scale))
         else:
