@@ -1,7 +1,8 @@
 import pytest
+import torch
 
 from enhance_cli.config import DEFAULT_MODEL, PURPOSES
-from enhance_cli.model.kept import KNOWN, TIME_PROTOCOL
+from enhance_cli.model.kept import KNOWN, TIME_PROTOCOL, models_folder
 from enhance_cli.model.shipped import shipped_models
 
 
@@ -54,3 +55,28 @@ def test_the_list_has_files_of_the_models_folder_and_runs_in_this_folder(
     assert ["kept", "EnhanceNet", "×4", "not", "stated", "–"] in words
     for run in ("mine", "runs/long"):
         assert [run, "your", "run:", "EnhanceNet", "×4", "not", "stated", "–"] in words
+
+
+def test_networks_of_spandrel_are_listed_without_measuring_them(enhance, monkeypatch, tmp_path):
+    module = pytest.importorskip("spandrel.architectures.RCAN")
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr("enhance_cli.model.others.measure_reach", None)
+    models_folder().mkdir(parents=True)
+    network = module.RCAN(n_resgroups=1, n_resblocks=1, n_feats=16, scale=2)
+    torch.save(network.state_dict(), models_folder() / "kept.pth")
+    words = [line.split() for line in enhance("upscale", "--list-models").stdout.splitlines()]
+    assert ["kept", "RCAN", "×2", "not", "stated", "–"] in words
+
+
+def test_a_file_that_is_too_large_is_one_row(enhance, monkeypatch, tmp_path):
+    def load(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr("enhance_cli.model.load.load_module", load)
+    models_folder().mkdir(parents=True)
+    (models_folder() / "large.pth").touch()
+    lines = enhance("upscale", "--list-models").stdout.splitlines()
+    assert "large not enough memory for it not stated –" in [" ".join(x.split()) for x in lines]

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from enhance_cli.config import DEFAULT_MODEL, PURPOSES
 from enhance_cli.errors import EnhanceError
+from enhance_cli.memory import memory_for
 from enhance_cli.model.kept import (
     KNOWN,
     TIME_PROTOCOL,
@@ -120,7 +121,8 @@ def _look(path: Path) -> str:
     if pick_runtime(path.name) != "torch":
         return "exported"
     try:
-        module, provenance = load_module(path)
+        with memory_for("it"):
+            module, provenance = load_module(path, is_measured=False)
     except EnhanceError as error:
         return str(error).removeprefix(f"{path} ")
     return f"{provenance.get('architecture', 'EnhanceNet')} ×{module.scale}"

@@ -13,18 +13,19 @@ from enhance_cli.model.state import read_network
 from enhance_cli.model.weights import is_generator, load_generator, read_provenance
 
 
-def load_module(path: Path) -> tuple[nn.Module, dict[str, Any]]:
+def load_module(path: Path, *, is_measured: bool = True) -> tuple[nn.Module, dict[str, Any]]:
     """Return the network in a file, in eval mode and fp32, and its provenance.
 
     The weights decide which network it is: a generator of enhance, an ESRGAN, Compact or SPAN,
-    which enhance computes itself, or an architecture that spandrel knows. Nothing in the file is
-    executed. Raises EnhanceError, with what was found, if it holds no such network.
+    which enhance computes itself, or an architecture that spandrel knows. The last state what
+    tiling needs only if `is_measured`, which takes seconds. Nothing in the file is executed.
+    Raises EnhanceError, with what was found, if it holds no such network.
     """
     if is_generator(path):
         return load_generator(path)
     state = read_network(path)
     network = build_network(path, state)
-    network = network or load_by_spandrel(path, state)
+    network = network or load_by_spandrel(path, state, is_measured=is_measured)
     return network, read_provenance(path) | {"architecture": network.architecture}
 
 

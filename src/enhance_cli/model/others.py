@@ -99,8 +99,10 @@ class OtherNetwork(nn.Module):
         return _HELD * max(widest) // side**2
 
 
-def load_by_spandrel(path: Path, state: dict[str, Tensor]) -> OtherNetwork:
+def load_by_spandrel(path: Path, state: dict[str, Tensor], *, is_measured: bool) -> OtherNetwork:
     """Return the network that spandrel builds from a state dict, measured once for each file.
+
+    Without `is_measured` it is built alone, and does not state what tiling needs.
 
     Raises EnhanceError if spandrel is not installed or does not know the tensors, or if the
     network does not enlarge or restore whole pictures.
@@ -112,7 +114,8 @@ def load_by_spandrel(path: Path, state: dict[str, Tensor]) -> OtherNetwork:
             f"{path} enlarges {network.channels} channels {network.scale} times; enhance runs "
             "networks of 1 or 3 channels and of 1, 2, 3, 4 or 8 times"
         )
-    network._take(_measured(path, network))
+    if is_measured:
+        network._take(_measured(path, network))
     return network
 
 
