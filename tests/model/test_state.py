@@ -38,6 +38,14 @@ def refusal(path):
         lambda state: {"params": state},
         lambda state: {"state_dict": {f"module.{name}": v for name, v in state.items()}},
         lambda state: {f"netG.{name}": v for name, v in state.items()},
+        lambda state: {f"netG.module.{name}": v for name, v in state.items()},
+        lambda state: {f"module._orig_mod.{name}": v for name, v in state.items()},
+        lambda state: {"params": {f"_orig_mod.{name}": v for name, v in state.items()}},
+        lambda state: (
+            {"n_averaged": torch.tensor(5)} | {f"module.{name}": v for name, v in state.items()}
+        ),
+        lambda state: {"generator": state},
+        lambda state: {"epoch": 3, "net_g": {"params": state}},
         lambda state: {"epoch": 3, "optimizer": {"state": {}}, "model": state},
     ],
 )

@@ -18,7 +18,8 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.model.weights import read_tensors
 
 _WRAPPERS = ("params_ema", "params-ema", "params", "state_dict", "model_state_dict", "model", "net")
-_PREFIXES = ("module.", "netG.")
+_PREFIXES = ("module.", "netG.", "_orig_mod.")  # the last is of torch.compile
+_AVERAGED = "n_averaged"  # how many networks torch's AveragedModel is the mean of
 _LORA = re.compile(r"lora[_.]|\.alpha$", re.IGNORECASE)
 _PAGE = re.compile(rb"\s*<(!doctype|html|\?xml)", re.IGNORECASE)
 _UNKNOWN = "neither PyTorch's nor safetensors"
@@ -43,9 +44,10 @@ _UNPICKLING_ERRORS = (
 def read_network(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a network, by name, from a file of PyTorch or safetensors.
 
-    The content decides the format, not the name. Wrappers (`params_ema`, `params`, `state_dict`)
-    and prefixes (`module.`) are removed. Nothing in the file is executed, and a size that it states
-    is checked against the file's own size. Raises EnhanceError if the file holds anything else.
+    The content decides the format, not the name. Wrappers (`params_ema`, `params`, `state_dict`, or
+    any if there is one) and prefixes (`module.`) are removed, also several. Nothing in the file is
+    executed, and a size that it states is checked against the file's own size. Raises EnhanceError
+    if the file holds anything else.
     """
     held = _read(path)
     tensors = {name: value for name, value in held.items() if isinstance(value, Tensor)}
@@ -164,10 +166,18 @@ def _unwrap(path: Path, held: dict[str, Any]) -> dict[str, Any]:
             return _unwrap(path, held[name])
     if "param_groups" in held or any("optimizer" in str(name) for name in held):
         raise EnhanceError(f"{path} is the state of an optimizer: {_SAY}")
-    for prefix in _PREFIXES:
-        if held and all(str(name).startswith(prefix) for name in held):
-            return {name.removeprefix(prefix): value for name, value in held.items()}
-    return {str(name): value for name, value in held.items()}
+    inner = [value for value in held.values() if isinstance(value, dict)]
+    if len(inner) == 1 and not any(isinstance(value, Tensor) for value in held.values()):
+        return _unwrap(path, inner[0])
+    found = {str(name): value for name, value in held.items() if name != _AVERAGED}
+    while prefix := _shared_prefix(found):
+        found = {name.removeprefix(prefix): value for name, value in found.items()}
+    return found
+
+
+def _shared_prefix(held: dict[str, Any]) -> str | None:
+    shared = (each for each in _PREFIXES if all(name.startswith(each) for name in held))
+    return next(shared, None) if held else None
 
 
 def _describe(held: dict[str, Any]) -> str:
