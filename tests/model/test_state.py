@@ -45,6 +45,7 @@ def refusal(path):
             {"n_averaged": torch.tensor(5)} | {f"module.{name}": v for name, v in state.items()}
         ),
         lambda state: {"generator": state},
+        lambda state: {"params": state, "iter": 500_000, "seed": 1_234_567_890},
         lambda state: {"epoch": 3, "net_g": {"params": state}},
         lambda state: {"epoch": 3, "optimizer": {"state": {}}, "model": state},
     ],

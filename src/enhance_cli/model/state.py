@@ -117,10 +117,15 @@ def _check_numbers(path: Path, size: int) -> None:
     """Refuse a file in the format before PyTorch 1.6 that states more data than it can hold."""
     with path.open("rb") as file:
         try:
-            for part in range(4):  # pickles: magic number, version, machine, shapes of weights
-                for _, argument, _ in pickletools.genops(file):
-                    if part == 3 and isinstance(argument, int) and argument > size:
-                        raise EnhanceError(f"{path} is damaged: it states {argument} weights")
+            for _ in range(4):  # pickles: magic number, version, machine, what was saved
+                stated = 0  # the largest number since a mark, where the id of a storage begins
+                for code, argument, _ in pickletools.genops(file):
+                    if code.name == "MARK":
+                        stated = 0
+                    elif code.name == "BINPERSID" and stated > size:  # the id is complete
+                        raise EnhanceError(f"{path} is damaged: it states {stated} weights")
+                    elif isinstance(argument, int):
+                        stated = max(stated, argument)
         except (ValueError, UnicodeDecodeError, IndexError) as error:
             raise EnhanceError(f"{path} is damaged or not a file of weights") from error
 
