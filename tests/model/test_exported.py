@@ -3,6 +3,7 @@ import shutil
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from enhance_cli.images.resize import to_size
 from enhance_cli.model import open as module
 from enhance_cli.model.device import Backend
 from enhance_cli.model.ensemble import EnsembleNetwork
-from enhance_cli.model.exported import ExportedNetwork
+from enhance_cli.model.exported import ExportedNetwork, open_usable
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.kept import models_folder
 from enhance_cli.model.open import pick_runtime, sees_whole
@@ -305,3 +306,27 @@ def test_an_exported_network_says_whether_it_sees_the_whole(exported, monkeypatc
     assert not sees_whole(str(exported))
     monkeypatch.setattr(Graph, "halo", None)
     assert sees_whole(str(exported))
+
+
+@pytest.mark.parametrize(
+    ("error", "provenance", "precision", "said"),
+    [
+        (0.3, "{}", "fp32", "is too inexact"),
+        (np.inf, "{}", "fp32", "gives values that are not finite"),
+        (0.001, "{}", "bf16", None),
+        (0.3, '{"scores": {}}', "bf16", None),  # it comes with enhance, and is not tried
+    ],
+)
+def test_what_openvino_chooses_is_tried_for_networks_of_others(
+    monkeypatch, caplog, error, provenance, precision, said
+):
+    metadata = {"io": "float", "precision": "fp32", "scale": "1", "halo": "0"}
+    metadata["provenance"] = provenance
+
+    def load(_, wanted):
+        added, computes = (error, "bf16") if wanted == "auto" else (0, wanted)
+        return Graph("openvino", computes, metadata, lambda image: image + added, RuntimeError)
+
+    monkeypatch.setattr("enhance_cli.model.exported.open_openvino", load)
+    assert open_usable(Path("x.xml"), "openvino", "auto").precision == precision
+    assert caplog.messages == ([f"x.xml {said} in bf16: computing in fp32"] if said else [])

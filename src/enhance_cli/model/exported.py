@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,12 @@ from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.model.levels import DEEP, Levels, fit, to_levels
 from enhance_cli.model.network import Network, Span
 from enhance_cli.model.runtimes import Graph, open_onnx, open_openvino
+from enhance_cli.model.trial_rule import describe_failure, smooth_picture
 
+_log = logging.getLogger(__name__)
 _TILE = 384  # input pixels, docs/decisions/0031
+_SHORT = ("bf16", "fp16")
+_SHIPPED = '"scores"'  # in the provenance of the networks that come with enhance, and of no other
 
 
 class ExportedNetwork(Network):
@@ -59,3 +64,24 @@ def open_exported(path: Path, runtime: str, precision: str) -> ExportedNetwork:
             Cause.NO_SUCH_PRECISION,
         )
     return ExportedNetwork(graph)
+
+
+def open_usable(path: Path, runtime: str, precision: str) -> ExportedNetwork:
+    """Load an exported file as `open_exported` does, or in fp32 if it fails in a type of "auto".
+
+    It is then run on a small smooth picture in both types; if it fails by the rule of
+    `describe_failure`, a warning says so. Networks that come with enhance are not run, which would
+    slow their start: all of them pass.
+    """
+    network = open_exported(path, runtime, precision)
+    graph = network.graph
+    is_chosen = runtime == "openvino" and precision == "auto" and graph.precision in _SHORT
+    if not is_chosen or _SHIPPED in graph.metadata.get("provenance", ""):
+        return network
+    exact = open_exported(path, runtime, "fp32")
+    picture = smooth_picture(exact.channels, graph.align, graph.least)
+    failure = describe_failure(graph.enlarge(picture), exact.graph.enlarge(picture))
+    if failure is None:
+        return network
+    _log.warning("%s %s in %s: computing in fp32", path.name, failure, graph.precision)
+    return exact

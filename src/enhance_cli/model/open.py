@@ -12,7 +12,7 @@ from enhance_cli.config import ENSEMBLES, PRECISIONS, RUNTIMES
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model.chain import ChainNetwork
 from enhance_cli.model.ensemble import EnsembleNetwork
-from enhance_cli.model.exported import open_exported
+from enhance_cli.model.exported import open_exported, open_usable
 from enhance_cli.model.network import Network
 from enhance_cli.model.shipped import find_weights, pair_of
 
@@ -118,7 +118,7 @@ def _open_one(
         return TorchNetwork(module, backend, quantized)
     if device not in ("auto", "cpu"):
         raise EnhanceError(f"{chosen} computes on the CPU here, not on {device}")
-    return open_exported(path, chosen, precision)
+    return open_usable(path, chosen, precision)
 
 
 def sees_whole(model: str) -> bool:
