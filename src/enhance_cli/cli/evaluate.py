@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from enhance_cli.atomic import check_folder, check_replaceable, replacing
+from enhance_cli.atomic import replacing
 from enhance_cli.cli.choosing import (
     check_data,
     compare_photographs,
@@ -18,13 +17,12 @@ from enhance_cli.cli.choosing import (
     options_without_originals,
 )
 from enhance_cli.cli.completion import offer_models
-from enhance_cli.cli.options import backend_options, is_given, tta_option
+from enhance_cli.cli.evaluate_checks import check_networks, check_recognition, check_written
+from enhance_cli.cli.options import backend_options, tta_option
 from enhance_cli.cli.scores import find_cards, show_results, write_cards
 from enhance_cli.cli.sections import SectionedCommand, section
 from enhance_cli.cli.types import NetworkFileType
 from enhance_cli.config import (
-    IMAGE_SUFFIXES,
-    METRIC_NETWORKS,
     METRICS,
     MODELS_TO_CHOOSE,
     PROTOCOL_NAMES,
@@ -159,17 +157,14 @@ def evaluate(
     With --recognition DATA holds photographs of ImageNet's classes, in a folder for each. With
     --no-originals it is any number of photographs and folders.
     """
-    from enhance_cli.evaluate.report import is_report, write_report
-    from enhance_cli.evaluate.results import is_csv
+    from enhance_cli.evaluate.report import write_report
     from enhance_cli.model.process import prepare_process
 
     check_data(data, no_originals=no_originals)
     options = EvaluateOptions(data=next(iter(data), None), **values)
-    if csv and report and os.path.realpath(csv) == os.path.realpath(report):
-        raise click.UsageError("--csv and --report are the same file.")
     if card and options.tta:
         raise click.UsageError("--card takes the scores of networks alone: leave --tta out.")
-    _check_recognition(ctx, options)
+    check_recognition(ctx, options)
     if no_originals:
         options = options_without_originals(ctx, options)
     elif options.data is not None and options.data.is_file():
@@ -177,13 +172,8 @@ def evaluate(
             f"{options.data} is a file: expected a folder of originals, or one with HR/ and LR/; "
             "--no-originals compares models on photographs that have none"
         )
-    _check_networks(options)
-    for written in filter(None, (csv, report)):
-        check_folder(written.absolute().parent)
-        check_replaceable(written)
-        if written.suffix.lower() in IMAGE_SUFFIXES:  # it may be one of the measured images
-            raise EnhanceError(f"{written} has an image's name; choose another output")
-        _check_own(written, is_report if written == report else is_csv)
+    check_networks(options)
+    check_written(csv, report)
     photographs = find_photographs(data) if no_originals else []
     cards = find_cards(options.models) if card else {}
     prepare_process(options.device, options.precision)
@@ -224,37 +214,3 @@ def _measure(
 
     measure = measure_recognition if options.recognition else measure_similarity
     return measure(options, add), gallery
-
-
-def _check_own(path: Path, is_own: Callable[[Path], bool]) -> None:
-    """Raise EnhanceError if a file exists that an earlier evaluation has not written."""
-    try:
-        may_replace = not os.path.isfile(path) or is_own(path)
-    except OSError:
-        may_replace = False
-    if not may_replace:
-        raise EnhanceError(f"{path} exists and is not from enhance evaluate; choose another output")
-
-
-def _check_recognition(ctx: click.Context, options: EvaluateOptions) -> None:
-    if not options.recognition:
-        for name in ("classifier", "labels"):
-            if is_given(ctx, name):
-                raise click.UsageError(f"--{name} is for --recognition.")
-        return
-    if options.data is None:
-        raise click.UsageError("--recognition needs DATA, photographs of ImageNet's classes.")
-    for name, option in (("metrics", "metric"), ("protocol", "protocol"), ("images", "images")):
-        if is_given(ctx, name):
-            raise click.UsageError(f"--recognition does not go with --{option}.")
-
-
-def _check_networks(options: EvaluateOptions) -> None:
-    """Refuse networks through which nothing looks."""
-    metrics = METRIC_NETWORKS if "all" in options.metrics else options.metrics
-    used = dict.fromkeys(METRIC_NETWORKS[name] for name in metrics if name in METRIC_NETWORKS)
-    known = [options.classifier] if options.recognition else [*used]
-    for name, _ in options.networks:
-        if name not in known:
-            measured = ", ".join(known) or "no network"
-            raise click.UsageError(f"--network {name}: what is measured here uses {measured}.")
