@@ -182,3 +182,13 @@ def test_an_image_without_pixels_is_refused(tmp_path):
     save_generator(Generator(Dimensions(features=4, blocks=1)), tmp_path / "small.safetensors", {})
     with pytest.raises(EnhanceError, match=r"the image of size \(0, 5\) holds no pixels"):
         Upscaler(str(tmp_path / "small.safetensors"))(Image.new("RGB", (0, 5)))
+
+
+def test_the_exif_of_a_jpeg_xl_turns_no_image(tmp_path):
+    pytest.importorskip("pillow_jxl", reason="the extra jxl is not installed")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (6, 4)).save(tmp_path / "in.jxl", exif=exif.tobytes())
+    with Image.open(tmp_path / "in.jxl") as image:
+        assert Upscaler("e", device="cpu")(image).size == (24, 16)
+    assert read_photo(tmp_path / "in.jxl").size == (6, 4)

@@ -102,8 +102,10 @@ def _from_info(image: Image.Image) -> Metadata:
 def orientation_of(image: Image.Image) -> int:
     """Return the orientation of an opened file, 1 (upright) to 8, from Pillow, without decoding.
 
-    Damaged EXIF means 1.
+    Damaged EXIF means 1, and so does that of a JPEG XL that was no JPEG: its decoder turns it.
     """
+    if image.format == "JXL" and not getattr(image, "jpeg", False):
+        return 1
     try:
         found = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
     except DECODER_ERRORS:
