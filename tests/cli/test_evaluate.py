@@ -296,6 +296,11 @@ def test_networks_that_share_a_card_are_refused_before_they_are_measured(
     )
 
 
+def test_without_a_network_there_is_no_card(fails, folder):
+    line = fails("evaluate", folder, "--model", "bicubic", "--card")
+    assert line == "there is no network whose card --card could write: name it by --model"
+
+
 @pytest.mark.parametrize("suffix", [".onnx", ".xml"])
 def test_an_exported_network_does_not_write_into_the_card_of_its_weights(
     fails, model, folder, suffix

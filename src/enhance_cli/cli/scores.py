@@ -31,8 +31,8 @@ _MOST_IMAGES = 100  # of a larger set only the means are printed
 def find_cards(models: tuple[str, ...]) -> dict[str, Path]:
     """Return the card of each network among the models.
 
-    Raises EnhanceError for an exported network, and for two networks that share a card: the card
-    could hold the scores of only one of them.
+    Raises EnhanceError if there is no network, for an exported one, and for two that share a card:
+    the card could hold the scores of only one of them.
     """
     from enhance_cli.evaluate.card import card_of
     from enhance_cli.evaluate.methods import BASELINES
@@ -54,6 +54,8 @@ def find_cards(models: tuple[str, ...]) -> dict[str, Path]:
             raise EnhanceError(
                 f"{owner} and {weights} share the card {card}: rename one, or leave --card out"
             )
+    if not cards:
+        raise EnhanceError("there is no network whose card --card could write: name it by --model")
     return cards
 
 
