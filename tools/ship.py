@@ -19,6 +19,7 @@ from enhance_cli.evaluate.similarity import measure_similarity
 from enhance_cli.model.load import load_module
 from enhance_cli.model.shapes import shape_of
 from enhance_cli.model.shipped import find_weights, weights_folder
+from enhance_cli.model.state import hash_network
 from enhance_cli.model.weights import save_generator
 
 METRICS = ("psnr_y", "ssim_y")
@@ -37,7 +38,7 @@ def ship(run: str, name: str, data: str, sets: list[Path], licence: str) -> None
         results = measure_similarity(options, lambda *_: None)
         means = {metric: round(results.summary(name, metric).mean, 4) for metric in METRICS}
         provenance["scores"][results.data] = means
-        update_card(card_of(path), results, name)
+        update_card(card_of(path), results, name, hash_network(path))
         sys.stdout.write(f"{results.data}: {means}\n")
     title = title_of(card_of(path).read_text(), path.stem)
     save_generator(generator, path, provenance, title=title)

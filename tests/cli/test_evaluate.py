@@ -10,6 +10,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from enhance_cli.cli.main import main
+from enhance_cli.config import Dimensions
+from enhance_cli.model.generator import Generator
+from enhance_cli.model.weights import save_generator
 
 
 @pytest.fixture
@@ -283,6 +286,16 @@ def test_a_card_beside_the_weights_gets_the_scores(enhance, model, folder):
     result = enhance("evaluate", folder, "--model", model, "--card")
     assert result.exit_code == 0, result.output
     assert "| set | 2 | standard | psnr_y | " in model.with_suffix(".md").read_text()
+
+
+def test_a_card_loses_the_scores_of_weights_that_were_replaced(enhance, tmp_path, folder):
+    model, card = tmp_path / "small.safetensors", tmp_path / "small.md"
+    for metric in ("ssim", "psnr"):
+        save_generator(Generator(Dimensions(features=4, blocks=1)), model, {})
+        result = enhance("evaluate", folder, "--model", model, "--card", "--metric", metric)
+    assert result.stderr.endswith(f"{card}: the scores of other weights were removed\n")
+    assert "| ssim_y |" not in card.read_text()
+    assert "| psnr_y |" in card.read_text()
 
 
 def test_networks_that_share_a_card_are_refused_before_they_are_measured(

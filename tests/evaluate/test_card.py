@@ -6,12 +6,13 @@ import pytest
 
 from enhance_cli.config import EvaluateOptions
 from enhance_cli.errors import EnhanceError
-from enhance_cli.evaluate.card import card_of, update_card
+from enhance_cli.evaluate.card import card_of, is_of_others, update_card
 from enhance_cli.evaluate.protocol import Score
 from enhance_cli.evaluate.results import Results
 from enhance_cli.evaluate.similarity import measure_similarity
 from enhance_cli.evaluate.suite import Unit
 from enhance_cli.model.shipped import shipped_models
+from enhance_cli.model.state import hash_network
 from enhance_cli.model.weights import describe_shipped
 from tests.shipped import SCORED
 
@@ -40,10 +41,10 @@ def read_card(card):
 def test_scores_are_written_and_what_was_there_stays(tmp_path):
     card = tmp_path / "enet-e.md"
     card.write_text("# ENet-E\n\nBy hand.\n")
-    update_card(card, results("Set5", 31.0), "e")
+    update_card(card, results("Set5", 31.0), "e", "abc")
     card.write_text(card.read_text() + "After.\n")
-    update_card(card, results("Set14", 28.0), "e")
-    update_card(card, results("Set5", 31.5), "e")
+    update_card(card, results("Set14", 28.0), "e", "abc")
+    update_card(card, results("Set5", 31.5), "e", "abc")
     text = card.read_text()
     assert text.startswith("# ENet-E\n\nBy hand.\n\n<!-- scores")
     assert text.endswith("end of scores -->\nAfter.\n")
@@ -53,17 +54,27 @@ def test_scores_are_written_and_what_was_there_stays(tmp_path):
 
 def test_a_metric_of_which_nothing_was_measured_has_no_row(tmp_path):
     card = tmp_path / "new.md"
-    update_card(card, results("Set5", 31.0), "e")
+    update_card(card, results("Set5", 31.0), "e", "abc")
     before = card.read_text()
-    update_card(card, results("Set5", math.nan, "ms_ssim"), "e")
+    update_card(card, results("Set5", math.nan, "ms_ssim"), "e", "abc")
     assert card.read_text() == before
+
+
+def test_scores_of_other_weights_are_removed_and_said(tmp_path):
+    card = tmp_path / "new.md"
+    assert update_card(card, results("Set5", 31.0), "e", "abc") is None
+    assert update_card(card, results("Set14", 28.0), "e", "abc") is None
+    remark = update_card(card, results("Set5", 31.5), "e", "def")
+    assert remark == f"{card}: the scores of other weights were removed"
+    assert list(read_card(card).values()) == [("28.00", "31.50")]
+    assert update_card(card, results("Set14", 28.0), "e", "def") is None
 
 
 def test_writing_twice_changes_nothing(tmp_path):
     card = tmp_path / "new.md"
-    update_card(card, results("Set5", 31.0), "e")
+    update_card(card, results("Set5", 31.0), "e", "abc")
     before = card.read_text()
-    update_card(card, results("Set5", 31.0), "e")
+    update_card(card, results("Set5", 31.0), "e", "abc")
     assert card.read_text() == before
 
 
@@ -79,11 +90,11 @@ def test_writing_twice_changes_nothing(tmp_path):
 )
 def test_a_damaged_table_is_refused_and_nothing_is_lost(tmp_path, damage, line):
     card = tmp_path / "card.md"
-    update_card(card, results("Set5", 31.0), "e")
+    update_card(card, results("Set5", 31.0), "e", "abc")
     damaged = card.read_text().replace(*damage) + "By hand.\n"
     card.write_text(damaged)
     with pytest.raises(EnhanceError, match=line):
-        update_card(card, results("Set14", 28.0), "e")
+        update_card(card, results("Set14", 28.0), "e", "abc")
     assert card.read_text() == damaged
 
 
@@ -109,6 +120,13 @@ def test_the_cards_say_what_the_weights_say(model):
     for name in SETS:
         for metric, digits in (("psnr_y", 2), ("ssim_y", 4)):
             assert card[name, "standard", metric][1] == f"{scores[name][metric]:.{digits}f}"
+
+
+@pytest.mark.parametrize("model", SCORED)
+def test_the_cards_belong_to_the_weights(model):
+    weights = shipped_models()[model]
+    assert not is_of_others(card_of(weights).read_text(), hash_network(weights))
+    assert is_of_others(card_of(weights).read_text(), "another")
 
 
 @pytest.mark.parametrize("model", SCORED)

@@ -11,6 +11,7 @@ from enhance_cli.errors import EnhanceError
 from enhance_cli.export.hub import CARD, CONFIG, NOTICE, PICTURE, WEIGHTS, write_hub
 from enhance_cli.model.generator import Generator
 from enhance_cli.model.shipped import find_weights
+from enhance_cli.model.state import hash_network
 from enhance_cli.model.weights import load_generator, read_tensors, save_generator
 
 
@@ -76,6 +77,25 @@ def test_a_network_without_a_card_gets_one(export, tmp_path):
     assert card.startswith("---\nlicense: mit\n")
     assert "# small\n" in card
     assert "model-index" not in card
+
+
+def test_a_card_with_scores_of_other_weights_is_not_exported(export, source, tmp_path):
+    mark = (
+        "<!-- scores, written by `enhance evaluate --card` -->\n<!-- SHA-256 of the tensors: {} -->"
+    )
+    head = "| a | b | c | d | e | f |\n"
+    row = "| Set5 | 5 | standard | psnr_y | 28.00 | 31.00 |\n"
+    table = f"{mark}\n\n{head}{head}{row}\n<!-- end of scores -->\n"
+    source.with_suffix(".md").write_text(table.format("abc"))
+    card = source.with_suffix(".md")
+    assert export().stderr == (
+        f"enhance: {card} has scores of other weights: measure {source} into it, or delete its "
+        "table\n"
+    )
+    assert not (tmp_path / "hub").exists()
+    card.write_text(table.format(hash_network(source)))
+    assert export().exit_code == 0
+    assert row in (tmp_path / "hub" / CARD).read_text()
 
 
 def test_a_folder_with_other_things_is_refused(export, tmp_path):

@@ -60,12 +60,16 @@ def find_cards(models: tuple[str, ...]) -> dict[str, Path]:
 
 
 def write_cards(results: Results, cards: dict[str, Path]) -> None:
-    """Write the means into the cards of the models."""
+    """Write the means into the cards of the models; say where scores of other weights went."""
     from enhance_cli.evaluate.card import update_card
     from enhance_cli.evaluate.methods import label_of
+    from enhance_cli.model.shipped import find_weights
+    from enhance_cli.model.state import hash_network
 
     for model, card in cards.items():
-        update_card(card, results, label_of(model))
+        remark = update_card(card, results, label_of(model), hash_network(find_weights(model)))
+        if remark:
+            click.echo(remark, err=True)
 
 
 def show_results(results: Results, *, as_json: bool) -> None:

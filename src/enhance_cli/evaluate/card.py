@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from enhance_cli.atomic import replacing
@@ -12,6 +13,7 @@ from enhance_cli.evaluate.suite import Unit
 
 _BEGIN = "<!-- scores, written by `enhance evaluate --card` -->"
 _END = "<!-- end of scores -->"
+_HASH = re.compile(r"<!-- SHA-256 of the tensors: (\w+) -->")
 _HEAD = ("data", "images", "protocol", "metric", "bicubic", "this network")
 Row = tuple[str, ...]
 
@@ -21,24 +23,33 @@ def card_of(weights: Path) -> Path:
     return weights.with_suffix(".md")
 
 
-def update_card(card: Path, results: Results, method: str) -> None:
+def update_card(card: Path, results: Results, method: str, tensors: str) -> str | None:
     """Write the mean scores of a method into the table of a card, beside those of bicubic.
 
     A row of the same data, protocol and metric is replaced. The other rows and all text outside
     the table stay; front matter gets the same scores. A metric that could measure no image has no
     row. A card that does not exist is created.
+    The card keeps `tensors`, the `hash_network` of the weights. Rows that were measured on other
+    tensors are removed, and a remark says so.
     Raises EnhanceError if the card cannot be read or written, or if its table is damaged.
     """
-    text = _read(card) or f"# {card.stem}\n"
+    text, all_rows = read_card(card)
+    text = text or f"# {card.stem}\n"
+    remark = None
+    if all_rows and is_of_others(text, tensors):
+        remark = f"{card}: the scores of other weights were removed"
+        all_rows = []
     new = [
         _row(results, method, metric, unit)
         for metric, unit in results.metrics.items()
         if results.summary(method, metric).count
     ]
-    all_rows = [*_rows_in(text, card), *new]
-    rows = {(data, *names): row for row in all_rows for data, _, *names in [row[:4]]}
+    rows = {(data, *names): row for row in [*all_rows, *new] for data, _, *names in [row[:4]]}
     table = [_HEAD, ("---",) * len(_HEAD), *rows.values()]
-    block = "\n".join([_BEGIN, "", *("| " + " | ".join(row) + " |" for row in table), "", _END])
+    mark = f"<!-- SHA-256 of the tensors: {tensors} -->"
+    block = "\n".join(
+        [_BEGIN, mark, "", *("| " + " | ".join(row) + " |" for row in table), "", _END]
+    )
     before, begun, rest = text.partition(_BEGIN)
     if begun:
         after = rest.partition(_END)[2]
@@ -47,6 +58,13 @@ def update_card(card: Path, results: Results, method: str) -> None:
     with replacing(card) as file:
         text = renew_scores(f"{before}{block}{after}", list(rows.values()))
         file.write(text.encode(errors="replace"))
+    return remark
+
+
+def is_of_others(text: str, tensors: str) -> bool:
+    """Whether a card says that its scores were measured on tensors of another hash."""
+    found = _HASH.search(text)
+    return found is not None and found[1] != tensors
 
 
 def read_card(card: Path) -> tuple[str, list[Row]]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import enhance_cli
 from enhance_cli.atomic import make_folder, replacing
 from enhance_cli.errors import Cause, EnhanceError
-from enhance_cli.evaluate.card import card_of, read_card
+from enhance_cli.evaluate.card import card_of, is_of_others, read_card
 from enhance_cli.evaluate.front_matter import add_front_matter, split_card, title_of
 from enhance_cli.evaluate.pairs import bundled_photographs
 from enhance_cli.export.graph import enlarge_to_levels
@@ -25,6 +25,7 @@ from enhance_cli.model.generator import MEAN, Generator
 from enhance_cli.model.load import load_module
 from enhance_cli.model.shapes import shape_of
 from enhance_cli.model.shipped import notice_of
+from enhance_cli.model.state import hash_network
 from enhance_cli.model.weights import load_ranges, save_generator
 
 WEIGHTS, CONFIG, PICTURE, CARD = "model.safetensors", "config.json", "example.png", "README.md"
@@ -45,8 +46,9 @@ def write_hub(
     """Write the folder; return what was proved. The weights are first read back.
 
     Loaded equals exported: the picture that the written weights make is that of `generator` to the
-    bit. Raises EnhanceError for a network of others, for a folder that holds anything else, and for
-    the folder that the weights themselves lie in: its card may be edited by hand.
+    bit. Raises EnhanceError for a network of others, for a folder that holds anything else, for the
+    folder that the weights themselves lie in (its card may be edited by hand), and for a card with
+    scores of other weights.
     """
     if "losses" not in provenance and not isinstance(generator, Generator):
         raise EnhanceError(f"cannot write {folder} of a network of others: its authors publish it")
@@ -77,6 +79,11 @@ def _check(folder: Path, *, overwrite: bool) -> None:
 
 def _contents(generator: nn.Module, provenance: dict[str, Any], source: Path) -> dict[str, bytes]:
     text, rows = read_card(card_of(source))
+    if rows and is_of_others(text, hash_network(source)):
+        raise EnhanceError(
+            f"{card_of(source)} has scores of other weights: measure {source} into it, or delete "
+            "its table"
+        )
     text = text or f"# {source.stem}\n\nA network for super-resolution, ×{generator.scale}.\n"
     title = title_of(text, source.stem)
     example = _example()

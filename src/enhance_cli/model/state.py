@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import pickletools
 import re
@@ -59,6 +60,18 @@ def read_network(path: Path) -> dict[str, Tensor]:
         if value.is_floating_point() and not value.isfinite().all():
             raise EnhanceError(f"{path} is damaged: {name} has values that are not finite")
     return tensors
+
+
+def hash_network(path: Path) -> str:
+    """Return a SHA-256 of the tensors that `read_network` returns; other content has no effect.
+
+    Raises EnhanceError as `read_network` does.
+    """
+    digest = hashlib.sha256()
+    for name, value in sorted(read_network(path).items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _read(path: Path) -> dict[str, Any]:
