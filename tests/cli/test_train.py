@@ -15,7 +15,7 @@ from enhance_cli.cli.types import LayersType
 from enhance_cli.config import VGG_LAYERS
 from enhance_cli.errors import EnhanceError
 from enhance_cli.model import lite
-from enhance_cli.model.weights import load_generator
+from enhance_cli.model.weights import load_generator, read_tensors
 from enhance_cli.train.checkpoint import Checkpoint
 from enhance_cli.train.loop import Run
 from enhance_cli.train.processes import locked
@@ -175,11 +175,25 @@ def test_photographs_that_measure_and_are_trained_on_are_told(enhance, photograp
 
 
 def test_a_run_that_is_finished_says_so_and_ends_well(enhance, photographs, tmp_path):
-    enhance("train", photographs, "-o", tmp_path / "run", "--steps", 2, *SMALL)
-    result = enhance("train", "--resume", tmp_path / "run")
+    run = tmp_path / "run"
+    enhance("train", photographs, "-o", run, "--steps", 2, *SMALL)
+    before = {file: file.read_bytes() for file in run.iterdir() if file.is_file()}
+    result = enhance("train", "--resume", run, "--steps", 1)
     assert result.exit_code == 0, result.output
-    assert "nothing left to do at step 2: raise --steps or --time\n" in result.stderr
-    assert result.stdout == f"{tmp_path / 'run' / 'generator.safetensors'}\n"
+    assert result.stderr == "nothing left to do at step 2: raise --steps or --time\n"
+    assert result.stdout == f"{run / 'generator.safetensors'}\n"
+    assert {file: file.read_bytes() for file in run.iterdir() if file.is_file()} == before
+
+
+def test_the_result_of_a_finished_run_that_was_deleted_is_written_again(
+    enhance, photographs, tmp_path
+):
+    result = tmp_path / "run" / "generator.safetensors"
+    enhance("train", photographs, "-o", tmp_path / "run", "--steps", 2, *SMALL)
+    before = read_tensors(result)[0]
+    result.unlink()
+    enhance("train", "--resume", tmp_path / "run")
+    assert all(torch.equal(value, before[name]) for name, value in read_tensors(result)[0].items())
 
 
 def test_resuming_removes_what_a_killed_process_left(enhance, photographs, tmp_path):

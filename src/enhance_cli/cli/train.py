@@ -94,12 +94,23 @@ def _train(
     if checkpoint:
         run.restore(checkpoint)
         checkpoint.close()
+        if run.progress == 1 and run.result.exists():
+            return _show_finished(run, processes)
     elif processes.is_first:
         create_run(folder)
         ctx.with_resource(locked(folder))
     if processes.is_first:
         _record_start(run, processes, config)
     return show_training(run, processes)
+
+
+def _show_finished(run: Run, processes: Processes) -> int:
+    """Say that a run needs no more steps, change nothing in it, and return the exit status."""
+    if processes.is_first:
+        line = f"nothing left to do at step {run.step}: raise --steps or --time"
+        click.echo(line, err=True)
+        click.echo(run.result)
+    return 0
 
 
 def _first_values(ctx: click.Context, config: Path | None, given: dict[str, Any]) -> dict[str, Any]:

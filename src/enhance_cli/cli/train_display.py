@@ -44,10 +44,6 @@ def show_training(run: Run, processes: Processes) -> int:
         lines[_NAMED:] = [f"skipped: {len(lines) - _NAMED} more, in {run.folder / UNREADABLE_FILE}"]
     for line in lines:
         console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
-    if run.progress == 1:
-        console.print(
-            f"nothing left to do at step {run.step}: raise --steps or --time", highlight=False
-        )
     stopped = _stop_on_signals()
     columns = (TextColumn("{task.description}"), BarColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
@@ -64,7 +60,7 @@ def show_training(run: Run, processes: Processes) -> int:
         with _only_errors("enhance_cli.images" if processes.is_first else "enhance_cli"):
             run.train(on_status, lambda: bool(stopped))
     if processes.is_first:
-        click.echo(run.folder / "generator.safetensors")
+        click.echo(run.result)
     if run.learner.updates == 0:
         alone = f"; the discriminator learns alone until step {run.options.d_warmup}"
         console.print(

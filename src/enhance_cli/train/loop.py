@@ -14,6 +14,7 @@ import torch
 from enhance_cli.errors import Cause, EnhanceError
 from enhance_cli.memory import memory_for
 from enhance_cli.model.device import Backend
+from enhance_cli.model.kept import OF_A_RUN
 from enhance_cli.model.shapes import Shape, shape_of
 from enhance_cli.model.weights import save_generator
 from enhance_cli.recipes import TrainOptions
@@ -118,7 +119,7 @@ class Run:
         if learner.adversary:
             counters["performance"] = learner.adversary.performance
         save_checkpoint(self.folder, self.options, counters, learner.modules, learner.optimizers)
-        self._save_weights("generator.safetensors")
+        self._save_weights(OF_A_RUN)
         write_unreadable(self.folder, self.scan.unreadable | self._crops.unreadable)
 
     def _save_weights(self, name: str) -> None:
@@ -131,6 +132,11 @@ class Run:
         }
         taught = {"teacher": self.teacher.describe()} if self.teacher else {}
         return made | taught | {"best_validation": self.best.describe()}
+
+    @property
+    def result(self) -> Path:
+        """The file of the averaged weights."""
+        return self.folder / OF_A_RUN
 
     @property
     def progress(self) -> float:
