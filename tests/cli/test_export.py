@@ -151,7 +151,9 @@ def test_last_weights_of_what_is_no_run_are_refused(fails, model, tmp_path):
 
 def test_a_folder_that_is_no_run_is_one_line(fails, tmp_path):
     line = fails("export", "--model", tmp_path, "-o", tmp_path / "x.onnx")
-    assert line.startswith(f"no model '{tmp_path}': neither a file, the folder of a run, nor ")
+    assert line.startswith(
+        f"no model '{tmp_path}': neither a file, the folder of a run or hub, nor "
+    )
 
 
 @pytest.mark.parametrize("wrong", [["--io", "int4"], ["-x"]])

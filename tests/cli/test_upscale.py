@@ -259,7 +259,9 @@ def test_an_unknown_extension_is_refused(upscale_fails, tmp_path, photo):
 
 def test_an_unknown_model_lists_those_there_are(fails, tmp_path, photo):
     line = fails("upscale", "--model", "zzz", photo, "-o", tmp_path / "out.png")
-    assert line.startswith("no model 'zzz': neither a file, the folder of a run, nor one of those")
+    assert line.startswith(
+        "no model 'zzz': neither a file, the folder of a run or hub, nor one of those"
+    )
 
 
 def test_a_file_that_upscale_does_not_run_is_one_line(fails, tmp_path, photo):

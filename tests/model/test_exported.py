@@ -178,7 +178,7 @@ def test_a_runtime_that_the_model_is_not_for_is_refused(model, wanted, line):
         (
             "no.onnx",
             {},
-            "no model '{}': neither a file, the folder of a run, nor one of those shipped "
+            "no model '{}': neither a file, the folder of a run or hub, nor one of those shipped "
             "(e, ea, eat, fast-e, p, pa, pat-photo, pat, photo-int8, photo-x2, photo, restore), "
             "known (realesrgan-x4plus, realesrgan-x4plus-anime, realesr-general-x4v3, "
             "realesr-animevideov3) or kept in "

@@ -52,9 +52,9 @@ _DEFAULTS = UpscaleOptions()
         multiple=True,
         default=(_DEFAULTS.model,),
         show_default=True,
-        help="A shipped network, the folder of a run, a file (.safetensors, .pth, .onnx, .xml), or "
-        "the name of a file in the models folder. Given twice, the second enlarges what the first "
-        "made. With --scale up to 2 the default is photo-x2.",
+        help="A shipped network, the folder of a run or hub, a file (.safetensors, .pth, .onnx, "
+        ".xml), or the name of a file in the models folder. Given twice, the second enlarges what "
+        "the first made. With --scale up to 2 the default is photo-x2.",
     ),
     click.option(
         "--download",

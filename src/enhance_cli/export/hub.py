@@ -22,13 +22,14 @@ from enhance_cli.evaluate.front_matter import add_front_matter, split_card, titl
 from enhance_cli.evaluate.pairs import bundled_photographs
 from enhance_cli.export.graph import enlarge_to_levels
 from enhance_cli.model.generator import MEAN, Generator
+from enhance_cli.model.kept import OF_A_HUB
 from enhance_cli.model.load import load_module
 from enhance_cli.model.shapes import shape_of
 from enhance_cli.model.shipped import notice_of
 from enhance_cli.model.state import hash_network
 from enhance_cli.model.weights import load_ranges, save_generator
 
-WEIGHTS, CONFIG, PICTURE, CARD = "model.safetensors", "config.json", "example.png", "README.md"
+WEIGHTS, CONFIG, PICTURE, CARD = OF_A_HUB, "config.json", "example.png", "README.md"
 NOTICE = "NOTICE.md"
 _FILES = (WEIGHTS, CONFIG, PICTURE, CARD, NOTICE)
 _EXAMPLE, _BOX = "dog.webp", (24, 24, 120, 120)  # of the photograph reduced by four

@@ -30,6 +30,8 @@ RUNNABLE = (".safetensors", ".pth", ".pt", ".ckpt", ".onnx", ".xml")
 """Extensions of files that enhance can run."""
 OF_A_RUN = "generator.safetensors"
 """The file of a training run's network, in the run's folder."""
+OF_A_HUB = "model.safetensors"
+"""The file of a network in a folder of a model hub."""
 _BESIDE_A_RUN = (".pth", ".onnx", ".xml")  # a run's own other files are .safetensors
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import enhance_cli
 from enhance_cli.errors import EnhanceError
-from enhance_cli.model.kept import KNOWN, OF_A_RUN, RUNNABLE, find_kept, models_folder
+from enhance_cli.model.kept import KNOWN, OF_A_HUB, OF_A_RUN, RUNNABLE, find_kept, models_folder
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def list_shipped() -> str:
 
 
 def find_weights(model: str) -> Path:
-    """Return the file that `--model` names, which is a name, a file, or the folder of a run.
+    """Return the file that `--model` names, which is a name, a file, or the folder of a run or hub.
 
     A name is that of a shipped network (in upper or lower case), of a known network, or of a file
     in the folder for networks of others. A run of a shipped network's name is named in a warning,
@@ -59,17 +59,23 @@ def find_weights(model: str) -> Path:
         if os.path.isfile(Path(model, OF_A_RUN)) and not parent_process():
             _tell_shadowed(model)
         return shipped[name]
-    path = Path(model, OF_A_RUN) if os.path.isdir(model) else Path(model)
+    path = _in_folder(Path(model)) if os.path.isdir(model) else Path(model)
     if not os.path.exists(path):
         path = find_kept(model) or path
     if not os.path.isfile(path):
         raise EnhanceError(
-            f"no model {model!r}: neither a file, the folder of a run, nor one of those shipped "
-            f"({list_shipped()}), known ({', '.join(KNOWN)}) or kept in {models_folder()}"
+            f"no model {model!r}: neither a file, the folder of a run or hub, nor one of "
+            f"those shipped ({list_shipped()}), known ({', '.join(KNOWN)}) or kept "
+            f"in {models_folder()}"
         )
     if path.suffix.lower() not in RUNNABLE:
         raise EnhanceError(f"{path} is not a network: expected one of {', '.join(RUNNABLE)}")
     return path
+
+
+def _in_folder(folder: Path) -> Path:
+    is_hub = not os.path.exists(folder / OF_A_RUN) and os.path.exists(folder / OF_A_HUB)
+    return folder / (OF_A_HUB if is_hub else OF_A_RUN)
 
 
 @cache
