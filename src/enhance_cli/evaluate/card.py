@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from enhance_cli.atomic import replacing
@@ -13,7 +12,7 @@ from enhance_cli.evaluate.suite import Unit
 
 _BEGIN = "<!-- scores, written by `enhance evaluate --card` -->"
 _END = "<!-- end of scores -->"
-_HASH = re.compile(r"<!-- SHA-256 of the tensors: (\w+) -->")
+_HASH = "<!-- SHA-256 of the tensors:"
 _HEAD = ("data", "images", "protocol", "metric", "bicubic", "this network")
 Row = tuple[str, ...]
 
@@ -46,10 +45,8 @@ def update_card(card: Path, results: Results, method: str, tensors: str) -> str 
     ]
     rows = {(data, *names): row for row in [*all_rows, *new] for data, _, *names in [row[:4]]}
     table = [_HEAD, ("---",) * len(_HEAD), *rows.values()]
-    mark = f"<!-- SHA-256 of the tensors: {tensors} -->"
-    block = "\n".join(
-        [_BEGIN, mark, "", *("| " + " | ".join(row) + " |" for row in table), "", _END]
-    )
+    lines = ("| " + " | ".join(row) + " |" for row in table)
+    block = "\n".join([_BEGIN, f"{_HASH} {tensors} -->", "", *lines, "", _END])
     before, begun, rest = text.partition(_BEGIN)
     if begun:
         after = rest.partition(_END)[2]
@@ -63,8 +60,7 @@ def update_card(card: Path, results: Results, method: str, tensors: str) -> str 
 
 def is_of_others(text: str, tensors: str) -> bool:
     """Whether a card says that its scores were measured on tensors of another hash."""
-    found = _HASH.search(text)
-    return found is not None and found[1] != tensors
+    return _HASH in text and f"{_HASH} {tensors} -->" not in text
 
 
 def read_card(card: Path) -> tuple[str, list[Row]]:
