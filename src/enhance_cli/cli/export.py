@@ -34,7 +34,7 @@ _OPTIONS_OF = {
         shell_complete=offer_models(),
         default=_DEFAULTS.model,
         show_default=True,
-        help="A shipped network, a .safetensors or .pth file, or the folder of a run.",
+        help="A shipped network, a .safetensors or .pth file, or the folder of a run or hub.",
     ),
     click.option(
         "--ema/--no-ema",
